@@ -1,0 +1,3 @@
+//! The program linger: produce to Kafka and see what the producer does.
+
+fn main() {}

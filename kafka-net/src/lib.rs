@@ -1,0 +1,1 @@
+//! Connections to Kafka brokers and the metadata that leads to partition leaders.
