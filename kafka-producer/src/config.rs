@@ -1,0 +1,1 @@
+//! Settings: the builder, and Kafka's names in properties form.
