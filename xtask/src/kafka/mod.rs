@@ -1,0 +1,101 @@
+//! `cargo xtask kafka`: real clusters on loopback.
+
+pub(crate) mod cluster;
+mod config;
+mod probe;
+mod process;
+
+use anyhow::{Result, bail};
+
+use crate::args::Args;
+use crate::clock::Stopwatch;
+use crate::jars::Version;
+
+use self::cluster::{Cluster, Spec};
+
+const HELP: &str = "\
+Real Kafka clusters on loopback.
+
+usage: cargo xtask kafka up [--version V] [--brokers N] [--port P] [-o NAME=VALUE]...
+       cargo xtask kafka down [--version V] [--port P]
+       cargo xtask kafka status
+
+  up       starts a cluster, waits until every broker knows all the others, and prints its addresses
+  down     ends the clusters started from this checkout (all, or those that fit) and removes their data
+  status   tells which there are and how they do
+
+  --version V   4.3.1 (default), 3.9.1, both led by a KRaft quorum, or 2.8.2, led by ZooKeeper
+  --brokers N   1 (default) to 9; 3 have replication factor 3 and min.insync.replicas 2
+  --port P      of the first broker, the others follow; controllers (or ZooKeeper) are at P + 100 and on.
+                Default: 29092 for 4.3.1, 29392 for 3.9.1, 29692 for 2.8.2; other ports make clusters side by side
+  -o NAME=VALUE a broker setting, put last
+
+Jars come from $KAFKA_HOME/libs where that holds the version, else by Maven, once, into $LINGER_CACHE or target/kafka.
+Configuration, logs and data of a cluster are in target/kafka/clusters/PORT.
+";
+
+/// `cargo xtask kafka ...`.
+pub(crate) fn command(mut args: Args) -> Result<()> {
+    if args.wants_help() {
+        print!("{HELP}");
+        return Ok(());
+    }
+    match args.word().as_deref() {
+        Some("up") => up(args),
+        Some("down") => down(args),
+        Some("status") => status(args),
+        Some(other) => bail!("`kafka {other}`: it is up, down or status\n\n{HELP}"),
+        None => {
+            print!("{HELP}");
+            Ok(())
+        }
+    }
+}
+
+fn up(mut args: Args) -> Result<()> {
+    let version = match args.text("--version")? {
+        Some(name) => Version::named(&name)?,
+        None => Version::default_one()?,
+    };
+    let brokers = args.value("--brokers")?.unwrap_or(1);
+    let port = args.value("--port")?.unwrap_or(version.port);
+    let settings = args.all("-o")?;
+    args.finish()?;
+    let watch = Stopwatch::start();
+    let cluster = Cluster::up(&Spec { version, brokers, port, settings })?;
+    eprintln!("Kafka {} is ready after {:.1} s", cluster.version, watch.elapsed().as_secs_f32());
+    println!("{}", cluster.bootstrap());
+    Ok(())
+}
+
+fn down(mut args: Args) -> Result<()> {
+    let version = args.text("--version")?;
+    let port: Option<u16> = args.value("--port")?;
+    args.finish()?;
+    let mut found = false;
+    for cluster in Cluster::all()? {
+        if version.as_ref().is_none_or(|version| *version == cluster.version)
+            && port.is_none_or(|port| port == cluster.port)
+        {
+            cluster.down()?;
+            println!("ended Kafka {} at {}", cluster.version, cluster.bootstrap());
+            found = true;
+        }
+    }
+    if !found {
+        println!("no such cluster was started from this checkout");
+    }
+    Ok(())
+}
+
+fn status(args: Args) -> Result<()> {
+    args.finish()?;
+    let clusters = Cluster::all()?;
+    if clusters.is_empty() {
+        println!("no cluster was started from this checkout");
+    }
+    for cluster in clusters {
+        print!("{}", cluster.status()?);
+    }
+    Ok(())
+}
