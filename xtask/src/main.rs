@@ -3,6 +3,7 @@
 //! Three of them are what continuous integration runs, and nothing else: `test`, `check` and `test --kafka`.
 
 mod args;
+mod bench;
 mod clock;
 mod jars;
 mod kafka;
@@ -20,6 +21,8 @@ The project's own commands.
 usage: cargo xtask COMMAND [OPTIONS]
 
   kafka up|down|status  real Kafka clusters on loopback (`cargo xtask kafka help`)
+  bench                 what a record costs, beside a hand-written loop and Kafka's own producer
+                        (`cargo xtask bench help`)
   jars [VERSION]        resolve Kafka's jars once and print the folder they are in
 ";
 
@@ -44,6 +47,7 @@ fn run(mut args: Args) -> Result<()> {
             Ok(())
         }
         "kafka" => kafka::command(args),
+        "bench" => bench::command(args),
         "jars" => jars::command(args),
         other => bail!("there is no command `{other}`\n\n{HELP}"),
     }

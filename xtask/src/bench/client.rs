@@ -1,0 +1,149 @@
+//! Running a client to its end, and what that cost.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+use crate::shell;
+
+/// What a client is to send.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Load {
+    /// Number of records.
+    pub(crate) records: u64,
+    /// Bytes of each value.
+    pub(crate) size: usize,
+    /// Whether each has a key of 16 bytes.
+    pub(crate) key: bool,
+    /// Records handed over by one call.
+    pub(crate) run: usize,
+    /// How long a batch may wait to fill.
+    pub(crate) linger: Duration,
+}
+
+impl Load {
+    /// The arguments of our clients (`xtask/programs/arguments.rs`).
+    pub(crate) fn add_to(self, command: &mut Command, bootstrap: &str) {
+        command.args(["--bootstrap", bootstrap]);
+        command.args(["--records", &self.records.to_string(), "--size", &self.size.to_string()]);
+        command.args(["--key", &self.key.to_string(), "--run", &self.run.to_string()]);
+        command.args(["--linger-ms", &self.linger.as_millis().to_string()]);
+    }
+}
+
+/// What a run cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    /// Records each second, by the client's own clock: connecting and start-up excluded.
+    pub(crate) rate: f64,
+    /// User and system time of the whole process.
+    pub(crate) cpu: Duration,
+}
+
+impl Cost {
+    /// Nanoseconds of user and system time for each record.
+    pub(crate) fn cpu_per_record(self, records: u64) -> f64 {
+        self.cpu.as_nanos() as f64 / records as f64
+    }
+}
+
+/// Runs one of our own clients.
+pub(crate) fn run(command: &mut Command) -> Result<Cost> {
+    let (output, cpu) = measure(command)?;
+    let records: f64 = field(&output, "records=")?;
+    let nanoseconds: f64 = field(&output, "nanoseconds=")?;
+    Ok(Cost { rate: records / nanoseconds * 1e9, cpu })
+}
+
+/// Runs Kafka's `ProducerPerformance`.
+pub(crate) fn run_java(command: &mut Command) -> Result<Cost> {
+    let (output, cpu) = measure(command)?;
+    let rate =
+        java_rate(&output).with_context(|| format!("no rate in ProducerPerformance's output:\n{output}"))?;
+    Ok(Cost { rate, cpu })
+}
+
+/// Runs `linger perf`.
+pub(crate) fn run_linger(command: &mut Command) -> Result<Cost> {
+    let (output, cpu) = measure(command)?;
+    let rate = field(&output, "records/s=")?;
+    Ok(Cost { rate, cpu })
+}
+
+/// The class and arguments that make `ProducerPerformance` send the same as our clients.
+///
+/// The values come from a file: it would make up each byte of each record otherwise, and that would be counted too.
+pub(crate) fn add_producer_performance(
+    command: &mut Command,
+    load: Load,
+    payloads: &Path,
+    topic: &str,
+    bootstrap: &str,
+    codec: &str,
+) {
+    command.args(["org.apache.kafka.tools.ProducerPerformance", "--topic", topic, "--throughput", "-1"]);
+    command.args(["--num-records", &load.records.to_string(), "--payload-file"]).arg(payloads);
+    command.args([
+        "--bootstrap-server",
+        bootstrap,
+        "--command-property",
+        "acks=all",
+        "enable.idempotence=true",
+    ]);
+    command.args(["batch.size=16384", "buffer.memory=33554432", "max.in.flight.requests.per.connection=5"]);
+    command.arg(format!("linger.ms={}", load.linger.as_millis()));
+    command.arg(format!("compression.type={codec}"));
+}
+
+/// The rate in the last line, "5000000 records sent, 1234567.9 records/sec (117.74 MB/sec), ...".
+fn java_rate(output: &str) -> Option<f64> {
+    let last = output.lines().rfind(|line| line.contains("records sent,") && line.contains("99.9th"))?;
+    let (_, rest) = last.split_once("records sent, ")?;
+    let (rate, _) = rest.split_once(" records/sec")?;
+    rate.parse().ok()
+}
+
+/// Runs to the end. The time is that of all children that ended meanwhile: nothing else may be waited for.
+fn measure(command: &mut Command) -> Result<(String, Duration)> {
+    let before = children_cpu()?;
+    let output = shell::output(command)?;
+    Ok((output, children_cpu()?.saturating_sub(before)))
+}
+
+fn children_cpu() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot ask for the time of child processes")?;
+    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(microseconds.try_into()?))
+}
+
+fn field(output: &str, name: &str) -> Result<f64> {
+    let word = output.split_whitespace().find_map(|word| word.strip_prefix(name));
+    word.and_then(|word| word.parse().ok())
+        .with_context(|| format!("no {name} in the client's output: {output}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn java_rate_is_that_of_the_last_line() {
+        let output = "500000 records sent, 100000.0 records/sec (9.54 MB/sec), 1.0 ms avg latency, 2.0 ms max latency.\n\
+            900000 records sent, 123456.7 records/sec (11.77 MB/sec), 1.20 ms avg latency, 310.00 ms max latency, \
+            1 ms 50th, 3 ms 95th, 5 ms 99th, 9 ms 99.9th.\n";
+        assert_eq!(java_rate(output), Some(123_456.7));
+        assert_eq!(java_rate("nothing"), None);
+    }
+
+    #[test]
+    fn time_of_a_child_is_seen() {
+        let (_, cpu) =
+            measure(Command::new("sh").args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"]))
+                .unwrap();
+        assert!(cpu > Duration::from_millis(1), "{cpu:?}");
+    }
+}

@@ -1,0 +1,190 @@
+//! The whole path into a sink: our producer, the hand-written loop and Kafka's own producer, in turn.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::client::{self, Cost, Load};
+use super::programs::{self, CLIENT_CORE, Programs, Sink};
+use super::spread::Spread;
+use super::table::Table;
+use crate::args::Args;
+use crate::jars::{self, Version};
+
+/// A size of records, how many of them take a few seconds, and what is to be reached.
+struct Size {
+    bytes: usize,
+    records: u64,
+    /// Percent of the hand-written loop, by CPU for each record.
+    target: f64,
+    /// Whether Kafka's own producer takes part.
+    java: bool,
+}
+
+const SIZES: [Size; 4] = [
+    Size { bytes: 10, records: 30_000_000, target: 30.0, java: false },
+    Size { bytes: 100, records: 10_000_000, target: 30.0, java: true },
+    Size { bytes: 1024, records: 2_000_000, target: 60.0, java: false },
+    Size { bytes: 10_240, records: 300_000, target: 60.0, java: false },
+];
+
+/// Ours may use at most this part of the CPU that Kafka's own producer uses.
+const JAVA_TARGET: f64 = 25.0;
+
+/// `cargo xtask bench`.
+pub(crate) fn command(mut args: Args) -> Result<()> {
+    let quick = args.flag("--quick");
+    let rounds = args.value("--rounds")?.unwrap_or(if quick { 1 } else { 5 });
+    let wanted = args.all("--size")?;
+    let with_java = !args.flag("--without-java");
+    args.finish()?;
+
+    programs::need_cores()?;
+    let programs = programs::build()?;
+    let java = if with_java { Some(Java::prepare(&programs)?) } else { None };
+    let mut table = Table::new([
+        "client, record size",
+        "records/s",
+        "MB/s",
+        "CPU ns/record",
+        "CPU, % of loop",
+        "rate, % of loop",
+        "target",
+    ]);
+    for size in SIZES.iter().filter(|size| wanted.is_empty() || wanted.contains(&size.bytes.to_string())) {
+        let load = Load {
+            records: if quick { size.records / 10 } else { size.records },
+            size: size.bytes,
+            key: false,
+            run: 1,
+            linger: Duration::from_millis(5),
+        };
+        let java = java.as_ref().filter(|_| size.java);
+        compare(&programs, java, load, rounds)?.add_to(&mut table, load, size.target);
+    }
+    println!(
+        "into a sink: {} partitions on 3 brokers, batches of 16 KiB, linger 5 ms, acks=all, idempotent, no keys;\n\
+         {rounds} rounds in turn: median (min-max); percentages are ratios within a round, more is better:\n\
+         what the loop took / what the client took for CPU, the client's / the loop's for the rate\n\n{table}",
+        programs::PARTITIONS
+    );
+    Ok(())
+}
+
+/// What one client's rounds showed.
+#[derive(Default)]
+struct Rounds {
+    rate: Spread,
+    cpu: Spread,
+    /// Percent, as the loop is 100.
+    cpu_to_loop: Spread,
+    rate_to_loop: Spread,
+}
+
+impl Rounds {
+    fn add(&mut self, records: u64, cost: Cost, of_loop: Cost) {
+        self.rate.add(cost.rate);
+        self.cpu.add(cost.cpu_per_record(records));
+        self.cpu_to_loop.add(100.0 * of_loop.cpu.as_secs_f64() / cost.cpu.as_secs_f64());
+        self.rate_to_loop.add(100.0 * cost.rate / of_loop.rate);
+    }
+
+    fn row(&self, name: &str, load: Load, target: String) -> [String; 7] {
+        let bytes = load.size as f64;
+        [
+            format!("{name}, {} B", load.size),
+            self.rate.show(|rate| format!("{:.2} M", rate / 1e6)),
+            format!("{:.0}", self.rate.median() * bytes / 1e6),
+            self.cpu.show(|cpu| format!("{cpu:.0}")),
+            self.cpu_to_loop.show(|percent| format!("{percent:.0}")),
+            self.rate_to_loop.show(|percent| format!("{percent:.0}")),
+            target,
+        ]
+    }
+}
+
+/// All clients at one size.
+#[derive(Default)]
+struct Comparison {
+    ours: Rounds,
+    of_loop: Rounds,
+    java: Option<Rounds>,
+    /// Our CPU in percent of what Kafka's own producer took.
+    ours_to_java: Spread,
+}
+
+impl Comparison {
+    fn add_to(&self, table: &mut Table, load: Load, target: f64) {
+        let verdict =
+            |value: f64, reached| format!("{value:.0} %: {}", if reached { "reached" } else { "missed" });
+        let reached = self.ours.cpu_to_loop.median() >= target;
+        table.row(self.ours.row("ours", load, format!("at least {}", verdict(target, reached))));
+        table.row(self.of_loop.row("hand-written loop", load, String::new()));
+        if let Some(java) = &self.java {
+            let used = self.ours_to_java.median();
+            let verdict = verdict(JAVA_TARGET, used <= JAVA_TARGET);
+            let note = format!("ours takes {used:.1} % of its CPU; at most {verdict}");
+            table.row(java.row("ProducerPerformance", load, note));
+        }
+    }
+}
+
+fn compare(programs: &Programs, java: Option<&Java>, load: Load, rounds: u32) -> Result<Comparison> {
+    let sink = Sink::start(programs)?;
+    let mut comparison = Comparison { java: java.map(|_| Rounds::default()), ..Comparison::default() };
+    for round in 1..=rounds {
+        eprintln!("{} B, round {round} of {rounds}", load.size);
+        let mut ours = programs::pinned(CLIENT_CORE, &programs.producer);
+        load.add_to(&mut ours, sink.bootstrap());
+        let ours = client::run(&mut ours)?;
+        let mut of_loop = programs::pinned(CLIENT_CORE, &programs.baseline);
+        load.add_to(&mut of_loop, sink.bootstrap());
+        let of_loop = client::run(&mut of_loop)?;
+        comparison.ours.add(load.records, ours, of_loop);
+        comparison.of_loop.add(load.records, of_loop, of_loop);
+        if let (Some(java), Some(rounds)) = (java, &mut comparison.java) {
+            let cost = java.run(load, sink.bootstrap())?;
+            rounds.add(load.records, cost, of_loop);
+            comparison.ours_to_java.add(100.0 * ours.cpu.as_secs_f64() / cost.cpu.as_secs_f64());
+        }
+    }
+    Ok(comparison)
+}
+
+/// Kafka's own `ProducerPerformance`.
+struct Java {
+    lib: PathBuf,
+    payloads: PathBuf,
+    /// What the machine takes to start and to send one record: not counted.
+    start: Duration,
+}
+
+impl Java {
+    fn prepare(programs: &Programs) -> Result<Self> {
+        let lib = jars::lib(&Version::default_one()?)?;
+        jars::need_java()?;
+        let size = SIZES.iter().find(|size| size.java).map_or(0, |size| size.bytes);
+        let mut java = Self { lib, payloads: programs::payloads(size)?, start: Duration::ZERO };
+        let sink = Sink::start(programs)?;
+        let one = Load { records: 1, size, key: false, run: 1, linger: Duration::from_millis(5) };
+        java.start = java.run(one, sink.bootstrap())?.cpu;
+        Ok(java)
+    }
+
+    fn run(&self, load: Load, bootstrap: &str) -> Result<Cost> {
+        let mut command = programs::pinned(CLIENT_CORE, "java");
+        command.args(["-Xmx512m", "-cp", &jars::class_path(&self.lib)]);
+        client::add_producer_performance(
+            &mut command,
+            load,
+            &self.payloads,
+            programs::TOPIC,
+            bootstrap,
+            "none",
+        );
+        let mut cost = client::run_java(&mut command)?;
+        cost.cpu = cost.cpu.saturating_sub(self.start);
+        Ok(cost)
+    }
+}
