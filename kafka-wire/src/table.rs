@@ -1,0 +1,394 @@
+//! `messages!`: one table per API, from which come the structures, their codecs, their sizes and their schema.
+//!
+//! A row is `[versions] name: Type = default`. In the bracket stands a pattern over the version, then `tag N` for a
+//! tagged field, or `null VERSIONS` where the field may be null in some of its versions only. Tagged rows go by
+//! ascending tag.
+
+use nom::IResult;
+
+use crate::error::{WireError, WireErrorKind};
+use crate::frame::FrameBuf;
+use crate::input::Input;
+use crate::text::not_null;
+use crate::wire::{Cx, Nullable, Wire};
+
+/// The messages of an API, and the groups of fields inside them; or groups alone.
+macro_rules! messages {
+    (
+        $(#[$doc:meta])*
+        api $api:ident = $key:literal, versions $min:literal..=$max:literal, flexible $since:literal;
+
+        $(#[$request_doc:meta])*
+        request $request:ident { $($request_rows:tt)* }
+        $(#[$response_doc:meta])*
+        response $response:ident { $($response_rows:tt)* }
+        $($groups:tt)*
+    ) => {
+        $crate::table::group! {
+            $(#[$doc])*
+            #[doc = ""]
+            #[doc = concat!("Answered with [`", stringify!($response), "`]. Versions ", $min, " to ", $max, ".")]
+            #[doc = ""]
+            $(#[$request_doc])*
+            $request { $($request_rows)* }
+        }
+        $crate::table::group! {
+            #[doc = concat!("The answer to [`", stringify!($request), "`].")]
+            #[doc = ""]
+            $(#[$response_doc])*
+            $response { $($response_rows)* }
+        }
+        impl $crate::wire::Request for $request {
+            type Response = $response;
+        }
+        impl $crate::wire::Response for $response {
+            type Request = $request;
+        }
+        $crate::table::body! { $request, $api = $key, $min..=$max, $since }
+        $crate::table::body! { $response, $api = $key, $min..=$max, $since }
+        $crate::table::messages! { $($groups)* }
+    };
+    ($($(#[$doc:meta])* group $group:ident { $($rows:tt)* })*) => {
+        $($crate::table::group! { $(#[$doc])* $group { $($rows)* } })*
+    };
+}
+pub(crate) use messages;
+
+/// What makes a group a message.
+macro_rules! body {
+    ($name:ident, $api:ident = $key:literal, $min:literal..=$max:literal, $since:literal) => {
+        impl $crate::wire::Message for $name {
+            const API: $crate::api::ApiKey = {
+                let key = $crate::api::ApiKey($key);
+                assert!($crate::table::same_text(key.name(), stringify!($api)), "the name of another key");
+                key
+            };
+            const NAME: &'static str = stringify!($name);
+            const VERSIONS: $crate::api::VersionRange = $crate::api::VersionRange::new($min, $max);
+            const FLEXIBLE_SINCE: Option<i16> = Some($since);
+        }
+    };
+}
+pub(crate) use body;
+
+/// A structure with its default, its codec and its schema.
+macro_rules! group {
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$field_doc:meta])* [$($spec:tt)*] $field:ident: $ty:ty $(= $default:expr)?,)* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name {$(
+            $(#[$field_doc])*
+            #[doc = ""]
+            #[doc = $crate::table::row!(doc [$($spec)*])]
+            pub $field: $ty,
+        )*}
+
+        impl $name {
+            /// The rows of the table, as data.
+            pub const FIELDS: &'static [$crate::schema::Field] =
+                &[$($crate::table::row!(schema [$($spec)*] $field: $ty $(= $default)?)),*];
+
+            /// The table, as data.
+            pub const SCHEMA: &'static $crate::schema::Struct =
+                &$crate::schema::Struct::new(stringify!($name), Self::FIELDS);
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $crate::table::default!($($default)?)),* }
+            }
+        }
+
+        impl $crate::wire::Wire for $name {
+            const TYPE: $crate::schema::Type = $crate::schema::Type::Struct(Self::SCHEMA);
+
+            fn decode<'a>(
+                input: $crate::input::Input<'a>,
+                cx: $crate::wire::Cx,
+            ) -> nom::IResult<$crate::input::Input<'a>, Self, $crate::error::WireError> {
+                $($crate::table::row!(decode input cx [$($spec)*] $field: $ty, $crate::table::default!($($default)?));)*
+                let (input, ()) = if cx.flexible {
+                    $crate::tagged::take_tagged(input, |tag, value| {
+                        $($crate::table::row!(tagged tag value cx [$($spec)*] $field);)*
+                        let _ = (tag, value);
+                        Ok(())
+                    })?
+                } else {
+                    (input, ())
+                };
+                Ok((input, Self { $($field),* }))
+            }
+
+            fn encode(&self, buf: &mut $crate::frame::FrameBuf, cx: $crate::wire::Cx) {
+                $($crate::table::row!(encode self buf cx [$($spec)*] $field);)*
+                if cx.flexible {
+                    let count = 0 $(+ $crate::table::row!(
+                        count self cx [$($spec)*] $field, $crate::table::default!($($default)?)
+                    ))*;
+                    buf.put_uvarint(count);
+                    $($crate::table::row!(
+                        put self buf cx [$($spec)*] $field, $crate::table::default!($($default)?)
+                    );)*
+                }
+            }
+
+            fn size(&self, cx: $crate::wire::Cx) -> usize {
+                let fields = 0 $(+ $crate::table::row!(size self cx [$($spec)*] $field))*;
+                if !cx.flexible {
+                    return fields;
+                }
+                let count = 0 $(+ $crate::table::row!(
+                    count self cx [$($spec)*] $field, $crate::table::default!($($default)?)
+                ))*;
+                let tagged = 0 $(+ $crate::table::row!(
+                    put_size self cx [$($spec)*] $field, $crate::table::default!($($default)?)
+                ))*;
+                fields + $crate::varint::size_u32(count) + tagged
+            }
+
+            fn min_size(cx: $crate::wire::Cx) -> usize {
+                usize::from(cx.flexible) $(+ $crate::table::row!(min_size cx [$($spec)*] $ty))*
+            }
+        }
+    };
+}
+pub(crate) use group;
+
+/// What a row is to each of the functions above. The arms of a function go by the kind of row: tagged, null in some
+/// versions, plain.
+macro_rules! row {
+    (doc [$versions:pat, tag $tag:literal]) => {
+        concat!("Versions `", stringify!($versions), "`, tag ", $tag, ".")
+    };
+    (doc [$versions:pat, null $nulls:pat]) => {
+        concat!("Versions `", stringify!($versions), "`, may be null in `", stringify!($nulls), "`.")
+    };
+    (doc [_]) => {
+        "Every version."
+    };
+    (doc [$versions:pat]) => {
+        concat!("Versions `", stringify!($versions), "`.")
+    };
+
+    (schema [$versions:pat, tag $tag:literal] $field:ident: $ty:ty $(= $default:expr)?) => {
+        $crate::table::row!(schema $versions, None, Some($tag), $field: $ty $(= $default)?)
+    };
+    (schema [$versions:pat, null $nulls:pat] $field:ident: $ty:ty $(= $default:expr)?) => {
+        $crate::table::row!(schema $versions, Some($crate::table::range!($nulls)), None, $field: $ty $(= $default)?)
+    };
+    (schema [$versions:pat] $field:ident: $ty:ty $(= $default:expr)?) => {
+        $crate::table::row!(schema $versions, None, None, $field: $ty $(= $default)?)
+    };
+    (schema $versions:pat, $nulls:expr, $tag:expr, $field:ident: $ty:ty $(= $default:expr)?) => {
+        $crate::schema::Field::new(
+            stringify!($field),
+            <$ty as $crate::wire::Wire>::TYPE,
+            $crate::table::range!($versions),
+            $nulls,
+            $tag,
+            $crate::table::default_text!($($default)?),
+        )
+    };
+
+    // A tagged field keeps its default until the section at the end brings another value.
+    (decode $input:ident $cx:ident [$versions:pat, tag $tag:literal] $field:ident: $ty:ty, $default:expr) => {
+        let mut $field: $ty = $default;
+    };
+    (decode $input:ident $cx:ident [$versions:pat, null $nulls:pat] $field:ident: $ty:ty, $default:expr) => {
+        let ($input, $field): (_, $ty) = if matches!($cx.version, $versions) {
+            $crate::table::take_partly_null($input, $cx, matches!($cx.version, $nulls), stringify!($field))?
+        } else {
+            ($input, $default)
+        };
+    };
+    (decode $input:ident $cx:ident [$versions:pat] $field:ident: $ty:ty, $default:expr) => {
+        let ($input, $field): (_, $ty) = if matches!($cx.version, $versions) {
+            $crate::table::take($input, $cx, stringify!($field))?
+        } else {
+            ($input, $default)
+        };
+    };
+
+    (tagged $tag:ident $value:ident $cx:ident [$versions:pat, tag $number:literal] $field:ident) => {
+        if $tag == $number && matches!($cx.version, $versions) {
+            $field = $crate::table::take_tag($value, $cx, stringify!($field))?;
+        }
+    };
+    (tagged $tag:ident $value:ident $cx:ident [$($spec:tt)*] $field:ident) => {};
+
+    (encode $self:ident $buf:ident $cx:ident [$versions:pat, tag $tag:literal] $field:ident) => {};
+    (encode $self:ident $buf:ident $cx:ident [$versions:pat, null $nulls:pat] $field:ident) => {
+        if matches!($cx.version, $versions) {
+            let may_be_null = matches!($cx.version, $nulls);
+            $crate::table::put_partly_null(&$self.$field, $buf, $cx, may_be_null, stringify!($field));
+        }
+    };
+    (encode $self:ident $buf:ident $cx:ident [$versions:pat] $field:ident) => {
+        if matches!($cx.version, $versions) {
+            $crate::table::put(&$self.$field, $buf, $cx, stringify!($field));
+        }
+    };
+
+    // Whether a tagged field is written: not if it has its default.
+    (count $self:ident $cx:ident [$versions:pat, tag $tag:literal] $field:ident, $default:expr) => {
+        u32::from(matches!($cx.version, $versions) && $crate::table::differs(&$self.$field, &$default))
+    };
+    (count $self:ident $cx:ident [$($spec:tt)*] $field:ident, $default:expr) => {
+        0
+    };
+    (put $self:ident $buf:ident $cx:ident [$versions:pat, tag $tag:literal] $field:ident, $default:expr) => {
+        if matches!($cx.version, $versions) && $crate::table::differs(&$self.$field, &$default) {
+            $crate::tagged::put_tagged($buf, $tag, &$self.$field, $cx);
+            $buf.fail_in(stringify!($field));
+        }
+    };
+    (put $self:ident $buf:ident $cx:ident [$($spec:tt)*] $field:ident, $default:expr) => {};
+    (put_size $self:ident $cx:ident [$versions:pat, tag $tag:literal] $field:ident, $default:expr) => {
+        if matches!($cx.version, $versions) && $crate::table::differs(&$self.$field, &$default) {
+            $crate::tagged::size_tagged($tag, &$self.$field, $cx)
+        } else {
+            0
+        }
+    };
+    (put_size $self:ident $cx:ident [$($spec:tt)*] $field:ident, $default:expr) => {
+        0
+    };
+
+    (size $self:ident $cx:ident [$versions:pat, tag $tag:literal] $field:ident) => {
+        0
+    };
+    (size $self:ident $cx:ident [$versions:pat $(, null $nulls:pat)?] $field:ident) => {
+        if matches!($cx.version, $versions) { $crate::wire::Wire::size(&$self.$field, $cx) } else { 0 }
+    };
+    (min_size $cx:ident [$versions:pat, tag $tag:literal] $ty:ty) => {
+        0
+    };
+    (min_size $cx:ident [$versions:pat $(, null $nulls:pat)?] $ty:ty) => {
+        if matches!($cx.version, $versions) { <$ty as $crate::wire::Wire>::min_size($cx) } else { 0 }
+    };
+}
+pub(crate) use row;
+
+/// The default of a row.
+macro_rules! default {
+    () => {
+        Default::default()
+    };
+    ($default:expr) => {
+        $default
+    };
+}
+pub(crate) use default;
+
+/// The default of a row, as text.
+macro_rules! default_text {
+    () => {
+        None
+    };
+    ($default:expr) => {
+        Some(stringify!($default))
+    };
+}
+pub(crate) use default_text;
+
+/// The range of the versions a pattern matches.
+macro_rules! range {
+    ($versions:pat) => {{
+        let mut bits = 0_u128;
+        let mut version = 0_i16;
+        while version < $crate::api::VersionRange::PATTERN_BITS {
+            if matches!(version, $versions) {
+                bits |= 1 << version;
+            }
+            version += 1;
+        }
+        $crate::api::VersionRange::of_bits(bits)
+    }};
+}
+pub(crate) use range;
+
+/// A field that the version has.
+#[inline]
+pub(crate) fn take<'a, T: Wire>(
+    input: Input<'a>,
+    cx: Cx,
+    field: &'static str,
+) -> IResult<Input<'a>, T, WireError> {
+    T::decode(input, cx).map_err(|error| in_field(error, field))
+}
+
+/// A field that is null in some versions only.
+#[inline]
+pub(crate) fn take_partly_null<'a, T: Nullable>(
+    input: Input<'a>,
+    cx: Cx,
+    may_be_null: bool,
+    field: &'static str,
+) -> IResult<Input<'a>, Option<T>, WireError> {
+    if may_be_null {
+        take(input, cx, field)
+    } else {
+        let (input, value) = not_null(input, cx).map_err(|error| in_field(error, field))?;
+        Ok((input, Some(value)))
+    }
+}
+
+/// The value of a tagged field, which fills its bytes.
+#[inline]
+pub(crate) fn take_tag<T: Wire>(
+    value: Input<'_>,
+    cx: Cx,
+    field: &'static str,
+) -> Result<T, nom::Err<WireError>> {
+    crate::tagged::take_whole(value, cx).map_err(|error| in_field(error, field))
+}
+
+/// Appends a field that the version has.
+#[inline]
+pub(crate) fn put<T: Wire>(value: &T, buf: &mut FrameBuf, cx: Cx, field: &'static str) {
+    value.encode(buf, cx);
+    buf.fail_in(field);
+}
+
+/// Appends a field that is null in some versions only.
+#[inline]
+pub(crate) fn put_partly_null<T: Nullable>(
+    value: &Option<T>,
+    buf: &mut FrameBuf,
+    cx: Cx,
+    may_be_null: bool,
+    field: &'static str,
+) {
+    if value.is_none() && !may_be_null {
+        buf.fail(WireErrorKind::UnexpectedNull);
+        buf.fail_in(field);
+    } else {
+        put(value, buf, cx, field);
+    }
+}
+
+/// `!=`, with the type of the default taken from the field.
+#[inline]
+pub(crate) fn differs<T: PartialEq>(value: &T, default: &T) -> bool {
+    value != default
+}
+
+/// `==` of strings, at compile time.
+pub(crate) const fn same_text(a: &str, b: &str) -> bool {
+    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
+    while let ([x, a_rest @ ..], [y, b_rest @ ..]) = (a, b) {
+        if *x != *y {
+            return false;
+        }
+        (a, b) = (a_rest, b_rest);
+    }
+    a.is_empty() && b.is_empty()
+}
+
+#[cold]
+fn in_field(error: nom::Err<WireError>, field: &'static str) -> nom::Err<WireError> {
+    error.map(|error| error.in_field(field))
+}
