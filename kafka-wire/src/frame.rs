@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::{WireError, WireErrorKind};
 use crate::varint;
@@ -52,13 +52,13 @@ impl FrameBuf {
 
     /// How many bytes were written, shared ones included.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.head.len() + self.spliced
     }
 
     /// Whether nothing was written.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
@@ -136,7 +136,9 @@ impl FrameBuf {
     #[cold]
     pub fn fail(&mut self, kind: WireErrorKind) {
         let offset = u32::try_from(self.len()).unwrap_or(u32::MAX);
-        self.failure.get_or_insert(WireError::new(kind, offset));
+        if self.failure.is_none() {
+            self.failure = Some(WireError::new(kind, offset));
+        }
     }
 
     /// The field of the failure, if there is one that has none yet.

@@ -15,9 +15,9 @@ pub enum Type {
         entity: Option<&'static str>,
     },
     /// `[]T`
-    Array(&'static Type),
+    Array(&'static Self),
     /// May be null, in the versions the field says.
-    Nullable(&'static Type),
+    Nullable(&'static Self),
     /// A table of its own.
     Struct(&'static Struct),
 }

@@ -1,4 +1,4 @@
-//! ApiVersions.
+//! ApiVersions: what a broker can.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -8,34 +8,44 @@ use crate::error_code::ErrorCode;
 use crate::table::messages;
 
 messages! {
+    /// Asks a broker for the versions it has of each API: the first request on a connection.
     api ApiVersions = 18, versions 0..=4, flexible 3;
 
     request ApiVersionsRequest {
+        /// Letters, digits, and inside also `-` and `.` (KIP-511); anything else is `INVALID_REQUEST`.
         [3..]    client_software_name: String,
+        /// As the name.
         [3..]    client_software_version: String,
     }
+    /// A broker that does not know the version asked answers `UNSUPPORTED_VERSION` in version 0 (KIP-511).
     response ApiVersionsResponse {
         [_]          error_code: ErrorCode,
         [_]          api_keys: Vec<ApiVersion>,
         [1..]        throttle_time_ms: i32,
+        /// What the broker could do (KIP-584).
         [3.., tag 0] supported_features: Vec<SupportedFeatureKey>,
+        /// Orders the answers of several brokers; -1 if it is not known.
         [3.., tag 1] finalized_features_epoch: i64 = -1,
+        /// What the cluster agreed to do.
         [3.., tag 2] finalized_features: Vec<FinalizedFeatureKey>,
         [3.., tag 3] zk_migration_ready: bool,
     }
 
+    /// An API and the versions a broker has of it.
     group ApiVersion {
         [_]      api_key: ApiKey,
         [_]      min_version: i16,
         [_]      max_version: i16,
     }
 
+    /// A feature and its levels.
     group SupportedFeatureKey {
         [3..]    name: String,
         [3..]    min_version: i16,
         [3..]    max_version: i16,
     }
 
+    /// A feature and its level.
     group FinalizedFeatureKey {
         [3..]    name: String,
         [3..]    max_version_level: i16,
