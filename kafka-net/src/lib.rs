@@ -1,1 +1,19 @@
 //! Connections to Kafka brokers and the metadata that leads to partition leaders.
+
+mod backoff;
+mod call;
+mod config;
+mod conn;
+mod error;
+mod feed;
+pub mod io;
+
+pub use crate::{
+    backoff::Backoff,
+    call::{Answer, Call, CallResult},
+    config::{ConfigError, Endpoint, NetConfig},
+    conn::{Connection, ConnectionStats, Event, Reconnect, Versions},
+    error::NetError,
+    feed::{Demand, Feed, Next, Offer, Status},
+    io::{FrameSink, KafkaCodec},
+};

@@ -1,0 +1,111 @@
+//! [`keep_connected`]: one broker's connection, dialled again whenever it is wanted.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use futures::future::{Either, poll_fn, select};
+use kafka_wire::NodeId;
+
+use super::{
+    clock,
+    dial::dial_within,
+    pump::{Ended, pump},
+};
+use crate::{
+    config::{Endpoint, NetConfig},
+    conn::{Connection, Reconnect},
+    error::{Kind, NetError, Place},
+    feed::{Demand, Feed, Status},
+};
+
+/// Keeps a connection to one broker for as long as the feed wants: waits until there is demand, dials, runs the
+/// [`pump`](super::pump), backs off when that failed, and begins again. Ends when the feed says [`Demand::Finish`]
+/// or [`Demand::Abort`]; one that answers a pump so has to go on saying it.
+///
+/// Start it on a runtime with I/O and time enabled, current-thread or multi-thread. `rng` gives the jitter.
+///
+/// *Cancel safety*: as of [`pump`](super::pump). The feed is not told of the end of a dropped task.
+pub async fn keep_connected<F: Feed>(
+    node: NodeId,
+    endpoint: Endpoint,
+    config: Arc<NetConfig>,
+    rng: fastrand::Rng,
+    mut feed: F,
+) {
+    let place = Place { node, address: endpoint.to_string().into() };
+    let mut reconnect = Reconnect::new(&config, rng);
+    while wait_for_demand(&mut feed).await {
+        feed.on_status(Status::Connecting, clock::now());
+        let ended = connect_once(&place, &endpoint, &config, &mut reconnect, &mut feed).await;
+        let retry_after = reconnect.ended(ended.was_ready, &ended.error);
+        let error = ended.error;
+        tracing::debug!(node = node.0, address = %endpoint, %error, ?retry_after, "connection ended");
+        let now = clock::now();
+        feed.on_status(Status::Down { error, retry_after }, now);
+        if !wait_out(&mut feed, retry_after, now).await {
+            break;
+        }
+    }
+}
+
+/// The life of one connection, from dialling to its end.
+async fn connect_once<F: Feed>(
+    place: &Place,
+    endpoint: &Endpoint,
+    config: &Arc<NetConfig>,
+    reconnect: &mut Reconnect,
+    feed: &mut F,
+) -> Ended {
+    let timeout = reconnect.setup_timeout();
+    let began = clock::now();
+    let dialling = dial_within(endpoint, config, reconnect.skip(), timeout);
+    let stream = match until_stopped(feed, dialling).await.unwrap_or(Err(Kind::Aborted)) {
+        Ok(stream) => stream,
+        Err(kind) => return Ended::before_ready(NetError::at(kind, place)),
+    };
+    // The time-out covers dialling and negotiation together.
+    let now = clock::now();
+    let rest = timeout.saturating_sub(now.saturating_duration_since(began)).max(MIN_NEGOTIATION);
+    let connection = Connection::new(place.node, &place.address, Arc::clone(config), rest, now);
+    pump(stream, connection, config.max_response_size, feed).await
+}
+
+/// Waits until the feed wants a connection; false if it wants none ever again.
+async fn wait_for_demand<F: Feed>(feed: &mut F) -> bool {
+    poll_fn(|cx| match feed.poll_demand(cx, clock::now()) {
+        Demand::Connect => Poll::Ready(true),
+        Demand::Rest => Poll::Pending,
+        Demand::Finish | Demand::Abort => Poll::Ready(false),
+    })
+    .await
+}
+
+/// Waits for the feed to stop.
+async fn stopped<F: Feed>(feed: &mut F) {
+    poll_fn(|cx| match feed.poll_demand(cx, clock::now()) {
+        Demand::Connect | Demand::Rest => Poll::Pending,
+        Demand::Finish | Demand::Abort => Poll::Ready(()),
+    })
+    .await;
+}
+
+/// Runs a future; `None` if the feed stops first.
+async fn until_stopped<F: Feed, T>(feed: &mut F, future: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(future), pin!(stopped(feed))).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(((), _)) => None,
+    }
+}
+
+/// Waits out a backoff; false if the feed stops meanwhile.
+async fn wait_out<F: Feed>(feed: &mut F, delay: Duration, now: Instant) -> bool {
+    let Some(until) = now.checked_add(delay) else { return false };
+    until_stopped(feed, tokio::time::sleep_until(until.into())).await.is_some()
+}
+
+/// What negotiation gets at the least, however long dialling took.
+const MIN_NEGOTIATION: Duration = Duration::from_secs(1);

@@ -1,0 +1,20 @@
+//! Sockets, time and tasks: the only part that names tokio.
+//!
+//! [`keep_connected`] is the life of one broker's connection, dialled again whenever it is wanted; [`pump`] is the
+//! one loop over an established stream. Both leave every decision to [`Connection`](crate::Connection) and to the
+//! [`Feed`](crate::Feed).
+
+mod clock;
+mod codec;
+mod dial;
+mod link;
+mod pump;
+mod sink;
+
+pub use self::{
+    codec::KafkaCodec,
+    dial::dial,
+    link::keep_connected,
+    pump::{Ended, pump},
+    sink::FrameSink,
+};
