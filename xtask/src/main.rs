@@ -4,10 +4,15 @@
 
 mod args;
 mod bench;
+mod broker_tests;
+mod check;
 mod clock;
+mod fuzz;
 mod jars;
 mod kafka;
+mod metadata;
 mod shell;
+mod test;
 
 use std::process::ExitCode;
 
@@ -20,10 +25,14 @@ The project's own commands.
 
 usage: cargo xtask COMMAND [OPTIONS]
 
-  kafka up|down|status  real Kafka clusters on loopback (`cargo xtask kafka help`)
+  test                  everything that needs no Kafka; with --kafka, the tests against real brokers
+  check                 formatting, lints, documentation, licences, layout, protocol tables, least Rust version, ...
+  fuzz [TARGET]         run the fuzz targets for a time
   bench                 what a record costs, beside a hand-written loop and Kafka's own producer
-                        (`cargo xtask bench help`)
+  kafka up|down|status  real Kafka clusters on loopback
   jars [VERSION]        resolve Kafka's jars once and print the folder they are in
+
+Each takes --help. Continuous integration runs `test`, `check` and `test --kafka`, and nothing else.
 ";
 
 fn main() -> ExitCode {
@@ -46,8 +55,11 @@ fn run(mut args: Args) -> Result<()> {
             print!("{HELP}");
             Ok(())
         }
-        "kafka" => kafka::command(args),
+        "test" => test::command(args),
+        "check" => check::command(args),
+        "fuzz" => fuzz::command(args),
         "bench" => bench::command(args),
+        "kafka" => kafka::command(args),
         "jars" => jars::command(args),
         other => bail!("there is no command `{other}`\n\n{HELP}"),
     }

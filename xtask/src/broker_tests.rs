@@ -1,0 +1,90 @@
+//! `cargo xtask test --kafka`: the tests that need real brokers.
+
+use anyhow::{Result, ensure};
+
+use crate::args::Args;
+use crate::clock::Stopwatch;
+use crate::jars::{self, VERSIONS, Version};
+use crate::kafka::cluster::{Cluster, Spec, free_port};
+use crate::metadata::Metadata;
+use crate::{shell, test};
+
+/// Starts the clusters, runs the tests, and ends the clusters whatever came of it.
+pub(crate) fn command(mut args: Args) -> Result<()> {
+    let keep = args.flag("--keep");
+    let mut names = args.all("--version")?;
+    let filter = args.word();
+    let after = args.after();
+    args.finish()?;
+    if names.is_empty() {
+        names = VERSIONS.map(|(name, _)| name.to_owned()).into();
+    }
+    shell::need("kcat", "it reads back what was produced (Debian: apt-get install kcat)")?;
+    let versions = names.iter().map(|name| Version::named(name)).collect::<Result<Vec<_>>>()?;
+    let lib = jars::lib(&Version::named(VERSIONS[0].0)?)?;
+    let features =
+        format!("{},{}/{}", test::hermetic_features(&Metadata::load()?), CRATE, test::BROKER_TESTS);
+
+    let watch = Stopwatch::start();
+    let mut cargo = shell::cargo();
+    cargo.args(["test", "--workspace", "--features", &features, "--test", TEST]);
+    cargo.env(TOOLS, &lib);
+    let mut clusters = Clusters { up: Vec::new(), keep };
+    for version in versions {
+        let variable = format!("{ADDRESSES}{}", version.name.replace('.', "_"));
+        let cluster = clusters.start(version)?;
+        cargo.env(variable, cluster.bootstrap());
+    }
+    eprintln!("{} clusters are ready after {:.0} s", clusters.up.len(), watch.elapsed().as_secs_f32());
+    cargo.args(filter).arg("--").args(after);
+    let passed = shell::run(&mut cargo);
+    ensure!(
+        passed.is_ok() || keep,
+        "broker tests failed; with --keep the clusters stay up for a look at them and at their logs"
+    );
+    passed?;
+    eprintln!("all broker tests passed after {:.0} s", watch.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Ends when dropped, unless they are to be kept.
+struct Clusters {
+    up: Vec<Cluster>,
+    keep: bool,
+}
+
+impl Clusters {
+    fn start(&mut self, version: Version) -> Result<&Cluster> {
+        // The newest is the one whose replication is tried too.
+        let brokers = if version.name == VERSIONS[0].0 { 3 } else { 1 };
+        let port = free_port(brokers)?;
+        eprintln!("starting {brokers} broker(s) of Kafka {} at port {port}", version.name);
+        self.up.push(Cluster::up(&Spec { version, brokers, port, settings: Vec::new() })?);
+        Ok(&self.up[self.up.len() - 1])
+    }
+}
+
+impl Drop for Clusters {
+    fn drop(&mut self) {
+        for cluster in &self.up {
+            if self.keep {
+                eprintln!(
+                    "kept: Kafka {} at {}, in {}",
+                    cluster.version,
+                    cluster.bootstrap(),
+                    cluster.dir.display()
+                );
+            } else if let Err(error) = cluster.down() {
+                eprintln!("warning: {error:#}");
+            }
+        }
+    }
+}
+
+/// The crate that has the tests, and their name.
+const CRATE: &str = "kafka-producer";
+const TEST: &str = "broker";
+/// Environment variables that tell the tests where things are: bootstrap addresses by version, and the jars whose
+/// tools they use.
+const ADDRESSES: &str = "LINGER_KAFKA_";
+const TOOLS: &str = "LINGER_KAFKA_LIB";

@@ -1,0 +1,57 @@
+//! `cargo xtask test`: everything that needs nothing but this machine's compilers; with `--kafka`, real brokers.
+
+use anyhow::Result;
+
+use crate::args::Args;
+use crate::clock::Stopwatch;
+use crate::metadata::Metadata;
+use crate::{broker_tests, shell};
+
+const HELP: &str = "\
+usage: cargo xtask test [FILTER] [-- TEST-ARGUMENTS]
+       cargo xtask test --kafka [FILTER] [--keep] [--version V]...
+
+  Without --kafka: unit, integration and doc tests of every crate, every codec compiled in, corpora replayed.
+  With it: starts three brokers of Kafka 4.3.1, one of 3.9.1 and one of 2.8.2 on free ports, runs the tests that need
+  them, and ends the clusters (unless --keep is given). --version leaves out the versions not named.
+";
+
+/// Turns on tests that need something beside the machine's compilers.
+pub(crate) const BROKER_TESTS: &str = "broker-tests";
+
+/// `cargo xtask test`.
+pub(crate) fn command(mut args: Args) -> Result<()> {
+    if args.wants_help() {
+        print!("{HELP}");
+        return Ok(());
+    }
+    if args.flag("--kafka") {
+        return broker_tests::command(args);
+    }
+    let filter = args.word();
+    let after = args.after();
+    args.finish()?;
+    let watch = Stopwatch::start();
+    let features = hermetic_features(&Metadata::load()?);
+    let mut cargo = shell::cargo();
+    // Not --all-targets: that leaves out doc tests. Examples are built all the same, benches by `check`.
+    cargo
+        .args(["test", "--workspace", "--no-fail-fast", "--features", &features])
+        .args(filter)
+        .arg("--")
+        .args(after);
+    shell::run(&mut cargo)?;
+    eprintln!("all tests passed after {:.0} s", watch.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// Every feature of every member, except those for tests that need more than this machine's compilers: one set, so that
+/// `test` and `test --kafka` share their builds.
+pub(crate) fn hermetic_features(metadata: &Metadata) -> String {
+    let features = metadata.members().flat_map(|member| {
+        let wanted =
+            member.features.iter().filter(|feature| *feature != "default" && *feature != BROKER_TESTS);
+        wanted.map(|feature| format!("{}/{feature}", member.name))
+    });
+    features.collect::<Vec<_>>().join(",")
+}
