@@ -18,6 +18,8 @@ mod blob;
 mod error;
 mod error_code;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod header;
 mod ids;
 mod input;

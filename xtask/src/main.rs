@@ -8,6 +8,7 @@ mod broker_tests;
 mod check;
 mod clock;
 mod fuzz;
+mod golden;
 mod jars;
 mod kafka;
 mod metadata;
@@ -30,6 +31,7 @@ usage: cargo xtask COMMAND [OPTIONS]
   fuzz [TARGET]         run the fuzz targets for a time
   bench                 what a record costs, beside a hand-written loop and Kafka's own producer
   kafka up|down|status  real Kafka clusters on loopback
+  golden                messages written by Kafka's own classes, for kafka-wire's tests
   jars [VERSION]        resolve Kafka's jars once and print the folder they are in
 
 Each takes --help. Continuous integration runs `test`, `check` and `test --kafka`, and nothing else.
@@ -60,6 +62,7 @@ fn run(mut args: Args) -> Result<()> {
         "fuzz" => fuzz::command(args),
         "bench" => bench::command(args),
         "kafka" => kafka::command(args),
+        "golden" => golden::command(args),
         "jars" => jars::command(args),
         other => bail!("there is no command `{other}`\n\n{HELP}"),
     }
