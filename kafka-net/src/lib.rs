@@ -7,6 +7,7 @@ mod conn;
 mod error;
 mod feed;
 pub mod io;
+mod metadata;
 
 pub use crate::{
     backoff::Backoff,
@@ -16,4 +17,8 @@ pub use crate::{
     error::NetError,
     feed::{Demand, Feed, Next, Offer, Status},
     io::{FrameSink, KafkaCodec},
+    metadata::{
+        Action, Broker, ClusterView, LeaderHint, Metadata, MetadataConfig, PartitionView, Pick, Ticket,
+        TopicView, Update,
+    },
 };

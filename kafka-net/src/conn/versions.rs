@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn api(api_key: ApiKey, min_version: i16, max_version: i16) -> ApiVersion {
-        ApiVersion { api_key, min_version, max_version, ..Default::default() }
+        ApiVersion { api_key, min_version, max_version }
     }
 
     #[test]

@@ -1,0 +1,549 @@
+//! [`Metadata`]: which topics are wanted, what is known of them, and when and whom to ask.
+
+mod nodes;
+mod refresh;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kafka_wire::{
+    ErrorCode, NodeId, PartitionId, TopicName,
+    messages::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic},
+};
+
+use self::{nodes::Nodes, refresh::Refresh};
+pub use self::{
+    nodes::Pick,
+    view::{Broker, ClusterView, PartitionView, TopicView},
+};
+use crate::{
+    backoff::Backoff,
+    config::{ConfigError, Endpoint},
+    error::{Kind, NetError},
+    feed::Status,
+};
+
+/// Settings of [`Metadata`]. Start from the default and assign what differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MetadataConfig {
+    /// `metadata.max.age.ms`: 5 min. A view this old is refreshed although nobody asks.
+    pub max_age: Duration,
+    /// `metadata.max.idle.ms`: 5 min. A topic nobody wanted for so long is forgotten.
+    pub max_idle: Duration,
+    /// `retry.backoff.ms`: 100 ms, after a failed or fruitless update.
+    pub retry_backoff: Duration,
+    /// `retry.backoff.max.ms`: 1 s.
+    pub retry_backoff_max: Duration,
+    /// `metadata.recovery.strategy` (KIP-899): whether to go back to the bootstrap list when no broker works.
+    pub rebootstrap: bool,
+    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102): 5 min of failing, then back to the bootstrap list.
+    pub rebootstrap_trigger: Duration,
+    /// Whether asking for a topic may create it, where the brokers do that. True for a producer.
+    pub allow_auto_topic_creation: bool,
+}
+
+impl MetadataConfig {
+    /// Checks every value that has limits.
+    ///
+    /// # Errors
+    /// Names the first setting out of its limits.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.max_idle < MIN_IDLE {
+            return Err(ConfigError::new(
+                "metadata.max.idle.ms",
+                self.max_idle.as_millis(),
+                "must be at least 5000",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for MetadataConfig {
+    fn default() -> Self {
+        Self {
+            max_age: Duration::from_secs(300),
+            max_idle: Duration::from_secs(300),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            rebootstrap: true,
+            rebootstrap_trigger: Duration::from_secs(300),
+            allow_auto_topic_creation: true,
+        }
+    }
+}
+
+/// The state machine behind a [`ClusterView`]: it says when to ask which broker for what, and reads the answers. It
+/// sends nothing itself; its owner carries [`Action::Ask`] through a connection and reports back.
+///
+/// - questions: [`view`](Self::view), [`fatal_since`](Self::fatal_since), ...
+/// - inputs: [`handle_response`](Self::handle_response), [`handle_failure`](Self::handle_failure),
+///   [`handle_status`](Self::handle_status), [`handle_leader_hint`](Self::handle_leader_hint);
+/// - commands: [`want`](Self::want), [`request_update`](Self::request_update);
+/// - outputs: [`poll_action`](Self::poll_action) until it gives none, after any input or command;
+///   [`poll_timeout`](Self::poll_timeout).
+#[derive(Debug)]
+pub struct Metadata {
+    config: MetadataConfig,
+    bootstrap: BTreeMap<NodeId, Broker>,
+    view: Arc<ClusterView>,
+    nodes: Nodes,
+    topics: BTreeMap<TopicName, Wanted>,
+    refresh: Refresh,
+    asked: Option<Asked>,
+    next_ticket: u64,
+    /// All connections are to be closed, since they lead nowhere.
+    must_hang_up: bool,
+    fatal: Option<NetError>,
+    fatal_count: u64,
+    last_failure: Option<NetError>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    last_use: Instant,
+    /// Not asked for yet.
+    is_new: bool,
+}
+
+/// The update on its way.
+#[derive(Debug)]
+struct Asked {
+    ticket: Ticket,
+    node: NodeId,
+    /// About every topic, not only the new ones.
+    is_full: bool,
+    /// Those of a partial update.
+    topics: Vec<TopicName>,
+}
+
+/// Pairs an answer with the [`Action::Ask`] it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+/// What the owner of a [`Metadata`] has to do.
+#[derive(Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Connect to this broker, so that it can be asked: it reports [`Status::Ready`] or [`Status::Down`].
+    Connect(NodeId),
+    /// Send this over the broker's connection, then call [`Metadata::handle_response`] or
+    /// [`Metadata::handle_failure`].
+    Ask {
+        /// Whom.
+        node: NodeId,
+        /// To be given back with the answer.
+        ticket: Ticket,
+        /// What.
+        request: MetadataRequest,
+    },
+    /// Hang up on every broker at once; the view holds the bootstrap list again.
+    HangUp,
+}
+
+/// What an answer brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Update {
+    /// Topics whose [`TopicView`] is another now, or gone.
+    pub topics: Vec<TopicName>,
+    /// Whether brokers came, left or moved. Connections to those no longer in the view have no purpose.
+    pub brokers: bool,
+}
+
+impl Metadata {
+    /// Nothing is known but the bootstrap list. `rng` gives the jitter.
+    #[must_use]
+    pub fn new(bootstrap: &[Endpoint], config: MetadataConfig, mut rng: fastrand::Rng) -> Self {
+        let bootstrap: BTreeMap<_, _> = (1..)
+            .map(|index: i32| NodeId(-index))
+            .zip(bootstrap)
+            .map(|(node, endpoint)| (node, Broker { node, endpoint: endpoint.clone(), rack: None }))
+            .collect();
+        let backoff = Backoff::new(config.retry_backoff, config.retry_backoff_max);
+        let mut nodes = Nodes::starting_at(rng.usize(..bootstrap.len().max(1)));
+        nodes.replace(&bootstrap);
+        Self {
+            refresh: Refresh::new(config.max_age, backoff, rng),
+            config,
+            view: Arc::new(ClusterView { brokers: bootstrap.clone(), ..ClusterView::default() }),
+            bootstrap,
+            nodes,
+            topics: BTreeMap::new(),
+            asked: None,
+            next_ticket: 0,
+            must_hang_up: false,
+            fatal: None,
+            fatal_count: 0,
+            last_failure: None,
+        }
+    }
+
+    /// The cluster as last heard of.
+    #[must_use]
+    pub fn view(&self) -> &Arc<ClusterView> {
+        &self.view
+    }
+
+    /// Whether the topic is wanted.
+    #[must_use]
+    pub fn is_wanted(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
+    }
+
+    /// How many hopeless failures there have been: to be remembered when a wait begins.
+    #[must_use]
+    pub fn fatal_count(&self) -> u64 {
+        self.fatal_count
+    }
+
+    /// The last hopeless failure (authentication, a port that speaks another protocol, a version nobody knows), if
+    /// there was one after `count`: whoever waits since then should give up. Later waits try again.
+    #[must_use]
+    pub fn fatal_since(&self, count: u64) -> Option<&NetError> {
+        self.fatal.as_ref().filter(|_| self.fatal_count > count)
+    }
+
+    /// The last failure of a connection or an update since the last good answer: why a wait takes so long.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<&NetError> {
+        self.last_failure.as_ref()
+    }
+
+    /// Somebody uses the topic: it is asked for, and kept for `max_idle` from now. Returns whether it is new.
+    ///
+    /// Cheap, but a map lookup: call it per batch or per second, not per record.
+    pub fn want(&mut self, topic: &TopicName, now: Instant) -> bool {
+        match self.topics.get_mut(topic) {
+            Some(wanted) => {
+                wanted.last_use = now;
+                false
+            }
+            None => {
+                self.topics.insert(topic.clone(), Wanted { last_use: now, is_new: true });
+                true
+            }
+        }
+    }
+
+    /// Somebody has reason to think that the view is out of date. Updates still keep their distance.
+    pub fn request_update(&mut self) {
+        self.refresh.request();
+    }
+
+    /// The connection of a node changed its state. A failure asks for an update; the broker may have moved or died.
+    pub fn handle_status(&mut self, node: NodeId, status: &Status, now: Instant) {
+        self.nodes.handle_status(node, status, now);
+        let Status::Down { error, .. } = status else { return };
+        if let Some(asked) = self.asked.take_if(|asked| asked.node == node) {
+            self.failed(asked, now);
+        }
+        if error.is_idle() || error.is_aborted() {
+            return;
+        }
+        self.refresh.request();
+        self.last_failure = Some(error.clone());
+        if !error.is_retriable() && self.nodes.are_all_hopeless() {
+            self.broadcast(error.clone());
+        }
+    }
+
+    /// An update could not be sent, or was not answered. One that is no longer waited for is ignored.
+    pub fn handle_failure(&mut self, ticket: Ticket, error: &NetError, now: Instant) {
+        let Some(asked) = self.asked.take_if(|asked| asked.ticket == ticket) else { return };
+        self.failed(asked, now);
+        if error.is_aborted() {
+            return;
+        }
+        self.last_failure = Some(error.clone());
+        if !error.is_retriable() {
+            self.broadcast(error.clone());
+        }
+    }
+
+    /// An update was answered. One that is no longer waited for is ignored.
+    pub fn handle_response(&mut self, ticket: Ticket, response: MetadataResponse, now: Instant) -> Update {
+        let Some(asked) = self.asked.take_if(|asked| asked.ticket == ticket) else {
+            return Update::default();
+        };
+        if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
+            self.failed(asked, now);
+            return self.rebootstrap();
+        }
+        let brokers: BTreeMap<NodeId, Broker> = response
+            .brokers
+            .iter()
+            .filter_map(|broker| {
+                Broker::named(broker.node_id, &broker.host, broker.port, broker.rack.as_deref())
+            })
+            .map(|broker| (broker.node, broker))
+            .collect();
+        let error = match response.error_code {
+            ErrorCode::NONE if brokers.is_empty() => Some(NetError::new(Kind::NoBrokers)),
+            ErrorCode::NONE => None,
+            code => Some(NetError::new(Kind::Refused { doing: "to describe the cluster", code })),
+        };
+        if let Some(error) = error {
+            self.failed(asked, now);
+            if !error.is_retriable() {
+                self.broadcast(error.clone());
+            }
+            self.last_failure = Some(error);
+            return Update::default();
+        }
+        self.last_failure = None;
+        let is_full = asked.is_full;
+        let view = ClusterView {
+            generation: self.view.generation,
+            cluster_id: response.cluster_id.map(Arc::from),
+            controller: Some(response.controller_id).filter(|node| brokers.contains_key(node)),
+            topics: self.merge_topics(is_full, response.topics, &brokers),
+            brokers,
+        };
+        let needs_refresh = view.topics.values().any(|topic| topic.needs_refresh());
+        let update = self.take(view);
+        let changed = update != Update::default();
+        self.refresh.succeeded(is_full, changed && !needs_refresh, now);
+        if needs_refresh {
+            self.refresh.request();
+        }
+        update
+    }
+
+    /// An answer named a partition's new leader (KIP-951), possibly with its address. Taken if it is newer than what
+    /// is known; otherwise an update is asked for, as without the hint.
+    pub fn handle_leader_hint(&mut self, hint: LeaderHint<'_>) -> Update {
+        let known = self.view.brokers.contains_key(&hint.leader);
+        let broker = hint.endpoint.filter(|broker| broker.node == hint.leader && !known);
+        let topic = self.view.topics.get(hint.topic);
+        let is_newer = topic
+            .and_then(|topic| topic.partition(hint.partition))
+            .is_some_and(|old| old.leader_epoch.is_none_or(|epoch| epoch < hint.leader_epoch));
+        if !is_newer || hint.leader_epoch < 0 || !(known || broker.is_some()) {
+            self.refresh.request();
+            return Update::default();
+        }
+        let mut view = ClusterView::clone(&self.view);
+        if let Some(broker) = broker {
+            view.brokers.insert(hint.leader, broker);
+        }
+        if let Some(topic) = view.topics.get_mut(hint.topic) {
+            let partitions = &mut Arc::make_mut(topic).partitions;
+            let index = usize::try_from(hint.partition.0).unwrap_or(usize::MAX);
+            if let Some(partition) = partitions.get_mut(index) {
+                partition.leader = Some(hint.leader);
+                partition.leader_epoch = Some(hint.leader_epoch);
+                partition.error = ErrorCode::NONE;
+            }
+        }
+        self.take(view)
+    }
+
+    /// Whom to ask something that any broker can answer; `load` gives the calls that a connected node has in flight,
+    /// `None` if it takes none now. A [`Pick::Connect`] counts as being dialled from now on.
+    pub fn pick(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Pick {
+        self.nodes.pick(load, now)
+    }
+
+    /// The next thing to do; `load` as in [`pick`](Self::pick). If it keeps a broker out, poll again when that changes.
+    pub fn poll_action(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Option<Action> {
+        if std::mem::take(&mut self.must_hang_up) {
+            return Some(Action::HangUp);
+        }
+        if self.config.rebootstrap && self.rebootstrap_deadline().is_some_and(|deadline| deadline <= now) {
+            self.refresh.restart_clock();
+            if let Some(asked) = self.asked.take() {
+                self.failed(asked, now);
+            }
+            self.rebootstrap();
+            return std::mem::take(&mut self.must_hang_up).then_some(Action::HangUp);
+        }
+        if self.asked.is_some() || self.due(now).is_none_or(|due| due > now) {
+            return None;
+        }
+        self.refresh.trying(now);
+        match self.nodes.pick(&load, now) {
+            Pick::Ready(node) => Some(self.ask(node, now)),
+            Pick::Connect(node) => Some(Action::Connect(node)),
+            Pick::Wait => None,
+            Pick::Nobody => {
+                if !self.config.rebootstrap || self.view.is_bootstrap() {
+                    return None;
+                }
+                self.refresh.restart_clock();
+                self.rebootstrap();
+                std::mem::take(&mut self.must_hang_up).then_some(Action::HangUp)
+            }
+        }
+    }
+
+    /// When [`poll_action`](Self::poll_action) has something to give although nothing happens; `None` is never.
+    #[must_use]
+    pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let duty = if self.asked.is_some() {
+            None
+        } else {
+            // Due and still nothing to do: what is missing is a broker.
+            self.due(now).and_then(|due| if due > now { Some(due) } else { self.nodes.next_change(now) })
+        };
+        let rebootstrap = self.rebootstrap_deadline().filter(|_| self.config.rebootstrap);
+        [duty, rebootstrap].into_iter().flatten().min()
+    }
+
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let new = self.topics.values().any(|wanted| wanted.is_new).then(|| self.refresh.due_for_new(now));
+        [self.refresh.due(now), new].into_iter().flatten().min()
+    }
+
+    fn rebootstrap_deadline(&self) -> Option<Instant> {
+        self.refresh.trying_since()?.checked_add(self.config.rebootstrap_trigger)
+    }
+
+    fn ask(&mut self, node: NodeId, now: Instant) -> Action {
+        let is_full = self.refresh.due(now).is_some_and(|due| due <= now);
+        if is_full {
+            let max_idle = self.config.max_idle;
+            self.topics.retain(|_, wanted| {
+                wanted.is_new || now.saturating_duration_since(wanted.last_use) < max_idle
+            });
+            self.refresh.asked_for_all();
+        }
+        let asked_for = self.topics.iter_mut().filter(|(_, wanted)| is_full || wanted.is_new);
+        let topics: Vec<TopicName> = asked_for
+            .map(|(name, wanted)| {
+                wanted.is_new = false;
+                name.clone()
+            })
+            .collect();
+        let request = MetadataRequest {
+            topics: Some(topics.iter().map(|name| topic_by_name(name.clone())).collect()),
+            allow_auto_topic_creation: self.config.allow_auto_topic_creation,
+            ..MetadataRequest::default()
+        };
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.asked = Some(Asked { ticket, node, is_full, topics });
+        Action::Ask { node, ticket, request }
+    }
+
+    fn failed(&mut self, asked: Asked, now: Instant) {
+        for topic in asked.topics {
+            if let Some(wanted) = self.topics.get_mut(&topic) {
+                // The next request may be partial: it must have these, too.
+                wanted.is_new |= !self.view.topics.contains_key(&topic);
+            }
+        }
+        self.refresh.failed(now);
+    }
+
+    /// The topics of the next view. Those nobody wants (any more) are left out, whatever the answer has.
+    fn merge_topics(
+        &self,
+        is_full: bool,
+        answered: Vec<MetadataResponseTopic>,
+        brokers: &BTreeMap<NodeId, Broker>,
+    ) -> BTreeMap<TopicName, Arc<TopicView>> {
+        let mut topics = self.view.topics.clone();
+        if is_full {
+            topics.retain(|name, _| self.topics.contains_key(name));
+        }
+        for mut answer in answered {
+            let Some(name) = answer.name.take() else { continue };
+            // The name that is kept is the one all clones of which share their bytes.
+            let Some((name, _)) = self.topics.get_key_value(&name) else { continue };
+            let old = topics.get(name);
+            let merged = TopicView::merge(old.map(|old| &**old), name.clone(), answer, brokers);
+            if old.is_none_or(|old| **old != merged) {
+                topics.insert(name.clone(), Arc::new(merged));
+            }
+        }
+        without_lost_leaders(topics, brokers)
+    }
+
+    /// Makes a view the current one, and says what is different.
+    fn take(&mut self, mut view: ClusterView) -> Update {
+        let old = &self.view;
+        let is_same = |name: &TopicName, topic: &Arc<TopicView>| {
+            old.topics.get(name).is_some_and(|old| Arc::ptr_eq(old, topic) || old == topic)
+        };
+        let changed = view.topics.iter().filter(|(name, topic)| !is_same(name, topic)).map(|(name, _)| name);
+        let gone = old.topics.keys().filter(|name| !view.topics.contains_key(*name));
+        let update =
+            Update { topics: changed.chain(gone).cloned().collect(), brokers: old.brokers != view.brokers };
+        if update.brokers {
+            self.nodes.replace(&view.brokers);
+        }
+        view.generation = old.generation;
+        if view != **old {
+            view.generation += 1;
+            self.view = Arc::new(view);
+        }
+        update
+    }
+
+    /// Back to the bootstrap list. What is known of topics stays, without leaders.
+    fn rebootstrap(&mut self) -> Update {
+        self.refresh.request();
+        if self.view.is_bootstrap() {
+            return Update::default();
+        }
+        tracing::info!("no known broker answers: returning to the bootstrap list");
+        self.must_hang_up = true;
+        let brokers = self.bootstrap.clone();
+        let topics = without_lost_leaders(self.view.topics.clone(), &brokers);
+        let view = ClusterView { controller: None, brokers, topics, ..ClusterView::clone(&self.view) };
+        self.take(view)
+    }
+
+    fn broadcast(&mut self, error: NetError) {
+        self.fatal = Some(error);
+        self.fatal_count += 1;
+    }
+}
+
+/// The new leader of a partition, as an answer to Produce or Fetch names it (KIP-951).
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "built by whoever read such an answer")]
+pub struct LeaderHint<'a> {
+    /// The topic.
+    pub topic: &'a TopicName,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Its leader.
+    pub leader: NodeId,
+    /// The leader's epoch.
+    pub leader_epoch: i32,
+    /// The leader's address, if the answer has it.
+    pub endpoint: Option<Broker>,
+}
+
+fn topic_by_name(name: TopicName) -> MetadataRequestTopic {
+    MetadataRequestTopic { name: Some(name), ..MetadataRequestTopic::default() }
+}
+
+/// No partition is led by a broker that the view does not have.
+fn without_lost_leaders(
+    mut topics: BTreeMap<TopicName, Arc<TopicView>>,
+    brokers: &BTreeMap<NodeId, Broker>,
+) -> BTreeMap<TopicName, Arc<TopicView>> {
+    let is_lost =
+        |partition: &PartitionView| partition.leader.is_some_and(|leader| !brokers.contains_key(&leader));
+    for topic in topics.values_mut().filter(|topic| topic.partitions.iter().any(is_lost)) {
+        for partition in Arc::make_mut(topic).partitions.iter_mut().filter(|partition| is_lost(partition)) {
+            partition.leader = None;
+            partition.error = ErrorCode::LEADER_NOT_AVAILABLE;
+        }
+    }
+    topics
+}
+
+/// The least that Kafka takes for `metadata.max.idle.ms`.
+const MIN_IDLE: Duration = Duration::from_secs(5);

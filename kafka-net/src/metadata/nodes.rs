@@ -1,0 +1,152 @@
+//! Which brokers can be talked to, and which one to ask when any will do.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use kafka_wire::NodeId;
+
+use super::view::Broker;
+use crate::{config::Endpoint, error::NetError, feed::Status};
+
+/// The brokers of the view, with the state of the connection to each.
+#[derive(Debug, Default)]
+pub(crate) struct Nodes {
+    nodes: BTreeMap<NodeId, Node>,
+    /// Where the search begins, so that equals take turns.
+    turn: usize,
+}
+
+#[derive(Debug)]
+struct Node {
+    endpoint: Endpoint,
+    link: Link,
+    /// Dialled last; `None` is never.
+    dialled: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Link {
+    /// Never dialled, or closed without a fault.
+    Rest,
+    Connecting {
+        since: Instant,
+    },
+    Ready,
+    Down {
+        until: Option<Instant>,
+        error: NetError,
+    },
+}
+
+/// Whom to ask when any broker will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Pick {
+    /// This one has a connection.
+    Ready(NodeId),
+    /// Nobody has; connect to this one.
+    Connect(NodeId),
+    /// A connection is being set up: wait for it.
+    Wait,
+    /// Every broker has failed, and none may be dialled before a backoff is over.
+    Nobody,
+}
+
+impl Nodes {
+    pub(crate) fn starting_at(turn: usize) -> Self {
+        Self { nodes: BTreeMap::new(), turn }
+    }
+
+    /// Takes the brokers of a new view; those that were there before at the same address keep their state.
+    pub(crate) fn replace(&mut self, brokers: &BTreeMap<NodeId, Broker>) {
+        let mut old = std::mem::take(&mut self.nodes);
+        for broker in brokers.values() {
+            let node = old.remove(&broker.node).filter(|node| node.endpoint == broker.endpoint);
+            let node = node.unwrap_or_else(|| Node {
+                endpoint: broker.endpoint.clone(),
+                link: Link::Rest,
+                dialled: None,
+            });
+            self.nodes.insert(broker.node, node);
+        }
+    }
+
+    pub(crate) fn handle_status(&mut self, node: NodeId, status: &Status, now: Instant) {
+        let Some(node) = self.nodes.get_mut(&node) else { return };
+        node.link = match status {
+            Status::Connecting => match node.link {
+                Link::Connecting { since } => Link::Connecting { since },
+                _ => {
+                    node.dialled = Some(now);
+                    Link::Connecting { since: now }
+                }
+            },
+            Status::Ready => Link::Ready,
+            Status::Down { error, .. } if error.is_idle() || error.is_aborted() => Link::Rest,
+            Status::Down { error, retry_after } => {
+                Link::Down { until: now.checked_add(*retry_after), error: error.clone() }
+            }
+        };
+    }
+
+    /// Picks a broker; `load` gives the calls a ready one has in flight, `None` if it can take none. The caller dials
+    /// a [`Pick::Connect`] now.
+    pub(crate) fn pick(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Pick {
+        let count = self.nodes.len();
+        if count == 0 {
+            return Pick::Nobody;
+        }
+        self.turn = self.turn.wrapping_add(1) % count;
+        let in_turn = || self.nodes.iter().cycle().skip(self.turn).take(count);
+        let ready = in_turn().filter(|(_, node)| matches!(node.link, Link::Ready));
+        let least =
+            ready.filter_map(|(&id, _)| load(id).map(|load| (load, id))).min_by_key(|&(load, _)| load);
+        if let Some((_, id)) = least {
+            return Pick::Ready(id);
+        }
+        // One that takes long does not keep us from trying another beside it.
+        let fresh = |since: Instant| now.saturating_duration_since(since) < PATIENCE;
+        if in_turn().any(|(_, node)| matches!(node.link, Link::Connecting { since } if fresh(since))) {
+            return Pick::Wait;
+        }
+        let dialable = in_turn().filter(|(_, node)| match node.link {
+            Link::Rest => true,
+            Link::Down { until, .. } => until.is_some_and(|until| until <= now),
+            Link::Connecting { .. } | Link::Ready => false,
+        });
+        let oldest = dialable.min_by_key(|(_, node)| node.dialled).map(|(&id, _)| id);
+        if let Some(node) = oldest.and_then(|id| self.nodes.get_mut(&id)) {
+            node.link = Link::Connecting { since: now };
+            node.dialled = Some(now);
+        }
+        match oldest {
+            Some(id) => Pick::Connect(id),
+            None if self.nodes.values().all(|node| matches!(node.link, Link::Down { .. })) => Pick::Nobody,
+            None => Pick::Wait,
+        }
+    }
+
+    /// When [`pick`](Self::pick) may give something else although nobody reports.
+    pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
+        let changes = self.nodes.values().filter_map(|node| match node.link {
+            Link::Connecting { since } => since.checked_add(PATIENCE),
+            Link::Down { until, .. } => until,
+            Link::Rest | Link::Ready => None,
+        });
+        changes.filter(|&change| change > now).min()
+    }
+
+    /// Whether every broker failed for a reason that does not pass by itself.
+    pub(crate) fn are_all_hopeless(&self) -> bool {
+        !self.nodes.is_empty()
+            && self
+                .nodes
+                .values()
+                .all(|node| matches!(&node.link, Link::Down { error, .. } if !error.is_retriable()))
+    }
+}
+
+/// How long a connection may be in the making before another broker is dialled beside it.
+const PATIENCE: Duration = Duration::from_secs(1);

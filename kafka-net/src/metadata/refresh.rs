@@ -1,0 +1,100 @@
+//! When to ask for metadata: on request, by age, and not too often (KIP-580).
+
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+
+/// The timing of updates; knows nothing of what they contain.
+#[derive(Debug)]
+pub(crate) struct Refresh {
+    max_age: Duration,
+    backoff: Backoff,
+    rng: fastrand::Rng,
+    /// Somebody needs an update before the view is too old.
+    requested: bool,
+    last_success: Option<Instant>,
+    /// No update before this.
+    allowed: Option<Instant>,
+    /// Updates that failed in a row.
+    failures: u32,
+    /// Answers in a row that brought nothing new, or not what was hoped for.
+    fruitless: u32,
+    /// When the first attempt since the last success was made.
+    trying_since: Option<Instant>,
+}
+
+impl Refresh {
+    pub(crate) fn new(max_age: Duration, backoff: Backoff, rng: fastrand::Rng) -> Self {
+        Self {
+            max_age,
+            backoff,
+            rng,
+            requested: true,
+            last_success: None,
+            allowed: None,
+            failures: 0,
+            fruitless: 0,
+            trying_since: None,
+        }
+    }
+
+    pub(crate) fn request(&mut self) {
+        self.requested = true;
+    }
+
+    /// When the next update of everything is due; `None` is never.
+    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
+        let wanted = match self.last_success {
+            Some(last) if !self.requested => last.checked_add(self.max_age)?,
+            _ => now,
+        };
+        Some(self.allowed.map_or(wanted, |allowed| allowed.max(wanted)))
+    }
+
+    /// When new topics may be asked for: at once, unless updates keep failing.
+    pub(crate) fn due_for_new(&self, now: Instant) -> Instant {
+        self.allowed.filter(|_| self.failures > 0).map_or(now, |allowed| allowed.max(now))
+    }
+
+    /// An attempt begins, be it only to connect.
+    pub(crate) fn trying(&mut self, now: Instant) {
+        self.trying_since.get_or_insert(now);
+    }
+
+    pub(crate) fn trying_since(&self) -> Option<Instant> {
+        self.trying_since
+    }
+
+    pub(crate) fn restart_clock(&mut self) {
+        self.trying_since = None;
+    }
+
+    /// A request for everything is on its way; requests from now on want the one after it.
+    pub(crate) fn asked_for_all(&mut self) {
+        self.requested = false;
+    }
+
+    /// An answer came. `was_full`: it was about every topic; `is_fruitful`: it brought something new, and no errors
+    /// that call for another.
+    pub(crate) fn succeeded(&mut self, was_full: bool, is_fruitful: bool, now: Instant) {
+        self.failures = 0;
+        self.trying_since = None;
+        if was_full {
+            self.last_success = Some(now);
+        }
+        if is_fruitful {
+            self.fruitless = 0;
+            self.allowed = None;
+        } else {
+            self.allowed = now.checked_add(self.backoff.delay(self.fruitless, &mut self.rng));
+            self.fruitless = self.fruitless.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn failed(&mut self, now: Instant) {
+        self.requested = true;
+        let delay = self.backoff.delay(self.failures, &mut self.rng);
+        self.allowed = self.allowed.max(now.checked_add(delay));
+        self.failures = self.failures.saturating_add(1);
+    }
+}

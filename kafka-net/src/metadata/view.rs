@@ -1,0 +1,202 @@
+//! [`ClusterView`]: what the cluster looked like when it was last asked.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use kafka_wire::{
+    ErrorCode, NodeId, PartitionId, TopicId, TopicName,
+    messages::{MetadataResponsePartition, MetadataResponseTopic},
+};
+
+use crate::config::Endpoint;
+
+/// An immutable snapshot of the cluster: brokers, and the topics that are wanted with their leaders.
+///
+/// Shared by `Arc`; a change makes a new view with a higher generation. Topics that did not change keep their `Arc`,
+/// so comparing pointers tells what changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterView {
+    /// Rises with every change.
+    pub generation: u64,
+    /// The cluster's own id, once known.
+    pub cluster_id: Option<Arc<str>>,
+    /// The broker that answers requests for the controller.
+    pub controller: Option<NodeId>,
+    /// The brokers by id. While nothing is known of the cluster: the bootstrap list, with ids from -1 down.
+    pub brokers: BTreeMap<NodeId, Broker>,
+    /// The wanted topics that the cluster has said something about.
+    pub topics: BTreeMap<TopicName, Arc<TopicView>>,
+}
+
+impl ClusterView {
+    /// A topic, if the cluster has said anything about it.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&Arc<TopicView>> {
+        self.topics.get(name)
+    }
+
+    /// A topic by its id. Looks through all topics.
+    #[must_use]
+    pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<TopicView>> {
+        self.topics.values().find(|topic| topic.id == id && !id.is_zero())
+    }
+
+    /// The leader of a partition, if it is known and there is one.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: PartitionId) -> Option<NodeId> {
+        self.topic(topic)?.partition(partition)?.leader
+    }
+
+    /// Whether the brokers are only the bootstrap list.
+    #[must_use]
+    pub fn is_bootstrap(&self) -> bool {
+        self.brokers.keys().next().is_none_or(|node| node.0 < 0)
+    }
+}
+
+/// A broker and where it listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Broker {
+    /// Its id; negative for an entry of the bootstrap list.
+    pub node: NodeId,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// Its rack, if it tells one.
+    pub rack: Option<Arc<str>>,
+}
+
+impl Broker {
+    /// A broker as a response names it; `None` if nobody could connect there.
+    #[must_use]
+    pub fn named(node: NodeId, host: &str, port: i32, rack: Option<&str>) -> Option<Self> {
+        let port = u16::try_from(port).ok().filter(|&port| port != 0)?;
+        if node.0 < 0 || host.is_empty() {
+            return None;
+        }
+        Some(Self { node, endpoint: Endpoint::new(host, port), rack: rack.map(Arc::from) })
+    }
+}
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicView {
+    /// Its name.
+    pub name: TopicName,
+    /// Its id; [`TopicId::ZERO`] if the brokers are too old to have one.
+    pub id: TopicId,
+    /// Whether it belongs to Kafka itself.
+    pub is_internal: bool,
+    /// What the cluster last said of the topic as a whole: no error, unknown, not allowed, ... The partitions are
+    /// then those last known, possibly none.
+    pub error: ErrorCode,
+    /// The partitions by index.
+    pub partitions: Vec<PartitionView>,
+}
+
+impl TopicView {
+    /// A partition; `None` if the topic has not so many.
+    #[must_use]
+    pub fn partition(&self, partition: PartitionId) -> Option<&PartitionView> {
+        self.partitions.get(usize::try_from(partition.0).ok()?)
+    }
+
+    /// Whether the cluster said something about it that may pass by itself, so that asking again makes sense.
+    pub(crate) fn needs_refresh(&self) -> bool {
+        (self.error.is_err() && self.error.is_retriable())
+            || self.partitions.iter().any(|partition| partition.leader.is_none())
+    }
+
+    /// What a response says, merged with what was known.
+    ///
+    /// Leader epochs only rise (KIP-320): a broker that lags behind does not take us back to an old leader. With
+    /// another topic id it is another topic, whatever its epochs.
+    pub(crate) fn merge(
+        old: Option<&Self>,
+        name: TopicName,
+        new: MetadataResponseTopic,
+        brokers: &BTreeMap<NodeId, Broker>,
+    ) -> Self {
+        let mut topic = Self {
+            name,
+            id: new.topic_id,
+            is_internal: new.is_internal,
+            error: new.error_code,
+            partitions: Vec::new(),
+        };
+        if new.error_code.is_err() {
+            if let Some(old) = old {
+                topic.id = old.id;
+                topic.is_internal = old.is_internal;
+                topic.partitions.clone_from(&old.partitions);
+            }
+            return topic;
+        }
+        let same = old.filter(|old| old.id == new.topic_id || old.id.is_zero() || new.topic_id.is_zero());
+        // Partitions are numbered from zero without gaps; a number beyond the count is none we could keep.
+        topic.partitions = vec![PartitionView::UNKNOWN; new.partitions.len()];
+        for partition in new.partitions {
+            let id = partition.partition_index;
+            let old = same.and_then(|old| old.partition(id));
+            let place = usize::try_from(id.0).ok().and_then(|index| topic.partitions.get_mut(index));
+            if let Some(place) = place {
+                *place = PartitionView::merge(old, partition, brokers);
+            }
+        }
+        topic
+    }
+}
+
+/// A partition and its leader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionView {
+    /// Who takes its records; `None` while there is nobody, or the broker is not in the view.
+    pub leader: Option<NodeId>,
+    /// Rises with each change of the leader; `None` if the brokers do not tell.
+    pub leader_epoch: Option<i32>,
+    /// Why there is no leader.
+    pub error: ErrorCode,
+    /// Who has a copy.
+    pub replicas: Vec<NodeId>,
+    /// Whose copy is in sync.
+    pub in_sync: Vec<NodeId>,
+}
+
+impl PartitionView {
+    const UNKNOWN: Self = Self {
+        leader: None,
+        leader_epoch: None,
+        error: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        replicas: Vec::new(),
+        in_sync: Vec::new(),
+    };
+
+    fn merge(old: Option<&Self>, new: MetadataResponsePartition, brokers: &BTreeMap<NodeId, Broker>) -> Self {
+        let leader_epoch = (new.leader_epoch >= 0).then_some(new.leader_epoch);
+        let old_epoch = old.and_then(|old| old.leader_epoch);
+        // An answer without an epoch (a broker before 2.4, or one without a leader to name) cannot be called older.
+        if let (Some(old), true) = (old, leader_epoch.is_some() && leader_epoch < old_epoch) {
+            let mut kept = old.clone();
+            // The old leader may have left the cluster meanwhile.
+            kept.leader = kept.leader.filter(|leader| brokers.contains_key(leader));
+            return kept;
+        }
+        // REPLICA_NOT_AVAILABLE says that some follower is down: nothing that keeps from sending to the leader.
+        let is_led = new.error_code.is_ok() || new.error_code == ErrorCode::REPLICA_NOT_AVAILABLE;
+        let leader = is_led.then_some(new.leader_id).filter(|leader| brokers.contains_key(leader));
+        let error = match (leader, is_led) {
+            (Some(_), _) => ErrorCode::NONE,
+            (None, true) => ErrorCode::LEADER_NOT_AVAILABLE,
+            (None, false) => new.error_code,
+        };
+        Self {
+            leader,
+            leader_epoch: leader_epoch.max(old_epoch),
+            error,
+            replicas: new.replica_nodes,
+            in_sync: new.isr_nodes,
+        }
+    }
+}
