@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
     /// Records handed over by one call; 1: one by one.
     pub(crate) run: usize,
     pub(crate) linger: Duration,
+    /// Deliveries not yet awaited.
+    pub(crate) window: usize,
     /// Batches in a request, for the hand-written loop, which has no clock to decide that.
     pub(crate) batches_per_request: usize,
 }
@@ -29,6 +31,7 @@ impl Arguments {
             key: false,
             run: 1,
             linger: Duration::from_millis(5),
+            window: 1000,
             batches_per_request: 4,
         };
         while let Some(name) = words.next() {
@@ -40,6 +43,7 @@ impl Arguments {
                 "--key" => arguments.key = value.parse()?,
                 "--run" => arguments.run = value.parse()?,
                 "--linger-ms" => arguments.linger = Duration::from_millis(value.parse()?),
+                "--window" => arguments.window = value.parse()?,
                 "--batches-per-request" => arguments.batches_per_request = value.parse()?,
                 _ => return Err(format!("unknown argument {name}").into()),
             }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,8 @@ pub(crate) struct Load {
     pub(crate) run: usize,
     /// How long a batch may wait to fill.
     pub(crate) linger: Duration,
+    /// Deliveries that may be out before the next one is awaited.
+    pub(crate) window: usize,
 }
 
 impl Load {
@@ -32,12 +35,15 @@ impl Load {
         command.args(["--records", &self.records.to_string(), "--size", &self.size.to_string()]);
         command.args(["--key", &self.key.to_string(), "--run", &self.run.to_string()]);
         command.args(["--linger-ms", &self.linger.as_millis().to_string()]);
+        command.args(["--window", &self.window.to_string()]);
     }
 }
 
 /// What a run cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Cost {
+    /// How many records were sent.
+    pub(crate) records: u64,
     /// Records each second, by the client's own clock: connecting and start-up excluded.
     pub(crate) rate: f64,
     /// User and system time of the whole process.
@@ -46,32 +52,34 @@ pub(crate) struct Cost {
 
 impl Cost {
     /// Nanoseconds of user and system time for each record.
-    pub(crate) fn cpu_per_record(self, records: u64) -> f64 {
-        self.cpu.as_nanos() as f64 / records as f64
+    pub(crate) fn cpu_per_record(self) -> f64 {
+        self.cpu.as_nanos() as f64 / self.records as f64
     }
 }
 
 /// Runs one of our own clients.
 pub(crate) fn run(command: &mut Command) -> Result<Cost> {
     let (output, cpu) = measure(command)?;
-    let records: f64 = field(&output, "records=")?;
+    let records = field(&output, "records=")?;
     let nanoseconds: f64 = field(&output, "nanoseconds=")?;
-    Ok(Cost { rate: records / nanoseconds * 1e9, cpu })
+    Ok(Cost { records, rate: records as f64 / nanoseconds * 1e9, cpu })
 }
 
 /// Runs Kafka's `ProducerPerformance`.
 pub(crate) fn run_java(command: &mut Command) -> Result<Cost> {
     let (output, cpu) = measure(command)?;
-    let rate =
-        java_rate(&output).with_context(|| format!("no rate in ProducerPerformance's output:\n{output}"))?;
-    Ok(Cost { rate, cpu })
+    let summary = java_summary(&output);
+    let (records, rate) =
+        summary.with_context(|| format!("no summary in ProducerPerformance's output:\n{output}"))?;
+    Ok(Cost { records, rate, cpu })
 }
 
 /// Runs `linger perf`.
 pub(crate) fn run_linger(command: &mut Command) -> Result<Cost> {
     let (output, cpu) = measure(command)?;
+    let records = field(&output, "records=")?;
     let rate = field(&output, "records/s=")?;
-    Ok(Cost { rate, cpu })
+    Ok(Cost { records, rate, cpu })
 }
 
 /// The class and arguments that make `ProducerPerformance` send the same as our clients.
@@ -99,12 +107,12 @@ pub(crate) fn add_producer_performance(
     command.arg(format!("compression.type={codec}"));
 }
 
-/// The rate in the last line, "5000000 records sent, 1234567.9 records/sec (117.74 MB/sec), ...".
-fn java_rate(output: &str) -> Option<f64> {
-    let last = output.lines().rfind(|line| line.contains("records sent,") && line.contains("99.9th"))?;
-    let (_, rest) = last.split_once("records sent, ")?;
+/// Count and rate in the last line, "5000000 records sent, 1234567.9 records/sec (117.74 MB/sec), ...".
+fn java_summary(output: &str) -> Option<(u64, f64)> {
+    let last = output.lines().rfind(|line| line.contains(" records sent, ") && line.contains("99.9th"))?;
+    let (records, rest) = last.split_once(" records sent, ")?;
     let (rate, _) = rest.split_once(" records/sec")?;
-    rate.parse().ok()
+    Some((records.parse().ok()?, rate.parse().ok()?))
 }
 
 /// Runs to the end. The time is that of all children that ended meanwhile: nothing else may be waited for.
@@ -120,7 +128,7 @@ fn children_cpu() -> Result<Duration> {
     Ok(Duration::from_micros(microseconds.try_into()?))
 }
 
-fn field(output: &str, name: &str) -> Result<f64> {
+fn field<T: FromStr>(output: &str, name: &str) -> Result<T> {
     let word = output.split_whitespace().find_map(|word| word.strip_prefix(name));
     word.and_then(|word| word.parse().ok())
         .with_context(|| format!("no {name} in the client's output: {output}"))
@@ -131,12 +139,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn java_rate_is_that_of_the_last_line() {
+    fn java_summary_is_the_last_line() {
         let output = "500000 records sent, 100000.0 records/sec (9.54 MB/sec), 1.0 ms avg latency, 2.0 ms max latency.\n\
             900000 records sent, 123456.7 records/sec (11.77 MB/sec), 1.20 ms avg latency, 310.00 ms max latency, \
             1 ms 50th, 3 ms 95th, 5 ms 99th, 9 ms 99.9th.\n";
-        assert_eq!(java_rate(output), Some(123_456.7));
-        assert_eq!(java_rate("nothing"), None);
+        assert_eq!(java_summary(output), Some((900_000, 123_456.7)));
+        assert_eq!(java_summary("nothing"), None);
     }
 
     #[test]

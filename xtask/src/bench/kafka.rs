@@ -29,7 +29,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     let programs = programs::build()?;
     let payloads = programs::payloads(SIZE)?;
     let cluster = Cluster { lib: jars::lib(&Version::default_one()?)?, bootstrap };
-    let load = Load { records, size: SIZE, key: false, run: 1, linger: Duration::from_millis(5) };
+    let load = Load { records, size: SIZE, key: false, run: 1, linger: Duration::from_millis(5), window: 1 };
 
     let mut table = Table::new(["client, codec", "records/s", "MB/s", "CPU s", "CPU ns/record"]);
     for codec in CODECS {
@@ -43,7 +43,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
                 command.args(["-X", "linger.ms=5", "-X", &format!("compression.type={codec}")]);
                 client::run_linger(&mut command)
             };
-            ours.add(cluster.with_topic(&format!("bench-linger-{codec}-{round}"), linger)?, records);
+            ours.add(cluster.with_topic(&format!("bench-linger-{codec}-{round}"), linger)?);
             let performance = |topic: &str| {
                 let mut command = Command::new("java");
                 command.args(["-Xmx512m", "-cp", &jars::class_path(&cluster.lib)]);
@@ -57,7 +57,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
                 );
                 client::run_java(&mut command)
             };
-            java.add(cluster.with_topic(&format!("bench-java-{codec}-{round}"), performance)?, records);
+            java.add(cluster.with_topic(&format!("bench-java-{codec}-{round}"), performance)?);
         }
         table.row(ours.row("linger perf", codec));
         table.row(java.row("ProducerPerformance", codec));
@@ -90,10 +90,10 @@ struct Rounds {
 }
 
 impl Rounds {
-    fn add(&mut self, cost: Cost, records: u64) {
+    fn add(&mut self, cost: Cost) {
         self.rate.add(cost.rate);
         self.cpu.add(cost.cpu.as_secs_f64());
-        self.cpu_per_record.add(cost.cpu_per_record(records));
+        self.cpu_per_record.add(cost.cpu_per_record());
     }
 
     fn row(&self, name: &str, codec: &str) -> [String; 5] {
