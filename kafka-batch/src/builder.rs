@@ -1,0 +1,314 @@
+//! An open batch: records are encoded here, once, straight into the arena.
+
+use std::mem;
+
+use bytes::Bytes;
+
+use crate::AppendError;
+use crate::chunk::{CHUNK_SIZE, Chunk, ChunkSource};
+use crate::encode::{self, Put, Room};
+use crate::layout::HEADER_SIZE;
+use crate::limits::Limits;
+use crate::record::Record;
+use crate::size::{MIN_RECORD_SIZE, body_size, single_record_batch_size, varint_len};
+
+/// An open batch and its arena, a chain of [chunks](CHUNK_SIZE) that records may span.
+///
+/// It holds at least one record from the start, so that there is no empty batch to take care of anywhere. Its
+/// [`size`](Self::size) is exact at every moment.
+///
+/// [`append_fast`](Self::append_fast) is the path of nearly all records; where it answers `None`,
+/// [`append_slow`](Self::append_slow) has the exact answer.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    // The fields of the fast path come first.
+    chunk: Chunk,
+    /// Where the next record goes in `chunk`.
+    at: usize,
+    /// Where it must end: the end of the chunk or of the batch, whichever comes first. At most `CHUNK_SIZE`.
+    end: usize,
+    base_timestamp: i64,
+    max_timestamp: i64,
+    count: u32,
+    limit: usize,
+    full: Vec<Chunk>,
+}
+
+impl BatchBuilder {
+    /// Opens a batch with its first record.
+    ///
+    /// The batch may grow to `limits.batch_limit()`; if the first record alone is larger, it stays alone.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`] if the record can never be sent, [`AppendError::NoRoom`] if `source` has too few chunks.
+    pub fn open(
+        record: &Record<'_>,
+        limits: &Limits,
+        source: &mut impl ChunkSource,
+    ) -> Result<Self, AppendError> {
+        let size = single_record_batch_size(record);
+        let (max, setting) = limits.single_record_limit();
+        if size > max {
+            return Err(AppendError::TooLarge { size, max, setting });
+        }
+        Self::open_with(record, limits.batch_limit(), source)
+    }
+
+    /// Opens a batch that may grow to `limit`, whatever the size of its first record.
+    pub(crate) fn open_with(
+        record: &Record<'_>,
+        limit: usize,
+        source: &mut impl ChunkSource,
+    ) -> Result<Self, AppendError> {
+        let body = body_size(record, 0, 0);
+        let count = varint_len(body).saturating_add(body).div_ceil(CHUNK_SIZE);
+        let mut chunks = Vec::new();
+        let taken = source.take_chunks(count, &mut chunks);
+        let Some(chunk) = chunks.pop().filter(|_| taken) else {
+            return Err(AppendError::NoRoom { chunks: count });
+        };
+        let mut builder = Self {
+            chunk,
+            at: 0,
+            end: CHUNK_SIZE,
+            base_timestamp: record.timestamp,
+            max_timestamp: record.timestamp,
+            count: 0,
+            limit,
+            full: Vec::new(),
+        };
+        builder.write(record, body, &mut chunks);
+        Ok(builder)
+    }
+
+    /// Appends a record that fits into what is left of the current chunk and of the batch; its index in the batch. `None`
+    /// says that [`append_slow`](Self::append_slow) has to look at it; nothing has changed then.
+    #[inline]
+    pub fn append_fast(&mut self, record: &Record<'_>) -> Option<u32> {
+        let delta = record.timestamp.wrapping_sub(self.base_timestamp);
+        let index = self.count;
+        let room = self.chunk.as_mut().get_mut(self.at..self.end)?;
+        let packed = match record.key {
+            _ if !encode::is_plain(record) => None,
+            None => encode::keyless(room, delta, index, record.value),
+            Some(key) => encode::keyed(room, delta, index, key, record.value),
+        };
+        let written = match packed {
+            Some(written) => written,
+            None => append_general(room, record, delta, index)?,
+        };
+        self.at += written;
+        self.count = index + 1;
+        self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        Some(index)
+    }
+
+    /// Appends a record if the batch has room for it, chunk borders or not; its index in the batch.
+    ///
+    /// `Ok(None)` if it does not fit: the record belongs into another batch.
+    ///
+    /// # Errors
+    /// [`AppendError::NoRoom`] if it fits, but takes more chunks than `source` has. Nothing has changed then.
+    pub fn append_slow(
+        &mut self,
+        record: &Record<'_>,
+        source: &mut impl ChunkSource,
+    ) -> Result<Option<u32>, AppendError> {
+        let Some(body) = self.fitting_body(record) else { return Ok(None) };
+        let needed = varint_len(body) + body;
+        let mut chunks = Vec::new();
+        let missing = needed.saturating_sub(CHUNK_SIZE - self.at).div_ceil(CHUNK_SIZE);
+        if missing > 0 && !source.take_chunks(missing, &mut chunks) {
+            return Err(AppendError::NoRoom { chunks: missing });
+        }
+        let index = self.count;
+        self.write(record, body, &mut chunks);
+        Ok(Some(index))
+    }
+
+    /// Whether the record fits into this batch: exact.
+    #[must_use]
+    pub fn fits(&self, record: &Record<'_>) -> bool {
+        self.fitting_body(record).is_some()
+    }
+
+    /// Whether not even the smallest record fits any more.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.limit.saturating_sub(self.size()) < MIN_RECORD_SIZE
+    }
+
+    /// The exact size of the batch so far, header included, without compression.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        HEADER_SIZE + self.full.len() * CHUNK_SIZE + self.at
+    }
+
+    /// Number of records so far; at least one.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Bytes of memory held.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        (self.full.len() + 1) * CHUNK_SIZE
+    }
+
+    /// Closes the batch.
+    #[must_use]
+    pub fn finish(self) -> Arena {
+        Arena {
+            base_timestamp: self.base_timestamp,
+            max_timestamp: self.max_timestamp,
+            count: self.count,
+            full: self.full,
+            last: self.chunk,
+            last_len: self.at,
+        }
+    }
+
+    /// The body size of a record that fits.
+    fn fitting_body(&self, record: &Record<'_>) -> Option<usize> {
+        let left = self.limit.checked_sub(self.size())?;
+        let body = body_size(record, record.timestamp.wrapping_sub(self.base_timestamp), self.count);
+        (varint_len(body).saturating_add(body) <= left).then_some(body)
+    }
+
+    /// Writes a record that fits, going on in `chunks` where this chunk ends.
+    fn write(&mut self, record: &Record<'_>, body: usize, chunks: &mut Vec<Chunk>) {
+        let delta = record.timestamp.wrapping_sub(self.base_timestamp);
+        let index = self.count;
+        encode::general(&mut Chain { builder: self, chunks }, record, delta, index, body);
+        self.count = index + 1;
+        self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        let left = self.limit.saturating_sub(self.size());
+        self.end = CHUNK_SIZE.min(self.at + left);
+    }
+}
+
+/// The general routine within one chunk: headers, large records, records far from the base timestamp.
+#[inline(never)]
+fn append_general(room: &mut [u8], record: &Record<'_>, delta: i64, index: u32) -> Option<usize> {
+    let body = body_size(record, delta, index);
+    let size = varint_len(body).saturating_add(body);
+    let room = room.get_mut(..size)?;
+    encode::general(&mut Room(room), record, delta, index, body);
+    Some(size)
+}
+
+/// Writes across chunk borders.
+struct Chain<'a> {
+    builder: &'a mut BatchBuilder,
+    chunks: &'a mut Vec<Chunk>,
+}
+
+impl Put for Chain<'_> {
+    fn put(&mut self, mut bytes: &[u8]) {
+        let Self { builder, chunks } = self;
+        while !bytes.is_empty() {
+            let room = builder.chunk.as_mut().get_mut(builder.at..).unwrap_or_default();
+            if room.is_empty() {
+                let Some(next) = chunks.pop() else {
+                    debug_assert!(false, "the record was measured and does not fit");
+                    return;
+                };
+                builder.full.push(mem::replace(&mut builder.chunk, next));
+                builder.at = 0;
+                continue;
+            }
+            let n = room.len().min(bytes.len());
+            let (now, later) = bytes.split_at(n);
+            if let Some(room) = room.get_mut(..n) {
+                room.copy_from_slice(now);
+            }
+            builder.at += n;
+            bytes = later;
+        }
+    }
+}
+
+/// A closed batch's records, encoded, with what its header will say about them.
+#[derive(Debug)]
+pub struct Arena {
+    base_timestamp: i64,
+    max_timestamp: i64,
+    count: u32,
+    full: Vec<Chunk>,
+    last: Chunk,
+    last_len: usize,
+}
+
+impl Arena {
+    /// The exact size of the batch, header included, without compression.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        HEADER_SIZE + self.records_size()
+    }
+
+    /// The same without the header.
+    pub(crate) fn records_size(&self) -> usize {
+        self.full.len() * CHUNK_SIZE + self.last_len
+    }
+
+    /// Number of records.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Timestamp of the first record.
+    #[must_use]
+    pub fn base_timestamp(&self) -> i64 {
+        self.base_timestamp
+    }
+
+    /// The largest timestamp.
+    #[must_use]
+    pub fn max_timestamp(&self) -> i64 {
+        self.max_timestamp
+    }
+
+    /// Bytes of memory held.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        (self.full.len() + 1) * CHUNK_SIZE
+    }
+
+    /// The bytes, chunk by chunk.
+    pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        let last = self.last.as_slice().get(..self.last_len).unwrap_or_default();
+        self.full.iter().map(Chunk::as_slice).chain([last])
+    }
+
+    /// Replaces the bytes by fewer ones; chunks that are not needed any more go back at once.
+    pub(crate) fn shrink_to(&mut self, bytes: &[u8]) {
+        debug_assert!(bytes.len() <= self.records_size());
+        let keep = bytes.len().div_ceil(CHUNK_SIZE).max(1);
+        let mut rest = bytes;
+        while self.full.len() >= keep {
+            // One of the full chunks becomes the last one, so the longest-lived memory is kept in order.
+            if let Some(chunk) = self.full.pop() {
+                self.last = chunk;
+            }
+        }
+        for chunk in &mut self.full {
+            let Some((now, later)) = rest.split_at_checked(CHUNK_SIZE) else { return };
+            chunk.as_mut().copy_from_slice(now);
+            rest = later;
+        }
+        if let Some(room) = self.last.as_mut().get_mut(..rest.len()) {
+            room.copy_from_slice(rest);
+            self.last_len = rest.len();
+        }
+    }
+
+    /// The bytes, shared, chunk by chunk.
+    pub(crate) fn share(self) -> Vec<Bytes> {
+        let mut chunks = Vec::with_capacity(self.full.len() + 1);
+        chunks.extend(self.full.into_iter().map(|chunk| chunk.share(CHUNK_SIZE)));
+        chunks.push(self.last.share(self.last_len));
+        chunks
+    }
+}

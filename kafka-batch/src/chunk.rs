@@ -1,0 +1,226 @@
+//! The arena's pieces: chunks of one size, and the pool that they return to by themselves.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::{fmt, mem};
+
+use bytes::Bytes;
+
+use crate::limits::Limits;
+use crate::memory::{Memory, Ticket};
+
+/// Size of a chunk, the unit in which memory is counted.
+///
+/// Smaller ones cost more turnover per record, larger ones pin more memory per partition and gain nothing at Kafka's batch
+/// size of 16 KiB.
+pub const CHUNK_SIZE: usize = 16 * 1024;
+
+/// A chunk of memory. When it is dropped, wherever that is, it goes back to its pool.
+pub struct Chunk {
+    bytes: Box<[u8]>,
+    pool: Arc<Pool>,
+}
+
+/// A bounded supply of chunks: [`Memory`] behind a lock, held for a few instructions each time.
+///
+/// Chunks are made when first needed and then used again. A chunk is taken from the moment it leaves the pool until the last
+/// reference to its bytes is gone, which may be long after the batch's outcome is known (a socket may still hold them).
+#[derive(Debug)]
+pub struct Pool {
+    memory: Mutex<Memory>,
+}
+
+/// Where an append gets chunks from: the [`Pool`], or chunks that a waiter was granted and brings along.
+pub trait ChunkSource {
+    /// Adds `count` chunks to `into`, all or none; whether it did.
+    fn take_chunks(&mut self, count: usize, into: &mut Vec<Chunk>) -> bool;
+}
+
+impl Pool {
+    /// A pool of `limits.buffer_memory()`, in whole chunks.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Arc<Self> {
+        Arc::new(Self { memory: Mutex::new(Memory::new(limits.chunks())) })
+    }
+
+    /// Takes `count` chunks, all or none. None while anybody waits.
+    pub fn take(self: &Arc<Self>, count: usize, into: &mut Vec<Chunk>) -> bool {
+        let mut memory = self.lock();
+        if !memory.take(count) {
+            return false;
+        }
+        self.hand_out(memory, count, into);
+        true
+    }
+
+    /// Takes `count` chunks beyond the limit if need be: see [`Memory::overdraw`].
+    pub fn overdraw(self: &Arc<Self>, count: usize, into: &mut Vec<Chunk>) {
+        let mut memory = self.lock();
+        memory.overdraw(count);
+        self.hand_out(memory, count, into);
+    }
+
+    /// Queues up for `count` chunks, behind all who wait already. The ticket must be collected with
+    /// [`poll_grant`](Self::poll_grant), which should be called right after this, or [cancelled](Self::cancel).
+    pub fn wait(&self, count: usize, waker: &Waker) -> Ticket {
+        self.with_wakers(|memory, wakers| memory.wait(count, waker.clone(), wakers))
+    }
+
+    /// The chunks granted to `ticket`; `None` if its turn has not come, and then `waker` will be woken.
+    pub fn poll_grant(self: &Arc<Self>, ticket: Ticket, waker: &Waker) -> Option<Vec<Chunk>> {
+        let mut memory = self.lock();
+        let count = memory.poll(ticket, waker)?;
+        let mut chunks = Vec::with_capacity(count);
+        self.hand_out(memory, count, &mut chunks);
+        Some(chunks)
+    }
+
+    /// Gives a ticket up. Fine after it was collected, too.
+    pub fn cancel(&self, ticket: Ticket) {
+        self.with_wakers(|memory, wakers| memory.cancel(ticket, wakers));
+    }
+
+    /// Bytes taken now.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.lock().used().saturating_mul(CHUNK_SIZE)
+    }
+
+    /// Bytes that may be taken in all.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.lock().limit().saturating_mul(CHUNK_SIZE)
+    }
+
+    /// How many wait for chunks.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting()
+    }
+
+    /// Fills `into` from the idle chunks, lets the lock go, makes what is missing.
+    fn hand_out(self: &Arc<Self>, mut memory: MutexGuard<'_, Memory>, count: usize, into: &mut Vec<Chunk>) {
+        let before = into.len();
+        while into.len() - before < count {
+            let Some(bytes) = memory.idle_chunk() else { break };
+            into.push(Chunk { bytes, pool: Arc::clone(self) });
+        }
+        drop(memory);
+        while into.len() - before < count {
+            let bytes = vec![0; CHUNK_SIZE].into_boxed_slice();
+            into.push(Chunk { bytes, pool: Arc::clone(self) });
+        }
+    }
+
+    fn with_wakers<R>(&self, f: impl FnOnce(&mut Memory, &mut Vec<Waker>) -> R) -> R {
+        let mut wakers = Vec::new();
+        let result = f(&mut self.lock(), &mut wakers);
+        // Wakers are foreign code: they run without the lock.
+        wakers.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// No foreign code runs under this lock, so that a poisoned one is as good as any.
+    fn lock(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ChunkSource for &Arc<Pool> {
+    fn take_chunks(&mut self, count: usize, into: &mut Vec<Chunk>) -> bool {
+        self.take(count, into)
+    }
+}
+
+/// What a waiter was granted. The rest stays for the next record, or returns to the pool when dropped.
+impl ChunkSource for Vec<Chunk> {
+    fn take_chunks(&mut self, count: usize, into: &mut Vec<Chunk>) -> bool {
+        let Some(rest) = self.len().checked_sub(count) else { return false };
+        into.extend(self.drain(rest..));
+        true
+    }
+}
+
+impl Chunk {
+    #[inline]
+    pub(crate) fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The first `len` bytes, shared. The chunk goes back when the last clone is dropped.
+    pub(crate) fn share(self, len: usize) -> Bytes {
+        Bytes::from_owner(Filled { chunk: self, len })
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let bytes = mem::take(&mut self.bytes);
+        self.pool.with_wakers(|memory, wakers| memory.give_back(bytes, wakers));
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Chunk").finish_non_exhaustive()
+    }
+}
+
+struct Filled {
+    chunk: Chunk,
+    len: usize,
+}
+
+impl AsRef<[u8]> for Filled {
+    fn as_ref(&self) -> &[u8] {
+        self.chunk.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(chunks: usize) -> Arc<Pool> {
+        Pool::new(&Limits::new(1000, 1000, chunks * CHUNK_SIZE).unwrap())
+    }
+
+    #[test]
+    fn chunks_return_when_their_last_reference_goes() {
+        let pool = pool(2);
+        let mut chunks = Vec::new();
+        assert!(pool.take(2, &mut chunks));
+        assert!(!pool.take(1, &mut chunks));
+        let shared = chunks.pop().unwrap().share(10);
+        assert_eq!(shared.len(), 10);
+        let tail = shared.slice(5..);
+        drop(shared);
+        assert_eq!(pool.used(), 2 * CHUNK_SIZE);
+        drop(tail);
+        assert_eq!(pool.used(), CHUNK_SIZE);
+        drop(chunks);
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn a_waiter_gets_its_chunks_all_at_once() {
+        let pool = pool(2);
+        let mut chunks = Vec::new();
+        assert!(pool.take(1, &mut chunks));
+        let ticket = pool.wait(2, Waker::noop());
+        assert!(pool.poll_grant(ticket, Waker::noop()).is_none());
+        assert!(!pool.take(1, &mut Vec::new()), "the waiter is first");
+        drop(chunks);
+        let mut granted = pool.poll_grant(ticket, Waker::noop()).unwrap();
+        let mut taken = Vec::new();
+        assert!(!granted.take_chunks(3, &mut taken));
+        assert!(granted.take_chunks(1, &mut taken));
+        assert_eq!((granted.len(), taken.len()), (1, 1));
+        drop((granted, taken));
+        assert_eq!(pool.used(), 0);
+    }
+}

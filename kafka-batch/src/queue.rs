@@ -1,0 +1,314 @@
+//! A partition's batches: one that is open, those that wait, those that come back.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::batch::{Body, DrainedBatch, Life, SendReason, Slot};
+use crate::builder::BatchBuilder;
+use crate::chunk::ChunkSource;
+use crate::error::AppendError;
+use crate::limits::QueueSettings;
+use crate::ready::{Readiness, Wait};
+use crate::record::Record;
+
+/// The batches of one partition: at most one is open and takes records, others are ready, and those that are to be sent again
+/// come first.
+///
+/// `T` is what a batch carries for its caller; each record's [`Slot`] has a clone of it. A plain value: put it behind a lock
+/// of its own to share it.
+///
+/// * Questions: [`readiness`](Self::readiness), [`fits`](Self::fits), [`is_empty`](Self::is_empty), ...
+/// * Per record: [`append_fast`](Self::append_fast), and [`append_slow`](Self::append_slow) when that says `None`.
+/// * Per batch: [`drain`](Self::drain), [`take`](Self::take), [`close`](Self::close), [`requeue`](Self::requeue),
+///   [`expire`](Self::expire). After any of them `readiness` may have changed; tell the [`ReadyIndex`](crate::ReadyIndex).
+///
+/// Batches leave in the order in which their records were appended. One that is to be sent again blocks all younger ones
+/// until its time has come.
+#[derive(Debug)]
+pub struct PartitionQueue<T> {
+    open: Option<Open<T>>,
+    ready: VecDeque<DrainedBatch<T>>,
+    /// In order of position.
+    requeued: VecDeque<Requeued<T>>,
+    /// Records in batches that were closed.
+    closed_records: u64,
+    settings: QueueSettings,
+}
+
+#[derive(Debug)]
+struct Open<T> {
+    builder: BatchBuilder,
+    tag: T,
+    created: Instant,
+}
+
+#[derive(Debug)]
+struct Requeued<T> {
+    batch: DrainedBatch<T>,
+    not_before: Instant,
+}
+
+/// What an append on the slow path did.
+#[derive(Debug)]
+#[must_use = "edges have to be told to the ready index, also when the append failed"]
+#[expect(clippy::exhaustive_structs, reason = "taken apart by the caller")]
+pub struct Appended<T> {
+    /// The record's place, or why it has none.
+    pub slot: Result<Slot<T>, AppendError>,
+    /// What changed in the queue, even if the append failed.
+    pub edges: Edges,
+}
+
+/// Changes after which someone has to be woken. The fast path has none.
+#[expect(clippy::exhaustive_structs, reason = "two bits")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Edges {
+    /// A batch was opened: its linger and delivery deadlines begin.
+    pub first: bool,
+    /// A batch was closed and can be sent now.
+    pub full: bool,
+}
+
+impl Edges {
+    /// Whether there is anything to tell.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.first || self.full
+    }
+}
+
+impl<T> PartitionQueue<T> {
+    /// An empty queue.
+    #[must_use]
+    pub const fn new(settings: QueueSettings) -> Self {
+        Self { open: None, ready: VecDeque::new(), requeued: VecDeque::new(), closed_records: 0, settings }
+    }
+
+    /// Appends a record to the open batch if that is all there is to do: it fits, and nobody has to be told.
+    ///
+    /// `None` leaves everything as it was; [`append_slow`](Self::append_slow) is next.
+    #[inline]
+    pub fn append_fast(&mut self, record: &Record<'_>) -> Option<Slot<T>>
+    where
+        T: Clone,
+    {
+        let open = self.open.as_mut()?;
+        let index = open.builder.append_fast(record)?;
+        Some(Slot { tag: open.tag.clone(), index })
+    }
+
+    /// Appends a record where the fast path could not: takes chunks, closes the open batch if the record does not fit, opens
+    /// a new one (`make` gives what it carries).
+    ///
+    /// A batch that was closed to make room for a record stays closed when there is no memory for that record's own: the
+    /// edges count in any case.
+    #[cold]
+    pub fn append_slow(
+        &mut self,
+        record: &Record<'_>,
+        now: Instant,
+        source: &mut impl ChunkSource,
+        make: impl FnOnce() -> T,
+    ) -> Appended<T>
+    where
+        T: Clone,
+    {
+        let mut edges = Edges::default();
+        if let Some(open) = &mut self.open {
+            match open.builder.append_slow(record, source) {
+                Ok(None) => {}
+                Ok(Some(index)) => {
+                    let slot = Slot { tag: open.tag.clone(), index };
+                    edges.full = self.close_if_full();
+                    return Appended { slot: Ok(slot), edges };
+                }
+                Err(error) => return Appended { slot: Err(error), edges },
+            }
+        }
+        let builder = match BatchBuilder::open(record, &self.settings.limits, source) {
+            Ok(builder) => builder,
+            Err(error) => {
+                // What is open goes out and makes room, unless the record is hopeless.
+                edges.full = matches!(error, AppendError::NoRoom { .. }) && self.close(SendReason::Full);
+                return Appended { slot: Err(error), edges };
+            }
+        };
+        edges.full = self.close(SendReason::Full);
+        let tag = make();
+        self.open = Some(Open { builder, tag: tag.clone(), created: now });
+        edges.first = true;
+        edges.full |= self.close_if_full();
+        Appended { slot: Ok(Slot { tag, index: 0 }), edges }
+    }
+
+    /// Whether the open batch has room for this record: exact. Without an open batch there is none.
+    ///
+    /// A record without a key that does not fit is better appended to another partition than to a new batch here.
+    #[must_use]
+    pub fn fits(&self, record: &Record<'_>) -> bool {
+        self.open.as_ref().is_some_and(|open| open.builder.fits(record))
+    }
+
+    /// Whether a batch is open.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Closes the open batch, which becomes ready; whether there was one.
+    pub fn close(&mut self, reason: SendReason) -> bool {
+        let Some(open) = self.open.take() else { return false };
+        let life = Life {
+            created: open.created,
+            expires_at: after(open.created, self.settings.delivery_timeout),
+            position: self.closed_records,
+            reason,
+        };
+        self.closed_records += u64::from(open.builder.count());
+        let body = Body::Arena(open.builder.finish());
+        self.ready.push_back(DrainedBatch { tag: open.tag, life, body });
+        true
+    }
+
+    /// Takes the next batch that is due: one to be sent again, one that is ready, or the open one after its linger time.
+    pub fn drain(&mut self, now: Instant) -> Option<DrainedBatch<T>> {
+        if self.requeued.is_empty()
+            && self.ready.is_empty()
+            && self.linger_end().is_some_and(|end| end <= now)
+        {
+            self.close(SendReason::Linger);
+        }
+        self.next_closed(now)
+    }
+
+    /// Takes the next batch, lingering or not. The open one gets `reason`; others keep theirs, and one that backs off
+    /// is still left alone.
+    pub fn take(&mut self, now: Instant, reason: SendReason) -> Option<DrainedBatch<T>> {
+        if self.requeued.is_empty() && self.ready.is_empty() {
+            self.close(reason);
+        }
+        self.next_closed(now)
+    }
+
+    /// The size of what [`take`](Self::take) would take.
+    #[must_use]
+    pub fn next_size(&self) -> Option<usize> {
+        if let Some(requeued) = self.requeued.front() {
+            return Some(requeued.batch.size());
+        }
+        match self.ready.front() {
+            Some(batch) => Some(batch.size()),
+            None => self.open.as_ref().map(|open| open.builder.size()),
+        }
+    }
+
+    /// Puts a batch back, to be drained before everything younger but not before `not_before`: a [`SealedBatch`] that is to
+    /// be sent again, or the children of one that was split.
+    ///
+    /// [`SealedBatch`]: crate::SealedBatch
+    pub fn requeue(&mut self, batch: impl Into<DrainedBatch<T>>, not_before: Instant) {
+        let batch = batch.into();
+        let at = self.requeued.partition_point(|other| other.batch.position() < batch.position());
+        self.requeued.insert(at, Requeued { batch, not_before });
+    }
+
+    /// Ends the waiting of batches that back off: their partition has a new leader.
+    pub fn retry_now(&mut self, now: Instant) {
+        for requeued in &mut self.requeued {
+            requeued.not_before = requeued.not_before.min(now);
+        }
+    }
+
+    /// Takes all batches whose delivery time is over, oldest first.
+    pub fn expire(&mut self, now: Instant) -> Vec<DrainedBatch<T>> {
+        let mut expired = Vec::new();
+        while let Some(requeued) = pop_front_if(&mut self.requeued, |r| r.batch.expires_at() <= now) {
+            expired.push(requeued.batch);
+        }
+        if self.open.as_ref().is_some_and(|open| after(open.created, self.settings.delivery_timeout) <= now) {
+            self.close(SendReason::Linger);
+        }
+        while let Some(batch) = pop_front_if(&mut self.ready, |batch| batch.expires_at() <= now) {
+            expired.push(batch);
+        }
+        expired
+    }
+
+    /// Takes everything, oldest first, whatever it waits for.
+    pub fn drain_all(&mut self, reason: SendReason) -> Vec<DrainedBatch<T>> {
+        self.close(reason);
+        self.requeued.drain(..).map(|requeued| requeued.batch).chain(self.ready.drain(..)).collect()
+    }
+
+    /// What the next batch waits for, and when the first one expires; `None` if there is no batch.
+    #[must_use]
+    pub fn readiness(&self) -> Option<Readiness> {
+        let requeued = self.requeued.front();
+        let ready = self.ready.front();
+        let wait = match (requeued, ready) {
+            (Some(requeued), _) => Wait::Backoff(requeued.not_before),
+            (None, Some(_)) => Wait::Ready,
+            (None, None) => Wait::Linger(self.linger_end()?),
+        };
+        let timeout = self.settings.delivery_timeout;
+        let expiries = [
+            requeued.map(|requeued| requeued.batch.expires_at()),
+            ready.map(DrainedBatch::expires_at),
+            self.open.as_ref().map(|open| after(open.created, timeout)),
+        ];
+        let expires_at = expiries.into_iter().flatten().min()?;
+        Some(Readiness { wait, expires_at })
+    }
+
+    /// Whether there is no batch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batches() == 0
+    }
+
+    /// Number of batches, the open one included.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.requeued.len() + self.ready.len() + usize::from(self.open.is_some())
+    }
+
+    /// Number of records ever appended.
+    #[must_use]
+    pub fn appended(&self) -> u64 {
+        self.closed_records + self.open.as_ref().map_or(0, |open| u64::from(open.builder.count()))
+    }
+
+    /// The settings it obeys.
+    #[must_use]
+    pub const fn settings(&self) -> &QueueSettings {
+        &self.settings
+    }
+
+    fn linger_end(&self) -> Option<Instant> {
+        self.open.as_ref().map(|open| after(open.created, self.settings.linger))
+    }
+
+    fn close_if_full(&mut self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.builder.is_full()) && self.close(SendReason::Full)
+    }
+
+    /// The oldest batch that is not open, unless it backs off.
+    fn next_closed(&mut self, now: Instant) -> Option<DrainedBatch<T>> {
+        if self.requeued.is_empty() {
+            return self.ready.pop_front();
+        }
+        pop_front_if(&mut self.requeued, |requeued| requeued.not_before <= now).map(|requeued| requeued.batch)
+    }
+}
+
+fn pop_front_if<V>(queue: &mut VecDeque<V>, wanted: impl FnOnce(&V) -> bool) -> Option<V> {
+    if queue.front().is_some_and(wanted) { queue.pop_front() } else { None }
+}
+
+/// `start + wait`, or so late that it makes no difference.
+pub(crate) fn after(start: Instant, wait: Duration) -> Instant {
+    start.checked_add(wait.min(FOREVER)).unwrap_or(start)
+}
+
+/// Longer waits than this are cut short, so that adding them to the clock cannot overflow: a hundred years.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -1,0 +1,302 @@
+//! Sealed batches: final bytes, shared, under a header that can be written again.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use kafka_wire::Records;
+
+use crate::batch::{Body, DrainedBatch, Life, SendReason};
+use crate::builder::{Arena, BatchBuilder};
+use crate::chunk::{Chunk, ChunkSource, Pool};
+use crate::compress::Compressor;
+use crate::crc;
+use crate::layout::{BatchHeader, CRC_START, HEADER_SIZE, LENGTH_OVERHEAD, MAGIC, Stamp};
+use crate::reader::{ReadError, RecordReader};
+use crate::record::OwnedRecord;
+
+/// A batch as a broker gets it: 61 bytes of header, and a payload that never changes again.
+///
+/// Clones share the payload. So a batch can be sent again, to another leader and with other numbers, while an old connection
+/// still holds its bytes; memory goes back to the pool when the last clone is gone.
+#[derive(Debug, Clone)]
+pub struct SealedBatch<T> {
+    pub(crate) tag: T,
+    pub(crate) life: Life,
+    pub(crate) sealed: Sealed,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Sealed {
+    pub(crate) header: BatchHeader,
+    payload: Vec<Bytes>,
+    /// Size before compression, header included.
+    pub(crate) predicted_size: usize,
+}
+
+impl Sealed {
+    pub(crate) fn new(mut arena: Arena, stamp: Stamp, compressor: &mut Compressor) -> Self {
+        let predicted_size = arena.size();
+        let mut attributes = 0;
+        if let Some(bytes) = compressor.compress(arena.slices(), arena.records_size()) {
+            // The compressed bytes take the place of the others: no further memory, whatever else is going on.
+            arena.shrink_to(bytes);
+            attributes = compressor.compression().codec();
+        }
+        let records_size = arena.records_size();
+        let count = i32::try_from(arena.count()).unwrap_or(i32::MAX);
+        let mut header = BatchHeader {
+            base_offset: 0,
+            batch_length: length(HEADER_SIZE - LENGTH_OVERHEAD + records_size),
+            partition_leader_epoch: -1,
+            magic: MAGIC,
+            crc: 0,
+            attributes,
+            last_offset_delta: count - 1,
+            base_timestamp: arena.base_timestamp(),
+            max_timestamp: arena.max_timestamp(),
+            producer_id: Stamp::NONE.producer_id,
+            producer_epoch: Stamp::NONE.producer_epoch,
+            base_sequence: Stamp::NONE.base_sequence,
+            record_count: count,
+        };
+        header.set_stamp(stamp);
+        let mut sealed = Self { header, payload: arena.share(), predicted_size };
+        sealed.update_crc();
+        sealed
+    }
+
+    pub(crate) fn count(&self) -> u32 {
+        self.header.record_count.unsigned_abs()
+    }
+
+    pub(crate) fn stamp(&mut self, stamp: Stamp) {
+        if self.header.stamp() != stamp {
+            self.header.set_stamp(stamp);
+            self.update_crc();
+        }
+    }
+
+    /// One pass over header and payload. New numbers go the same way: joining a new header's CRC to a kept one of the payload
+    /// (`crc32c_combine`) costs more than the pass for every batch below about 100 KiB.
+    fn update_crc(&mut self) {
+        let bytes = self.header.encode();
+        let head = bytes.get(CRC_START..).unwrap_or_default();
+        self.header.crc = crc::crc32c([head].into_iter().chain(self.payload.iter().map(|b| &b[..])));
+    }
+}
+
+impl<T> SealedBatch<T> {
+    /// What the batch carries for its caller.
+    pub fn tag(&self) -> &T {
+        &self.tag
+    }
+
+    /// Lets the bytes go and returns what the batch carried.
+    pub fn into_tag(self) -> T {
+        self.tag
+    }
+
+    /// Number of records.
+    pub fn count(&self) -> u32 {
+        self.sealed.count()
+    }
+
+    /// Its size as sent, header included.
+    pub fn size(&self) -> usize {
+        HEADER_SIZE + self.sealed.payload.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Its size before compression: what counted for the limits.
+    pub fn predicted_size(&self) -> usize {
+        self.sealed.predicted_size
+    }
+
+    /// When its first record was appended.
+    pub fn created(&self) -> Instant {
+        self.life.created
+    }
+
+    /// When it is given up.
+    pub fn expires_at(&self) -> Instant {
+        self.life.expires_at
+    }
+
+    /// How many records were appended to its queue before its first: batches of one queue are in this order.
+    pub fn position(&self) -> u64 {
+        self.life.position
+    }
+
+    /// Why it left its queue, the last time.
+    pub fn reason(&self) -> SendReason {
+        self.life.reason
+    }
+
+    /// The header's fields.
+    pub fn header(&self) -> &BatchHeader {
+        &self.sealed.header
+    }
+
+    /// The header's bytes.
+    pub fn header_bytes(&self) -> [u8; HEADER_SIZE] {
+        self.sealed.header.encode()
+    }
+
+    /// The payload, chunk by chunk.
+    pub fn payload(&self) -> &[Bytes] {
+        &self.sealed.payload
+    }
+
+    /// Writes other numbers, and the CRC that follows from them. Clones keep theirs.
+    pub fn stamp(&mut self, stamp: Stamp) {
+        self.sealed.stamp(stamp);
+    }
+
+    /// The batch as a field of a request: header, then the payload's chunks, shared.
+    pub fn records(&self) -> Records {
+        let header = Bytes::copy_from_slice(&self.header_bytes());
+        Records::from_chunks(std::iter::once(header).chain(self.sealed.payload.iter().cloned()))
+    }
+
+    /// All its records, decoded again.
+    ///
+    /// # Errors
+    /// None, but for a codec that fails on its own output.
+    pub fn decode(&self) -> Result<Vec<OwnedRecord>, ReadError> {
+        let payload = match self.sealed.payload.as_slice() {
+            [one] => one.clone(),
+            more => Bytes::from(more.concat()),
+        };
+        let limit = self.sealed.predicted_size;
+        RecordReader::new(&self.sealed.header, payload, limit)?.map(|read| Ok(read?.record)).collect()
+    }
+
+    /// Builds smaller batches of the same records in the same order, for a broker that finds this one too large.
+    ///
+    /// Each child is at most half as large as this batch, or as large as its largest record makes it; so repeating ends, whatever
+    /// the broker's limit is (KAFKA-8350). Children keep the time of creation and the deadline and have no numbers yet. `make` is
+    /// called for what each child carries.
+    ///
+    /// Their memory is [overdrawn](Pool::overdraw): this batch, whose memory it replaces, is still there.
+    ///
+    /// # Errors
+    /// [`SplitError::SingleRecord`] if there is nothing to split.
+    pub fn split(&self, pool: &Arc<Pool>, mut make: impl FnMut() -> T) -> Result<Split<T>, SplitError> {
+        if self.count() < 2 {
+            return Err(SplitError::SingleRecord);
+        }
+        let records = self.decode().map_err(SplitError::Decode)?;
+        let largest = records.iter().map(|r| r.with_borrowed(crate::size::single_record_batch_size)).max();
+        let target = largest.unwrap_or(0).max(self.predicted_size() / 2);
+        let mut source = Overdraft(pool);
+        let mut children: Vec<BatchBuilder> = Vec::new();
+        let mut starts = Vec::new();
+        let half = self.count() / 2;
+        for (index, record) in (0..).zip(&records) {
+            record.with_borrowed(|record| {
+                // One small record beside a large one may fit into the target again: then the count decides.
+                let again = index == half && children.len() == 1;
+                if let Some(child) = children.last_mut().filter(|_| !again) {
+                    if child.append_fast(record).is_some()
+                        || matches!(child.append_slow(record, &mut source), Ok(Some(_)))
+                    {
+                        return;
+                    }
+                }
+                if let Ok(child) = BatchBuilder::open_with(record, target, &mut source) {
+                    children.push(child);
+                    starts.push(index);
+                }
+            });
+        }
+        let life = |start: &u32| Life {
+            position: self.life.position + u64::from(*start),
+            reason: SendReason::Split,
+            ..self.life
+        };
+        let batches = children.into_iter().zip(&starts).map(|(child, start)| DrainedBatch {
+            tag: make(),
+            life: life(start),
+            body: Body::Arena(child.finish()),
+        });
+        Ok(Split { batches: batches.collect(), map: SplitMap { starts } })
+    }
+}
+
+/// It goes back to its queue, to be sent again as it is.
+impl<T> From<SealedBatch<T>> for DrainedBatch<T> {
+    fn from(batch: SealedBatch<T>) -> Self {
+        let life = Life { reason: SendReason::Retry, ..batch.life };
+        Self { tag: batch.tag, life, body: Body::Sealed(batch.sealed) }
+    }
+}
+
+/// What came of a batch that was split.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "taken apart by the caller")]
+pub struct Split<T> {
+    /// The children, in order.
+    pub batches: Vec<DrainedBatch<T>>,
+    /// Where each record went.
+    pub map: SplitMap,
+}
+
+/// Which record of a batch that was split is where now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SplitMap {
+    /// Index in the parent of each child's first record; ascending, the first is 0.
+    starts: Vec<u32>,
+}
+
+impl SplitMap {
+    /// The child, and the index in it, of record `index` of the parent.
+    #[must_use]
+    pub fn locate(&self, index: u32) -> (usize, u32) {
+        let child = self.starts.partition_point(|&start| start <= index).saturating_sub(1);
+        let start = self.starts.get(child).copied().unwrap_or(0);
+        (child, index - start)
+    }
+}
+
+/// Why a batch was not split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SplitError {
+    /// It has one record: the record itself is too large.
+    SingleRecord,
+    /// Its own bytes could not be read again.
+    Decode(ReadError),
+}
+
+impl std::fmt::Display for SplitError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::SingleRecord => f.write_str("a batch of one record cannot be split"),
+            Self::Decode(_) => f.write_str("the batch to be split cannot be read"),
+        }
+    }
+}
+
+impl std::error::Error for SplitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::SingleRecord => None,
+            Self::Decode(error) => Some(error),
+        }
+    }
+}
+
+struct Overdraft<'a>(&'a Arc<Pool>);
+
+impl ChunkSource for Overdraft<'_> {
+    fn take_chunks(&mut self, count: usize, into: &mut Vec<Chunk>) -> bool {
+        self.0.overdraw(count, into);
+        true
+    }
+}
+
+/// Batches are bounded by `max.request.size`, which is far below what a length can say.
+fn length(size: usize) -> i32 {
+    debug_assert!(i32::try_from(size).is_ok());
+    i32::try_from(size).unwrap_or(i32::MAX)
+}
