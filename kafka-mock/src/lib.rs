@@ -1,1 +1,89 @@
-//! An in-process Kafka cluster for tests, for any client.
+//! A Kafka cluster in this process, for anyone's tests, with any client.
+//!
+//! # How to test your code with it
+//!
+//! Start a [`MockCluster`], give its addresses to the code under test as `bootstrap.servers`, and look at what arrived:
+//!
+//! ```
+//! use kafka_mock::MockCluster;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = MockCluster::builder().brokers(3).topic("orders", 12).start().await?;
+//!
+//! // Hand this to your producer, whatever library it is made of.
+//! let servers = cluster.bootstrap_servers();
+//! assert_eq!(servers.split(',').count(), 3);
+//!
+//! // Afterwards: what is in the log, partition by partition?
+//! for partition in 0..12 {
+//!     for stored in cluster.records("orders", partition) {
+//!         println!("{partition}-{}: {:?}", stored.offset, stored.record.value);
+//!     }
+//! }
+//!
+//! // Make life hard for it: another broker leads the partition now.
+//! let (leader, epoch) = cluster.leader("orders", 0).expect("there is such a partition");
+//! let other = cluster.nodes().find(|&node| node != leader).expect("there are three");
+//! cluster.move_leader("orders", 0, other)?;
+//! assert_eq!(cluster.leader("orders", 0), Some((other, epoch + 1)));
+//!
+//! cluster.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It judges what it is sent as a real broker does, and answers with the same codes: checksum, format, record counts, offset
+//! deltas, timestamps, sizes, sequence numbers and epochs of idempotent producers. So a test that passes here has not only
+//! found somebody who nods. Where it differs from a broker: records are acknowledged without replication, nothing touches a
+//! disk, and what is beyond a bound ([`ClusterConfig`]) is dropped, oldest first.
+//!
+//! # What is served
+//!
+//! ApiVersions, Metadata, Produce, Fetch, ListOffsets, InitProducerId, CreateTopics, DeleteTopics, CreatePartitions,
+//! DescribeConfigs and DescribeCluster, in all versions from Kafka 2.1's to 4.3's newest. Not served: consumer groups and
+//! transactions. A consumer names its partitions and offsets itself (Kafka's console consumer: `--partition N --offset
+//! earliest`), and is told `UNSUPPORTED_VERSION` where it asks for a group.
+//!
+//! # Without sockets
+//!
+//! [`Cluster`] is the same as plain data: a frame goes in, an answer comes out, and the time is told to it. It is what a
+//! simulation drives.
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use kafka_mock::{Answer, Cluster, ClusterConfig, Now};
+//! use kafka_wire::messages::MetadataRequest;
+//! use kafka_wire::{CorrelationId, NodeId};
+//!
+//! let mut cluster = Cluster::new(ClusterConfig::default().brokers(3));
+//! cluster.create_topic("orders", 12)?;
+//!
+//! let request = MetadataRequest { topics: None, ..Default::default() };
+//! let frame = kafka_wire::encode_request(&request, 12, CorrelationId(1), Some("simulated"))?.into_bytes();
+//! // A frame is handed over without its length.
+//! let answer = cluster.handle(NodeId(2), frame.slice(4..), Now::new(Instant::now(), 1_700_000_000_000));
+//! assert!(matches!(answer, Answer::Reply(_)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod answer;
+mod cluster;
+mod config;
+mod handlers;
+mod inspect;
+mod io;
+mod log;
+mod producers;
+mod records;
+mod request;
+mod settings;
+mod topic;
+
+pub use answer::{Answer, CloseReason, Waiting};
+pub use cluster::{Cluster, Now, Refusal};
+pub use config::ClusterConfig;
+pub use io::{Builder, MockCluster, StartError};
+pub use records::StoredRecord;
+pub use request::Request;

@@ -1,0 +1,98 @@
+//! What the cluster says to a frame.
+
+use std::fmt;
+use std::time::Instant;
+
+use kafka_wire::{ApiKey, FrameBuf, WireError};
+
+use crate::request::Request;
+
+/// What is to be done on the connection that brought a request.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Answer {
+    /// Write this frame.
+    Reply(FrameBuf),
+    /// Write nothing and go on: a Produce request with acks=0.
+    Silence,
+    /// Ask again with [`Cluster::resume`](crate::Cluster::resume), once the cluster changed or the time has come. Until then
+    /// nothing else of this connection is answered.
+    Wait(Waiting),
+    /// Close the connection, as a broker does where the protocol has no better answer.
+    Close(CloseReason),
+}
+
+/// A request that is not answered yet: a Fetch that waits for records.
+#[derive(Debug)]
+pub struct Waiting {
+    pub(crate) request: Request,
+    pub(crate) until: Instant,
+    pub(crate) change: u64,
+}
+
+impl Waiting {
+    /// When it is answered at the latest.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// The state of [`Cluster::change`](crate::Cluster::change) it was judged at: nothing is worth asking before that moves.
+    #[must_use]
+    pub fn change(&self) -> u64 {
+        self.change
+    }
+}
+
+/// Why a connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The bytes are no request.
+    Malformed {
+        /// The API of its header, when that much could be read.
+        api: Option<ApiKey>,
+        /// What is wrong with it.
+        source: WireError,
+    },
+    /// An API or a version that is not served and has no answer that says so.
+    NotServed {
+        /// The API asked for.
+        api: ApiKey,
+        /// In this version.
+        version: i16,
+    },
+    /// A Produce request with acks=0 failed: there is no answer that could tell, so brokers hang up.
+    FailedWithoutAcks {
+        /// What went wrong, as an answer would have said it.
+        code: kafka_wire::ErrorCode,
+    },
+    /// An answer has no bytes in the version asked for. This is a fault of the cluster, not of the client.
+    Unencodable {
+        /// The API asked for.
+        api: ApiKey,
+        /// What could not be written.
+        source: WireError,
+    },
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed { api: None, .. } => f.write_str("malformed request header"),
+            Self::Malformed { api: Some(api), .. } => write!(f, "malformed {api} request"),
+            Self::NotServed { api, version } => write!(f, "{api} version {version} is not served"),
+            Self::FailedWithoutAcks { code } => write!(f, "produce with acks=0 failed: {code}"),
+            Self::Unencodable { api, .. } => write!(f, "the answer to {api} cannot be encoded"),
+        }
+    }
+}
+
+impl std::error::Error for CloseReason {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Malformed { source, .. } | Self::Unencodable { source, .. } => Some(source),
+            Self::NotServed { .. } | Self::FailedWithoutAcks { .. } => None,
+        }
+    }
+}

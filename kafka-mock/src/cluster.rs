@@ -1,0 +1,428 @@
+//! The cluster as plain data: brokers, topics, leaders, logs, producers. No socket, no clock, no task.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Instant;
+
+use bytes::Bytes;
+use kafka_wire::{ErrorCode, NodeId, PartitionId, ProducerId, TopicId, TopicName};
+
+use crate::answer::{Answer, Waiting};
+use crate::config::ClusterConfig;
+use crate::handlers;
+use crate::log::{Log, StoredBatch};
+use crate::request::Request;
+use crate::settings::TopicSettings;
+use crate::topic::{Partition, Topic, is_legal_name};
+
+/// The time, told to the cluster with every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Now {
+    /// Monotonic, for waiting.
+    pub instant: Instant,
+    /// Wall time in milliseconds since the epoch, for what records carry.
+    pub timestamp: i64,
+}
+
+impl Now {
+    /// Both readings of one moment.
+    #[must_use]
+    pub fn new(instant: Instant, timestamp: i64) -> Self {
+        Self { instant, timestamp }
+    }
+}
+
+/// A broker as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Broker {
+    pub(crate) id: NodeId,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// Why the cluster did not do as told, in the words of an answer: a code and a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    code: ErrorCode,
+    message: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// What a client is answered.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The sentence that goes with it.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A Kafka cluster in memory, all brokers in one value.
+///
+/// Requests go in as the bytes of a frame, answers come out as one: [`handle`](Self::handle). Whoever owns the cluster moves
+/// the bytes and tells the time; [`MockCluster`](crate::MockCluster) does it over TCP, a simulation may do it without sockets.
+#[derive(Debug)]
+pub struct Cluster {
+    pub(crate) config: ClusterConfig,
+    brokers: Vec<Broker>,
+    topics: BTreeMap<TopicName, Topic>,
+    names_by_id: BTreeMap<TopicId, TopicName>,
+    partition_count: usize,
+    /// Bytes of all logs together.
+    log_bytes: u64,
+    next_producer_id: i64,
+    /// State of the generator of topic ids: the same history gives the same ids.
+    id_state: u64,
+    change: u64,
+}
+
+/// Questions.
+impl Cluster {
+    /// Its id, as Metadata and DescribeCluster tell it.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        CLUSTER_ID
+    }
+
+    /// A number that moves whenever a waiting request may have something to be answered with.
+    #[must_use]
+    pub fn change(&self) -> u64 {
+        self.change
+    }
+
+    /// The broker that answers for the controller.
+    pub(crate) fn controller(&self) -> NodeId {
+        self.brokers.first().map_or(NodeId(-1), |broker| broker.id)
+    }
+
+    pub(crate) fn brokers(&self) -> &[Broker] {
+        &self.brokers
+    }
+
+    pub(crate) fn broker(&self, id: NodeId) -> Option<&Broker> {
+        self.brokers.iter().find(|broker| broker.id == id)
+    }
+
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.values()
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(name)
+    }
+
+    pub(crate) fn topic_by_id(&self, id: TopicId) -> Option<&Topic> {
+        self.topics.get(self.names_by_id.get(&id)?)
+    }
+
+    /// Who leads a partition, and under which epoch.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: PartitionId) -> Option<(NodeId, i32)> {
+        self.topic(topic)?.partition(partition).map(|partition| (partition.leader, partition.leader_epoch))
+    }
+
+    /// First offset kept and the offset after the last record of a partition.
+    #[must_use]
+    pub fn offsets(&self, topic: &str, partition: PartitionId) -> Option<(i64, i64)> {
+        let log = &self.topic(topic)?.partition(partition)?.log;
+        Some((log.start_offset(), log.end_offset()))
+    }
+
+    /// The batches of a partition that are kept, oldest first, each with its offsets and leader epoch filled in.
+    #[must_use]
+    pub fn batches(&self, topic: &str, partition: PartitionId) -> Option<Vec<Bytes>> {
+        let log = &self.topic(topic)?.partition(partition)?.log;
+        Some(log.batches().map(|batch| batch.bytes.clone()).collect())
+    }
+}
+
+/// Inputs: frames.
+impl Cluster {
+    /// A cluster with brokers and nothing in it.
+    #[must_use]
+    pub fn new(config: ClusterConfig) -> Self {
+        let brokers = config.nodes().map(|id| Broker { id, host: "127.0.0.1".to_owned(), port: 0 }).collect();
+        Self {
+            config,
+            brokers,
+            topics: BTreeMap::new(),
+            names_by_id: BTreeMap::new(),
+            partition_count: 0,
+            log_bytes: 0,
+            next_producer_id: FIRST_PRODUCER_ID,
+            id_state: 0,
+            change: 0,
+        }
+    }
+
+    /// Answers a frame (without its length) that came to broker `node`.
+    pub fn handle(&mut self, node: NodeId, frame: Bytes, now: Now) -> Answer {
+        match Request::decode(&frame) {
+            Ok(request) => self.apply(node, request, now),
+            Err(reason) => Answer::Close(reason),
+        }
+    }
+
+    /// Answers a request that was decoded before, elsewhere: only this half needs the cluster.
+    pub fn apply(&mut self, node: NodeId, request: Request, now: Now) -> Answer {
+        handlers::answer(self, node, request, now)
+    }
+
+    /// Asks again for what [`Answer::Wait`] put off. At or after [`Waiting::until`] there is an answer for sure.
+    pub fn resume(&mut self, node: NodeId, waiting: Waiting, now: Now) -> Answer {
+        handlers::resume(self, node, waiting, now)
+    }
+}
+
+/// Commands.
+impl Cluster {
+    /// Where clients are told to find a broker. Unknown ids are ignored.
+    pub fn set_address(&mut self, node: NodeId, host: &str, port: u16) {
+        if let Some(broker) = self.brokers.iter_mut().find(|broker| broker.id == node) {
+            host.clone_into(&mut broker.host);
+            broker.port = port;
+        }
+    }
+
+    /// Creates a topic, its leaders spread over the brokers, with three replicas where there are as many brokers.
+    ///
+    /// # Errors
+    /// As CreateTopics answers them: an illegal or existing name, no partition, too many.
+    pub fn create_topic(&mut self, name: &str, partitions: i32) -> Result<TopicId, Refusal> {
+        let plan = self.spread(0, partitions, self.default_replication_factor())?;
+        self.add_topic(name, plan, TopicSettings::default())
+    }
+
+    /// Changes a setting of a topic, by Kafka's name for it.
+    ///
+    /// # Errors
+    /// When there is no such topic or setting, or the value does not fit it.
+    pub fn set_topic_config(&mut self, name: &str, setting: &str, value: &str) -> Result<(), Refusal> {
+        let topic = self.topics.get_mut(name).ok_or_else(|| no_topic(name))?;
+        topic.settings.set(setting, value).map_err(|message| Refusal::new(ErrorCode::INVALID_CONFIG, message))
+    }
+
+    /// Deletes a topic and all it holds.
+    ///
+    /// # Errors
+    /// When there is no such topic.
+    pub fn delete_topic(&mut self, name: &str) -> Result<(), Refusal> {
+        let topic = self.topics.remove(name).ok_or_else(|| no_topic(name))?;
+        self.names_by_id.remove(&topic.id);
+        self.partition_count -= topic.partitions.len();
+        self.log_bytes -= topic.partitions.iter().map(|partition| partition.log.bytes()).sum::<u64>();
+        self.change += 1;
+        Ok(())
+    }
+
+    /// Moves the leadership of a partition to another broker, under a new leader epoch.
+    ///
+    /// # Errors
+    /// When there is no such partition or broker.
+    pub fn move_leader(&mut self, topic: &str, partition: PartitionId, node: NodeId) -> Result<(), Refusal> {
+        if self.broker(node).is_none() {
+            return Err(Refusal::new(
+                ErrorCode::BROKER_ID_NOT_REGISTERED,
+                format!("there is no broker {node}"),
+            ));
+        }
+        let found = self.topics.get_mut(topic).and_then(|topic| topic.partition_mut(partition));
+        let moved = found.ok_or_else(|| {
+            Refusal::new(
+                ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                format!("there is no partition {topic}-{partition}"),
+            )
+        })?;
+        // The new leader takes the place of the old one if it was no replica yet.
+        if !moved.replicas.contains(&node) {
+            moved.replicas.retain(|&replica| replica != moved.leader);
+            moved.replicas.push(node);
+        }
+        moved.leader = node;
+        moved.leader_epoch += 1;
+        self.change += 1;
+        Ok(())
+    }
+
+    /// Creates a topic with the replicas planned for each of its partitions.
+    pub(crate) fn add_topic(
+        &mut self,
+        name: &str,
+        plan: Vec<Vec<NodeId>>,
+        settings: TopicSettings,
+    ) -> Result<TopicId, Refusal> {
+        self.check_new_topic(name, plan.len())?;
+        let partitions: Vec<_> = plan.into_iter().filter_map(Partition::new).collect();
+        let id = self.next_topic_id();
+        let name = TopicName::from(name);
+        self.partition_count += partitions.len();
+        self.names_by_id.insert(id, name.clone());
+        self.topics.insert(name.clone(), Topic { id, name, partitions, settings });
+        self.change += 1;
+        Ok(id)
+    }
+
+    /// Whether a topic of this name and size could be created.
+    pub(crate) fn check_new_topic(&self, name: &str, partitions: usize) -> Result<(), Refusal> {
+        if !is_legal_name(name) {
+            let rule =
+                "a topic name has 1 to 249 letters, digits, '.', '_' or '-' and is neither '.' nor '..'";
+            return Err(Refusal::new(
+                ErrorCode::INVALID_TOPIC_EXCEPTION,
+                format!("{name:?} is no topic name: {rule}"),
+            ));
+        }
+        if self.topics.contains_key(name) {
+            return Err(Refusal::new(
+                ErrorCode::TOPIC_ALREADY_EXISTS,
+                format!("topic '{name}' already exists"),
+            ));
+        }
+        self.check_room(partitions)
+    }
+
+    /// Adds partitions to a topic.
+    pub(crate) fn add_partitions(&mut self, name: &str, plan: Vec<Vec<NodeId>>) -> Result<(), Refusal> {
+        self.check_room(plan.len())?;
+        let topic = self.topics.get_mut(name).ok_or_else(|| no_topic(name))?;
+        let before = topic.partitions.len();
+        topic.partitions.extend(plan.into_iter().filter_map(Partition::new));
+        self.partition_count += topic.partitions.len() - before;
+        self.change += 1;
+        Ok(())
+    }
+
+    /// Whether so many more partitions are within the limit.
+    pub(crate) fn check_room(&self, partitions: usize) -> Result<(), Refusal> {
+        if self.partition_count.saturating_add(partitions) > self.config.max_partitions {
+            let limit = self.config.max_partitions;
+            return Err(Refusal::new(
+                ErrorCode::INVALID_PARTITIONS,
+                format!("{partitions} more partitions would exceed the mock cluster's limit of {limit}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Replicas for each of `count` new partitions from number `first` on: leaders in turn over the brokers, followers on the
+    /// next ones.
+    pub(crate) fn spread(
+        &self,
+        first: usize,
+        count: i32,
+        replication_factor: i16,
+    ) -> Result<Vec<Vec<NodeId>>, Refusal> {
+        let count = usize::try_from(count).unwrap_or(0);
+        if count == 0 {
+            return Err(Refusal::new(
+                ErrorCode::INVALID_PARTITIONS,
+                "the number of partitions must be greater than 0",
+            ));
+        }
+        self.check_room(count)?;
+        let brokers = self.brokers.len();
+        let factor = usize::try_from(replication_factor).unwrap_or(0);
+        if factor == 0 || factor > brokers {
+            return Err(Refusal::new(
+                ErrorCode::INVALID_REPLICATION_FACTOR,
+                format!(
+                    "replication factor {replication_factor} is not between 1 and the number of brokers, {brokers}"
+                ),
+            ));
+        }
+        let replicas = |partition: usize| (0..factor).map(move |replica| (partition + replica) % brokers);
+        let ids =
+            |partition| replicas(partition).filter_map(|index| Some(self.brokers.get(index)?.id)).collect();
+        Ok((first..first + count).map(ids).collect())
+    }
+
+    pub(crate) fn default_replication_factor(&self) -> i16 {
+        i16::try_from(self.brokers.len().min(DEFAULT_REPLICAS)).unwrap_or(1)
+    }
+
+    pub(crate) fn topic_mut(&mut self, name: &str) -> Option<&mut Topic> {
+        self.topics.get_mut(name)
+    }
+
+    /// Puts a batch at the end of a partition's log and drops what is then beyond a bound.
+    pub(crate) fn append(&mut self, topic: &str, partition: PartitionId, batch: StoredBatch) {
+        let cluster_bound = self.config.retention;
+        let Some(topic) = self.topics.get_mut(topic) else { return };
+        let bound = topic.settings.retention(cluster_bound);
+        let Some(partition) = topic.partition_mut(partition) else { return };
+        let log = &mut partition.log;
+        let before = log.bytes();
+        log.append(batch);
+        log.retain(bound);
+        self.log_bytes = self.log_bytes + log.bytes() - before;
+        while self.log_bytes > self.config.memory {
+            let Some(freed) = log.drop_oldest() else { break };
+            self.log_bytes -= freed;
+        }
+        self.change += 1;
+        self.shrink();
+    }
+
+    /// Drops the oldest batches of the largest logs until all fit into the memory allowed.
+    fn shrink(&mut self) {
+        while self.log_bytes > self.config.memory {
+            let logs = self
+                .topics
+                .values_mut()
+                .flat_map(|topic| &mut topic.partitions)
+                .map(|partition| &mut partition.log);
+            let Some(freed) = logs.max_by_key(|log| log.droppable_bytes()).and_then(Log::drop_oldest) else {
+                return;
+            };
+            self.log_bytes -= freed;
+        }
+    }
+
+    /// A producer id nobody has yet. Brokers hand them out from blocks, so the first one is not telling.
+    pub(crate) fn next_producer_id(&mut self) -> ProducerId {
+        let id = self.next_producer_id;
+        self.next_producer_id += 1;
+        ProducerId(id)
+    }
+
+    /// A topic id like a random one (KIP-516), from a generator without a seed from outside (SplitMix64).
+    fn next_topic_id(&mut self) -> TopicId {
+        let mut half = || {
+            self.id_state = self.id_state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.id_state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            u128::from(z ^ (z >> 31))
+        };
+        TopicId((half() << 64 | half()).to_be_bytes())
+    }
+}
+
+fn no_topic(name: &str) -> Refusal {
+    Refusal::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic '{name}'"))
+}
+
+/// 22 characters, as of 16 bytes in base 64.
+const CLUSTER_ID: &str = "kafkaMockClusterInMem0";
+
+const FIRST_PRODUCER_ID: i64 = 1000;
+
+/// Replicas of a partition when nobody says, if there are as many brokers.
+const DEFAULT_REPLICAS: usize = 3;

@@ -1,0 +1,51 @@
+//! ApiVersions: what is served, and in which versions.
+
+use kafka_wire::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
+use kafka_wire::{ApiKey, ErrorCode, RequestHeader};
+
+use super::{reply, reply_in};
+use crate::answer::Answer;
+
+pub(super) fn answer(header: &RequestHeader, request: Option<&ApiVersionsRequest>) -> Answer {
+    match request {
+        // A client newer than this cluster is told so in the one version all of them read (KIP-511).
+        None => {
+            let own = served().filter(|api| api.api_key == ApiKey::API_VERSIONS);
+            let response = ApiVersionsResponse {
+                error_code: ErrorCode::UNSUPPORTED_VERSION,
+                api_keys: own.collect(),
+                ..Default::default()
+            };
+            reply_in(header, 0, &response)
+        }
+        Some(request) if header.api_version >= FIRST_WITH_SOFTWARE && !has_legal_software(request) => reply(
+            header,
+            &ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() },
+        ),
+        Some(_) => reply(header, &ApiVersionsResponse { api_keys: served().collect(), ..Default::default() }),
+    }
+}
+
+/// Every API there is a handler for: all of kafka-wire's today.
+fn served() -> impl Iterator<Item = ApiVersion> {
+    kafka_wire::ALL.iter().map(|api| {
+        // Brokers since 4.0 take Produce from version 3 on but say 0, without which older librdkafka would not produce.
+        let min_version = if api.key == ApiKey::PRODUCE { 0 } else { api.versions.min };
+        ApiVersion { api_key: api.key, min_version, max_version: api.versions.max }
+    })
+}
+
+fn has_legal_software(request: &ApiVersionsRequest) -> bool {
+    is_legal(&request.client_software_name) && is_legal(&request.client_software_version)
+}
+
+/// Letters and digits, with `-` and `.` only between them (KIP-511).
+fn is_legal(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let ends = bytes.first().into_iter().chain(bytes.last());
+    !bytes.is_empty()
+        && ends.clone().all(u8::is_ascii_alphanumeric)
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}
+
+const FIRST_WITH_SOFTWARE: i16 = 3;

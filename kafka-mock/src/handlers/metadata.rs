@@ -1,0 +1,100 @@
+//! Metadata: brokers, topics, leaders.
+
+use kafka_wire::messages::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
+};
+use kafka_wire::{ErrorCode, PartitionId, TopicId, TopicName};
+
+use crate::cluster::Cluster;
+use crate::topic::{Topic, is_legal_name};
+
+pub(super) fn answer(cluster: &mut Cluster, version: i16, request: &MetadataRequest) -> MetadataResponse {
+    let topics = match &request.topics {
+        None => cluster.topics().map(found).collect(),
+        // Before version 1 there was no null, and an empty list meant all.
+        Some(wanted) if wanted.is_empty() && version == 0 => cluster.topics().map(found).collect(),
+        Some(wanted) => {
+            let may_create = request.allow_auto_topic_creation && cluster.config.auto_create;
+            wanted.iter().map(|topic| look_up(cluster, version, topic, may_create)).collect()
+        }
+    };
+    MetadataResponse {
+        brokers: cluster
+            .brokers()
+            .iter()
+            .map(|broker| MetadataResponseBroker {
+                node_id: broker.id,
+                host: broker.host.clone(),
+                port: i32::from(broker.port),
+                ..Default::default()
+            })
+            .collect(),
+        cluster_id: Some(cluster.id().to_owned()),
+        controller_id: cluster.controller(),
+        topics,
+        ..Default::default()
+    }
+}
+
+fn look_up(
+    cluster: &mut Cluster,
+    version: i16,
+    wanted: &MetadataRequestTopic,
+    may_create: bool,
+) -> MetadataResponseTopic {
+    let by_id = wanted.topic_id != TopicId::default();
+    // Versions 10 and 11 have the field but not yet the meaning (KIP-516).
+    if by_id && version < FIRST_BY_ID {
+        return missing(wanted.name.clone(), wanted.topic_id, ErrorCode::INVALID_REQUEST);
+    }
+    if by_id {
+        return match cluster.topic_by_id(wanted.topic_id) {
+            Some(topic) => found(topic),
+            None => missing(None, wanted.topic_id, ErrorCode::UNKNOWN_TOPIC_ID),
+        };
+    }
+    let Some(name) = wanted.name.clone() else {
+        return missing(None, wanted.topic_id, ErrorCode::INVALID_REQUEST);
+    };
+    if let Some(topic) = cluster.topic(name.as_str()) {
+        return found(topic);
+    }
+    if !is_legal_name(name.as_str()) {
+        return missing(Some(name), TopicId::default(), ErrorCode::INVALID_TOPIC_EXCEPTION);
+    }
+    let code = if may_create { create(cluster, &name) } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
+    missing(Some(name), TopicId::default(), code)
+}
+
+/// Creates a topic because a client asked for it. As with a real cluster it is there for the next request, not for this one.
+fn create(cluster: &mut Cluster, name: &TopicName) -> ErrorCode {
+    match cluster.create_topic(name.as_str(), cluster.config.default_partitions) {
+        Ok(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        Err(refusal) => refusal.code(),
+    }
+}
+
+fn found(topic: &Topic) -> MetadataResponseTopic {
+    let partitions = topic.partitions.iter().zip(0..).map(|(partition, index)| MetadataResponsePartition {
+        partition_index: PartitionId(index),
+        leader_id: partition.leader,
+        leader_epoch: partition.leader_epoch,
+        replica_nodes: partition.replicas.clone(),
+        isr_nodes: partition.replicas.clone(),
+        ..Default::default()
+    });
+    MetadataResponseTopic {
+        name: Some(topic.name.clone()),
+        topic_id: topic.id,
+        partitions: partitions.collect(),
+        ..Default::default()
+    }
+}
+
+fn missing(name: Option<TopicName>, topic_id: TopicId, error_code: ErrorCode) -> MetadataResponseTopic {
+    MetadataResponseTopic { error_code, name, topic_id, ..Default::default() }
+}
+
+/// The first version in which a topic can be asked for by id.
+const FIRST_BY_ID: i16 = 12;

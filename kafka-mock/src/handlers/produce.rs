@@ -1,0 +1,284 @@
+//! Produce: judged step by step as a broker does, appended, answered partition by partition.
+
+use kafka_wire::messages::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceData, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
+};
+use kafka_wire::{Acks, ErrorCode, NodeId, PartitionId, RequestHeader, TopicName};
+
+use super::reply;
+use crate::answer::{Answer, CloseReason};
+use crate::cluster::{Cluster, Now};
+use crate::inspect::{Fault, Inspected, claimed_count};
+use crate::log::StoredBatch;
+use crate::producers::{Appended, BatchNumbers, Verdict};
+use crate::topic::{Partition, Topic};
+
+/// What became of one partition's batch.
+type Outcome = Result<Appended, Fault>;
+
+pub(super) fn answer(
+    cluster: &mut Cluster,
+    node: NodeId,
+    header: &RequestHeader,
+    request: ProduceRequest,
+    batches: Option<Vec<Result<Inspected, Fault>>>,
+    now: Now,
+) -> Answer {
+    let acks = request.acks;
+    let version = header.api_version;
+    let response = if cluster.config.discard {
+        respond(cluster, version, request, |cluster, topic, data| discard(cluster, node, topic, data))
+    } else {
+        let mut batches = batches.unwrap_or_else(|| crate::inspect::request(&request, version)).into_iter();
+        let of_request =
+            Common { node, acks, now, refused: refuse_transaction(&request, batches.as_slice()) };
+        respond(cluster, version, request, |cluster, topic, data| match batches.next() {
+            Some(batch) => append(cluster, &of_request, topic, data.index, batch),
+            None => Err(Fault::new(ErrorCode::UNKNOWN_SERVER_ERROR, "a batch was not inspected")),
+        })
+    };
+    if acks != Acks::NONE {
+        return reply(header, &response);
+    }
+    let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+    match partitions.map(|partition| partition.error_code).find(|code| code.is_err()) {
+        None => Answer::Silence,
+        Some(code) => Answer::Close(CloseReason::FailedWithoutAcks { code }),
+    }
+}
+
+/// What all batches of a request share.
+struct Common {
+    node: NodeId,
+    acks: Acks,
+    now: Now,
+    /// Set when the request as a whole is refused.
+    refused: Option<Fault>,
+}
+
+/// Goes over the partitions in order, and puts what `judge` says of each into the response.
+fn respond(
+    cluster: &mut Cluster,
+    version: i16,
+    request: ProduceRequest,
+    mut judge: impl FnMut(&mut Cluster, &Result<TopicName, Fault>, &PartitionProduceData) -> Outcome,
+) -> ProduceResponse {
+    let mut hinted = Vec::new();
+    let mut responses = Vec::with_capacity(request.topic_data.len());
+    for data in request.topic_data {
+        let topic = resolve(cluster, version, &data);
+        let mut partition_responses = Vec::with_capacity(data.partition_data.len());
+        for partition in &data.partition_data {
+            let outcome = judge(cluster, &topic, partition);
+            let found =
+                topic.as_ref().ok().and_then(|name| cluster.topic(name.as_str())?.partition(partition.index));
+            partition_responses.push(partition_response(
+                version,
+                partition.index,
+                outcome,
+                found,
+                &mut hinted,
+            ));
+        }
+        responses.push(TopicProduceResponse {
+            name: data.name,
+            topic_id: data.topic_id,
+            partition_responses,
+        });
+    }
+    hinted.sort_unstable();
+    hinted.dedup();
+    ProduceResponse { responses, node_endpoints: super::endpoints(cluster, &hinted), ..Default::default() }
+}
+
+/// The topic's name; by its id since KIP-516.
+fn resolve(cluster: &Cluster, version: i16, data: &TopicProduceData) -> Result<TopicName, Fault> {
+    if version >= FIRST_BY_ID {
+        let topic = cluster.topic_by_id(data.topic_id).map(|topic| topic.name.clone());
+        return topic
+            .ok_or_else(|| Fault::new(ErrorCode::UNKNOWN_TOPIC_ID, "there is no topic with this id"));
+    }
+    let topic = cluster.topic(data.name.as_str()).map(|topic| topic.name.clone());
+    topic.ok_or_else(|| Fault::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "there is no such topic"))
+}
+
+/// A batch with the transactional bit needs a transactional id that may be used, which a null one never may.
+fn refuse_transaction(request: &ProduceRequest, batches: &[Result<Inspected, Fault>]) -> Option<Fault> {
+    let transactional = batches.iter().flatten().any(|batch| batch.header.is_transactional());
+    (transactional && request.transactional_id.is_none()).then(|| {
+        let message = "a transactional batch in a request without a transactional id";
+        Fault::new(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED, message)
+    })
+}
+
+/// Judges one batch and appends it.
+fn append(
+    cluster: &mut Cluster,
+    common: &Common,
+    topic: &Result<TopicName, Fault>,
+    index: PartitionId,
+    batch: Result<Inspected, Fault>,
+) -> Outcome {
+    if let Some(fault) = &common.refused {
+        return Err(fault.clone());
+    }
+    let name = topic.as_ref().map_err(Fault::clone)?;
+    let (topic, partition) = find(cluster, name, index)?;
+    let batch = batch?;
+    check_request(common, topic, partition, &batch)?;
+    batch.check(&topic.settings, common.now.timestamp)?;
+
+    let header = &batch.header;
+    let numbers = (header.producer_id.0 >= 0).then(|| {
+        BatchNumbers::new(
+            header.producer_id,
+            header.producer_epoch,
+            header.base_sequence,
+            header.record_count,
+        )
+    });
+    match numbers.map_or(Verdict::Next, |numbers| partition.producers.judge(numbers, common.now.timestamp)) {
+        Verdict::Next => {}
+        Verdict::Duplicate(appended) => return Ok(appended),
+        Verdict::Refused(code) => {
+            return Err(refused_numbers(
+                code,
+                header.producer_id.0,
+                header.producer_epoch.0,
+                header.base_sequence,
+            ));
+        }
+    }
+    let base_offset = partition.log.end_offset();
+    let appended = Appended { base_offset, max_timestamp: header.max_timestamp };
+    let stored = StoredBatch {
+        base_offset,
+        end_offset: base_offset + i64::from(header.record_count),
+        max_timestamp: header.max_timestamp,
+        leader_epoch: partition.leader_epoch,
+        bytes: batch.stored_at(base_offset, partition.leader_epoch),
+    };
+    cluster.append(name.as_str(), index, stored);
+    let partition = cluster.topic_mut(name.as_str()).and_then(|topic| topic.partition_mut(index));
+    if let (Some(partition), Some(numbers)) = (partition, numbers) {
+        partition.producers.record(numbers, appended, common.now.timestamp);
+    }
+    Ok(appended)
+}
+
+fn find<'a>(
+    cluster: &'a Cluster,
+    name: &TopicName,
+    index: PartitionId,
+) -> Result<(&'a Topic, &'a Partition), Fault> {
+    let topic = cluster.topic(name.as_str());
+    let found = topic.and_then(|topic| Some((topic, topic.partition(index)?)));
+    found.ok_or_else(|| {
+        Fault::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("topic '{name}' has no partition {index}"))
+    })
+}
+
+/// What a broker checks before it looks at a batch's bytes.
+fn check_request(
+    common: &Common,
+    topic: &Topic,
+    partition: &Partition,
+    batch: &Inspected,
+) -> Result<(), Fault> {
+    if ![Acks::NONE, Acks::LEADER, Acks::ALL].contains(&common.acks) {
+        let message = format!("acks is {}, and must be 0, 1 or -1", common.acks);
+        return Err(Fault::new(ErrorCode::INVALID_REQUIRED_ACKS, message));
+    }
+    if batch.header.is_transactional() {
+        let message = "there is no transaction: the mock cluster has none";
+        return Err(Fault::new(ErrorCode::INVALID_TXN_STATE, message));
+    }
+    if partition.leader != common.node {
+        let message = format!("broker {} is not the leader, broker {} is", common.node, partition.leader);
+        return Err(Fault::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, message));
+    }
+    let (needed, present) = (topic.settings.min_insync_replicas, partition.replicas.len());
+    if common.acks == Acks::ALL && present < needed {
+        let message = format!("{present} replicas are in sync, and min.insync.replicas is {needed}");
+        return Err(Fault::new(ErrorCode::NOT_ENOUGH_REPLICAS, message));
+    }
+    Ok(())
+}
+
+fn refused_numbers(code: ErrorCode, producer: i64, epoch: i16, sequence: i32) -> Fault {
+    Fault::new(code, format!("sequence {sequence} of producer {producer} in epoch {epoch} cannot be next"))
+}
+
+/// Counts a batch's records and acknowledges them.
+fn discard(
+    cluster: &mut Cluster,
+    node: NodeId,
+    topic: &Result<TopicName, Fault>,
+    data: &PartitionProduceData,
+) -> Outcome {
+    let name = topic.as_ref().map_err(Fault::clone)?;
+    let count = data.records.as_ref().map_or(0, claimed_count);
+    let found = cluster.topic_mut(name.as_str()).and_then(|topic| topic.partition_mut(data.index));
+    let partition =
+        found.ok_or_else(|| Fault::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "no such partition"))?;
+    if partition.leader != node {
+        return Err(Fault::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, "this broker is not the leader"));
+    }
+    Ok(Appended { base_offset: partition.log.skip(count), max_timestamp: -1 })
+}
+
+fn partition_response(
+    version: i16,
+    index: PartitionId,
+    outcome: Outcome,
+    partition: Option<&Partition>,
+    hinted: &mut Vec<NodeId>,
+) -> PartitionProduceResponse {
+    let log_start_offset = partition.map_or(-1, |partition| partition.log.start_offset());
+    let fault = match outcome {
+        Ok(appended) => {
+            let base_offset = appended.base_offset;
+            return PartitionProduceResponse { index, base_offset, log_start_offset, ..Default::default() };
+        }
+        Err(fault) => fault,
+    };
+    let record_errors = fault.records.into_iter().map(|(batch_index, message)| BatchIndexAndErrorMessage {
+        batch_index,
+        batch_index_error_message: Some(message),
+    });
+    let mut response = PartitionProduceResponse {
+        index,
+        error_code: fault.code,
+        base_offset: -1,
+        log_start_offset: if WITHOUT_LOG_START.contains(&fault.code) { -1 } else { log_start_offset },
+        record_errors: record_errors.collect(),
+        error_message: Some(fault.message),
+        ..Default::default()
+    };
+    if let (true, ErrorCode::NOT_LEADER_OR_FOLLOWER, Some(partition)) =
+        (version >= FIRST_WITH_HINTS, fault.code, partition)
+    {
+        response.current_leader =
+            LeaderIdAndEpoch { leader_id: partition.leader, leader_epoch: partition.leader_epoch };
+        hinted.push(partition.leader);
+    }
+    response
+}
+
+/// Codes for which brokers answer a log start offset of -1, even where they know it.
+const WITHOUT_LOG_START: &[ErrorCode] = &[
+    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+    ErrorCode::UNKNOWN_TOPIC_ID,
+    ErrorCode::NOT_LEADER_OR_FOLLOWER,
+    ErrorCode::MESSAGE_TOO_LARGE,
+    ErrorCode::CORRUPT_MESSAGE,
+    ErrorCode::INVALID_REQUIRED_ACKS,
+    ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+];
+
+/// Topics are named by id from this version on (KIP-516).
+const FIRST_BY_ID: i16 = 13;
+
+/// Answers tell the current leader and where it is from this version on (KIP-951).
+const FIRST_WITH_HINTS: i16 = 10;

@@ -1,0 +1,294 @@
+//! [`MockCluster`]: the handle a test holds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use kafka_wire::{ApiKey, NodeId, PartitionId};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::builder::{Builder, ConnectionLimits, LogLine};
+use super::clock;
+use crate::answer::{Answer, CloseReason, Waiting};
+use crate::cluster::{Cluster, Refusal};
+use crate::config::ClusterConfig;
+use crate::records::StoredRecord;
+use crate::request::Request;
+
+/// A Kafka cluster behind TCP ports of this machine, in this process. It ends when it is dropped.
+///
+/// The crate's front page shows a test with it.
+#[derive(Debug)]
+pub struct MockCluster {
+    shared: Arc<Shared>,
+    listening: Vec<Listening>,
+    /// One task a broker, which owns the tasks of its connections.
+    tasks: JoinSet<()>,
+}
+
+/// Where clients find a broker.
+#[derive(Debug)]
+pub(super) struct Listening {
+    pub(super) node: NodeId,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl MockCluster {
+    /// One broker on a free port, no topics, unless told otherwise.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(super) fn new(shared: Arc<Shared>, listening: Vec<Listening>, tasks: JoinSet<()>) -> Self {
+        Self { shared, listening, tasks }
+    }
+
+    /// The addresses of all brokers, for a client's `bootstrap.servers`.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> String {
+        let addresses: Vec<String> = self.listening.iter().map(Listening::address).collect();
+        addresses.join(",")
+    }
+
+    /// The ids of the brokers: 1, 2 and so on.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.listening.iter().map(|listening| listening.node)
+    }
+
+    /// The address of one broker.
+    #[must_use]
+    pub fn address(&self, node: NodeId) -> Option<String> {
+        self.listening.iter().find(|listening| listening.node == node).map(Listening::address)
+    }
+
+    /// Everything a partition holds, decoded; nothing where there is no such partition.
+    #[must_use]
+    pub fn records(&self, topic: &str, partition: i32) -> Vec<StoredRecord> {
+        // Decoding is left until the lock is free again.
+        let batches = self.cluster("records").batches(topic, PartitionId(partition)).unwrap_or_default();
+        batches.into_iter().flat_map(crate::records::stored_records).collect()
+    }
+
+    /// The batches a partition holds as bytes, oldest first; nothing where there is no such partition.
+    #[must_use]
+    pub fn batches(&self, topic: &str, partition: i32) -> Vec<Bytes> {
+        self.cluster("batches").batches(topic, PartitionId(partition)).unwrap_or_default()
+    }
+
+    /// First offset kept and the offset after the last record of a partition.
+    #[must_use]
+    pub fn offsets(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
+        self.cluster("offsets").offsets(topic, PartitionId(partition))
+    }
+
+    /// The broker that leads a partition, and the leader epoch.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<(NodeId, i32)> {
+        self.cluster("leader").leader(topic, PartitionId(partition))
+    }
+
+    /// Creates a topic.
+    ///
+    /// # Errors
+    /// When the name is illegal or taken, or the number of partitions is out of range.
+    pub fn create_topic(&self, name: &str, partitions: i32) -> Result<(), Refusal> {
+        self.change("create topic", |cluster| cluster.create_topic(name, partitions).map(drop))
+    }
+
+    /// Deletes a topic and all it holds. One created under the same name afterwards has another id.
+    ///
+    /// # Errors
+    /// When there is no such topic.
+    pub fn delete_topic(&self, name: &str) -> Result<(), Refusal> {
+        self.change("delete topic", |cluster| cluster.delete_topic(name))
+    }
+
+    /// Changes a setting of a topic, by Kafka's name for it.
+    ///
+    /// # Errors
+    /// When there is no such topic or setting, or the value does not fit it.
+    pub fn set_topic_config(&self, name: &str, setting: &str, value: &str) -> Result<(), Refusal> {
+        self.change("topic config", |cluster| cluster.set_topic_config(name, setting, value))
+    }
+
+    /// Moves the leadership of a partition to another broker, under a new leader epoch.
+    ///
+    /// # Errors
+    /// When there is no such partition or broker.
+    pub fn move_leader(&self, topic: &str, partition: i32, node: NodeId) -> Result<(), Refusal> {
+        self.change("move leader", |cluster| cluster.move_leader(topic, PartitionId(partition), node))
+    }
+
+    /// How many requests of an API came to all brokers together, answered or not.
+    #[must_use]
+    pub fn requests(&self, api: ApiKey) -> u64 {
+        self.shared.counter(api).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// How many connections were accepted so far by all brokers together.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Stops all brokers and waits until their ports are closed. Dropping the cluster stops them as well, without waiting.
+    ///
+    /// # Cancel safety
+    /// Dropped half way, the brokers stop all the same.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    fn cluster(&self, purpose: &'static str) -> MutexGuard<'_, Cluster> {
+        self.shared.lock(purpose)
+    }
+
+    fn change<T>(&self, purpose: &'static str, change: impl FnOnce(&mut Cluster) -> T) -> T {
+        let mut cluster = self.cluster(purpose);
+        let result = change(&mut cluster);
+        let state = cluster.change();
+        drop(cluster);
+        self.shared.tell(state);
+        result
+    }
+}
+
+impl Listening {
+    fn address(&self) -> String {
+        // An IPv6 address would run into its port.
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// What the handle and the tasks share.
+pub(super) struct Shared {
+    cluster: Mutex<Cluster>,
+    /// The cluster's [`change`](Cluster::change), for those who wait for it to move.
+    changes: watch::Sender<u64>,
+    discard: bool,
+    pub(super) limits: ConnectionLimits,
+    requests: Vec<AtomicU64>,
+    connections: AtomicU64,
+    log: LogLine,
+}
+
+impl Shared {
+    pub(super) fn new(
+        cluster: Cluster,
+        config: &ClusterConfig,
+        limits: ConnectionLimits,
+        log: LogLine,
+    ) -> Self {
+        Self {
+            changes: watch::Sender::new(cluster.change()),
+            cluster: Mutex::new(cluster),
+            discard: config.discard,
+            limits,
+            requests: (0..COUNTED_APIS).map(|_| AtomicU64::new(0)).collect(),
+            connections: AtomicU64::new(0),
+            log,
+        }
+    }
+
+    /// Answers a frame. Decoding and looking at batches happen before the lock is taken.
+    pub(super) fn answer(&self, node: NodeId, frame: &Bytes) -> Answer {
+        let mut request = match Request::decode(frame) {
+            Ok(request) => request,
+            Err(reason) => {
+                if let CloseReason::NotServed { api, .. } | CloseReason::Malformed { api: Some(api), .. } =
+                    &reason
+                {
+                    self.count(*api);
+                }
+                return Answer::Close(reason);
+            }
+        };
+        self.count(request.api());
+        if !request.is_served() {
+            self.log(&format!(
+                "{} asked by client {:?}: {} is not served. {HINT}",
+                request.api(),
+                request.client_id().unwrap_or_default(),
+                request.api().name(),
+            ));
+        }
+        if !self.discard {
+            request.inspect();
+        }
+        self.with_cluster("answer", |cluster| cluster.apply(node, request, clock::now()))
+    }
+
+    /// Asks again for an answer that was put off.
+    pub(super) fn resume(&self, node: NodeId, waiting: Waiting) -> Answer {
+        self.with_cluster("resume", |cluster| cluster.resume(node, waiting, clock::now()))
+    }
+
+    fn with_cluster(&self, purpose: &'static str, act: impl FnOnce(&mut Cluster) -> Answer) -> Answer {
+        let mut cluster = self.lock(purpose);
+        let answer = act(&mut cluster);
+        let state = cluster.change();
+        drop(cluster);
+        self.tell(state);
+        answer
+    }
+
+    /// For those who wait: the cluster changed.
+    fn tell(&self, state: u64) {
+        self.changes.send_if_modified(|known| {
+            // Two that changed it may come here in the other order.
+            let newer = state > *known;
+            *known = state.max(*known);
+            newer
+        });
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(super) fn count_connection(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A line for people.
+    pub(super) fn log(&self, line: &str) {
+        tracing::warn!("{line}");
+        if let Some(log) = &self.log {
+            log(line);
+        }
+    }
+
+    fn count(&self, api: ApiKey) {
+        if let Some(counter) = self.counter(api) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn counter(&self, api: ApiKey) -> Option<&AtomicU64> {
+        self.requests.get(usize::try_from(api.0).ok()?)
+    }
+
+    /// No state of the cluster is half changed where a handler panics, so the lock is used on. The purpose is for the reader.
+    fn lock(&self, _purpose: &'static str) -> MutexGuard<'_, Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// What helps whoever ran into a missing API.
+const HINT: &str = "Group and transaction APIs are not served: to consume, name partitions and offsets \
+                    (the console consumer: --partition N --offset earliest)";
+
+/// Requests are counted for API keys below this one.
+const COUNTED_APIS: usize = 128;

@@ -1,0 +1,266 @@
+//! What a partition remembers of each idempotent producer: its epoch and the numbers of its last batches.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use kafka_wire::{ErrorCode, ProducerEpoch, ProducerId};
+
+/// The numbers an idempotent producer gave to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchNumbers {
+    pub(crate) producer: ProducerId,
+    pub(crate) epoch: ProducerEpoch,
+    /// Sequence of the first record, 0 to `i32::MAX`.
+    pub(crate) first: i32,
+    /// Sequence of the last record; smaller than `first` where the batch crosses the wrap.
+    pub(crate) last: i32,
+}
+
+impl BatchNumbers {
+    /// The numbers of `count` records from `first` on. A batch has at least one record.
+    pub(crate) fn new(producer: ProducerId, epoch: ProducerEpoch, first: i32, count: i32) -> Self {
+        Self { producer, epoch, first, last: sequence_after(first, count.saturating_sub(1)) }
+    }
+}
+
+/// Where a batch went when it was first appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) base_offset: i64,
+    pub(crate) max_timestamp: i64,
+}
+
+/// What the numbers of a batch say about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The next batch of its producer, or the first one seen of it.
+    Next,
+    /// One of the last batches again: it is in the log already, and this is where.
+    Duplicate(Appended),
+    /// Numbers that cannot be next.
+    Refused(ErrorCode),
+}
+
+/// The producers a partition knows, each with the last [`REMEMBERED_BATCHES`] batches.
+#[derive(Debug, Default)]
+pub(crate) struct Producers {
+    by_id: BTreeMap<ProducerId, ProducerState>,
+}
+
+#[derive(Debug)]
+struct ProducerState {
+    epoch: ProducerEpoch,
+    batches: VecDeque<(i32, i32, Appended)>,
+    /// Wall time of the last append, for expiry.
+    last_append: i64,
+}
+
+impl Producers {
+    /// Judges a batch by its numbers, changing nothing.
+    ///
+    /// An unknown producer may start with any epoch and any sequence: its state may have been lost to expiry or retention.
+    pub(crate) fn judge(&self, numbers: BatchNumbers, now: i64) -> Verdict {
+        let Some(state) = self.by_id.get(&numbers.producer).filter(|state| !state.expired(now)) else {
+            return Verdict::Next;
+        };
+        if numbers.epoch < state.epoch {
+            return Verdict::Refused(ErrorCode::INVALID_PRODUCER_EPOCH);
+        }
+        if numbers.epoch > state.epoch {
+            return match numbers.first {
+                0 => Verdict::Next,
+                _ => Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+            };
+        }
+        let again =
+            state.batches.iter().find(|&&(first, last, _)| (first, last) == (numbers.first, numbers.last));
+        if let Some(&(_, _, appended)) = again {
+            return Verdict::Duplicate(appended);
+        }
+        match state.batches.back() {
+            Some(&(_, last, _)) if sequence_after(last, 1) != numbers.first => {
+                Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+            }
+            _ => Verdict::Next,
+        }
+    }
+
+    /// Remembers a batch that was appended.
+    pub(crate) fn record(&mut self, numbers: BatchNumbers, appended: Appended, now: i64) {
+        if !self.by_id.contains_key(&numbers.producer) {
+            self.make_room(now);
+        }
+        let state = self.by_id.entry(numbers.producer).or_insert_with(|| ProducerState {
+            epoch: numbers.epoch,
+            batches: VecDeque::with_capacity(REMEMBERED_BATCHES),
+            last_append: now,
+        });
+        if state.epoch != numbers.epoch || state.expired(now) {
+            state.epoch = numbers.epoch;
+            state.batches.clear();
+        }
+        if state.batches.len() == REMEMBERED_BATCHES {
+            state.batches.pop_front();
+        }
+        state.batches.push_back((numbers.first, numbers.last, appended));
+        state.last_append = now;
+    }
+
+    /// Forgets the producers that expired and, should all be young, the one that was silent longest.
+    fn make_room(&mut self, now: i64) {
+        if self.by_id.len() < MAX_PRODUCERS {
+            return;
+        }
+        self.by_id.retain(|_, state| !state.expired(now));
+        if self.by_id.len() >= MAX_PRODUCERS {
+            let silent = self.by_id.iter().min_by_key(|(_, state)| state.last_append).map(|(&id, _)| id);
+            if let Some(id) = silent {
+                self.by_id.remove(&id);
+            }
+        }
+    }
+}
+
+impl ProducerState {
+    fn expired(&self, now: i64) -> bool {
+        now.saturating_sub(self.last_append) > EXPIRATION_MS
+    }
+}
+
+/// The sequence `count` records after `sequence`: modulo 2^31, so that 0 follows `i32::MAX`.
+fn sequence_after(sequence: i32, count: i32) -> i32 {
+    sequence.wrapping_add(count) & i32::MAX
+}
+
+/// How many batches of a producer a broker can recognise when they come again: the bound on what a client may have in flight.
+const REMEMBERED_BATCHES: usize = 5;
+
+/// Producers one partition remembers at most.
+const MAX_PRODUCERS: usize = 10_000;
+
+/// `producer.id.expiration.ms`: one day.
+const EXPIRATION_MS: i64 = 24 * 60 * 60 * 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRODUCER: ProducerId = ProducerId(7);
+
+    fn numbers(epoch: i16, first: i32, count: i32) -> BatchNumbers {
+        BatchNumbers::new(PRODUCER, ProducerEpoch(epoch), first, count)
+    }
+
+    fn at(base_offset: i64) -> Appended {
+        Appended { base_offset, max_timestamp: 1 }
+    }
+
+    /// Six batches of ten records each, epoch 3, sequences 0 to 59, at offsets 100 to 159.
+    fn six_batches() -> Producers {
+        let mut producers = Producers::default();
+        for batch in 0..6 {
+            assert_eq!(producers.judge(numbers(3, batch * 10, 10), 0), Verdict::Next);
+            producers.record(numbers(3, batch * 10, 10), at(100 + i64::from(batch) * 10), 0);
+        }
+        producers
+    }
+
+    #[test]
+    fn a_batch_of_the_last_five_is_a_duplicate_at_its_first_offset() {
+        let producers = six_batches();
+        for batch in 1..6 {
+            let expected = Verdict::Duplicate(at(100 + i64::from(batch) * 10));
+            assert_eq!(producers.judge(numbers(3, batch * 10, 10), 0), expected);
+        }
+    }
+
+    #[test]
+    fn the_sixth_last_batch_is_out_of_order() {
+        let verdict = six_batches().judge(numbers(3, 0, 10), 0);
+        assert_eq!(verdict, Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+    }
+
+    #[test]
+    fn a_gap_an_overlap_or_another_length_is_out_of_order() {
+        let producers = six_batches();
+        for wrong in [numbers(3, 61, 1), numbers(3, 55, 10), numbers(3, 50, 9), numbers(3, 0, 60)] {
+            assert_eq!(
+                producers.judge(wrong, 0),
+                Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER),
+                "{wrong:?}"
+            );
+        }
+        assert_eq!(producers.judge(numbers(3, 60, 1), 0), Verdict::Next);
+    }
+
+    #[test]
+    fn a_newer_epoch_starts_at_zero_and_forgets_the_older_one() {
+        let mut producers = six_batches();
+        assert_eq!(
+            producers.judge(numbers(4, 60, 10), 0),
+            Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+        );
+        assert_eq!(producers.judge(numbers(4, 0, 10), 0), Verdict::Next);
+        producers.record(numbers(4, 0, 10), at(160), 0);
+        assert_eq!(producers.judge(numbers(4, 0, 10), 0), Verdict::Duplicate(at(160)));
+        assert_eq!(
+            producers.judge(numbers(3, 60, 1), 0),
+            Verdict::Refused(ErrorCode::INVALID_PRODUCER_EPOCH)
+        );
+    }
+
+    #[test]
+    fn an_older_epoch_is_refused_even_for_a_known_batch() {
+        let verdict = six_batches().judge(numbers(2, 50, 10), 0);
+        assert_eq!(verdict, Verdict::Refused(ErrorCode::INVALID_PRODUCER_EPOCH));
+    }
+
+    #[test]
+    fn an_unknown_producer_may_start_anywhere() {
+        let producers = Producers::default();
+        assert_eq!(producers.judge(numbers(9, 12_345, 3), 0), Verdict::Next);
+    }
+
+    #[test]
+    fn a_batch_may_cross_the_wrap() {
+        let mut producers = Producers::default();
+        let crossing = numbers(0, i32::MAX - 1, 3);
+        assert_eq!(crossing.last, 0);
+        producers.record(crossing, at(0), 0);
+        assert_eq!(producers.judge(crossing, 0), Verdict::Duplicate(at(0)));
+        assert_eq!(producers.judge(numbers(0, 1, 5), 0), Verdict::Next);
+        assert_eq!(
+            producers.judge(numbers(0, 0, 5), 0),
+            Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+        );
+    }
+
+    #[test]
+    fn a_batch_may_end_exactly_at_the_wrap() {
+        let mut producers = Producers::default();
+        producers.record(numbers(0, i32::MAX - 2, 3), at(0), 0);
+        assert_eq!(producers.judge(numbers(0, 0, 1), 0), Verdict::Next);
+    }
+
+    #[test]
+    fn a_silent_producer_expires() {
+        let producers = six_batches();
+        assert_eq!(producers.judge(numbers(0, 77, 1), EXPIRATION_MS + 1), Verdict::Next);
+        assert_eq!(
+            producers.judge(numbers(0, 77, 1), EXPIRATION_MS),
+            Verdict::Refused(ErrorCode::INVALID_PRODUCER_EPOCH)
+        );
+    }
+
+    #[test]
+    fn the_producer_silent_longest_makes_room() {
+        let mut producers = Producers::default();
+        let of = |id| BatchNumbers::new(ProducerId(id), ProducerEpoch(0), 0, 1);
+        for id in 0..=MAX_PRODUCERS as i64 {
+            producers.record(of(id), at(id), id);
+        }
+        assert_eq!(producers.by_id.len(), MAX_PRODUCERS);
+        let now = MAX_PRODUCERS as i64;
+        assert_eq!(producers.judge(of(0), now), Verdict::Next, "the first one was forgotten");
+        assert_eq!(producers.judge(of(1), now), Verdict::Duplicate(at(1)));
+    }
+}

@@ -1,0 +1,80 @@
+//! Topics and their partitions: who leads them, under which epoch, and what they hold.
+
+use kafka_wire::{NodeId, PartitionId, TopicId, TopicName};
+
+use crate::log::Log;
+use crate::producers::Producers;
+use crate::settings::TopicSettings;
+
+/// A topic of the cluster.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) id: TopicId,
+    pub(crate) name: TopicName,
+    pub(crate) partitions: Vec<Partition>,
+    pub(crate) settings: TopicSettings,
+}
+
+impl Topic {
+    /// The partition with this number, if the topic has it.
+    pub(crate) fn partition(&self, id: PartitionId) -> Option<&Partition> {
+        self.partitions.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// The partition with this number, if the topic has it.
+    pub(crate) fn partition_mut(&mut self, id: PartitionId) -> Option<&mut Partition> {
+        self.partitions.get_mut(usize::try_from(id.0).ok()?)
+    }
+
+    /// As many replicas as each of its partitions has.
+    pub(crate) fn replication_factor(&self) -> usize {
+        self.partitions.first().map_or(0, |partition| partition.replicas.len())
+    }
+}
+
+/// A partition: its place in the cluster and its log.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) leader: NodeId,
+    /// Goes up with every change of leader.
+    pub(crate) leader_epoch: i32,
+    /// All of them in sync, always: there is one log, whoever leads it.
+    pub(crate) replicas: Vec<NodeId>,
+    pub(crate) log: Log,
+    pub(crate) producers: Producers,
+}
+
+impl Partition {
+    /// An empty partition led by the first of its replicas.
+    pub(crate) fn new(replicas: Vec<NodeId>) -> Option<Self> {
+        let leader = *replicas.first()?;
+        Some(Self { leader, leader_epoch: 0, replicas, log: Log::default(), producers: Producers::default() })
+    }
+}
+
+/// Whether a broker would take this as a topic's name.
+pub(crate) fn is_legal_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= MAX_NAME_LEN
+        && name != "."
+        && name != ".."
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+/// Kafka's limit: a directory named after topic and partition must fit the file system.
+const MAX_NAME_LEN: usize = 249;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn legal_names_are_kafkas() {
+        for legal in ["a", "orders", "A.b_c-9", &"x".repeat(249)] {
+            assert!(is_legal_name(legal), "{legal}");
+        }
+        for illegal in ["", ".", "..", "a b", "a/b", "é", &"x".repeat(250)] {
+            assert!(!is_legal_name(illegal), "{illegal}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! ApiVersions: the first thing any client asks.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_mock::CloseReason;
+use kafka_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use kafka_wire::{ApiKey, ErrorCode};
+
+use crate::harness::{CORRELATION, LEADER, World, closed, reply};
+
+fn request() -> ApiVersionsRequest {
+    ApiVersionsRequest { client_software_name: "a-test".into(), client_software_version: "1.0".into() }
+}
+
+/// Key, first and last version of an API.
+fn range(response: &ApiVersionsResponse, key: ApiKey) -> Option<(i16, i16)> {
+    response.api_keys.iter().find(|api| api.api_key == key).map(|api| (api.min_version, api.max_version))
+}
+
+#[test]
+fn what_is_served_is_told_in_every_version() {
+    let mut world = World::new();
+    for version in 0..=4 {
+        let response = world.call(LEADER, version, &request());
+        assert_eq!(response.error_code, ErrorCode::NONE, "version {version}");
+        for (key, expected) in [
+            // Produce says 0, as brokers do for the sake of older librdkafka.
+            (ApiKey::PRODUCE, Some((0, 13))),
+            (ApiKey::FETCH, Some((4, 18))),
+            (ApiKey::LIST_OFFSETS, Some((1, 11))),
+            (ApiKey::METADATA, Some((0, 13))),
+            (ApiKey::API_VERSIONS, Some((0, 4))),
+            (ApiKey::CREATE_TOPICS, Some((2, 7))),
+            (ApiKey::DELETE_TOPICS, Some((1, 6))),
+            (ApiKey::INIT_PRODUCER_ID, Some((0, 5))),
+            (ApiKey::DESCRIBE_CONFIGS, Some((1, 4))),
+            (ApiKey::CREATE_PARTITIONS, Some((0, 3))),
+            (ApiKey::DESCRIBE_CLUSTER, Some((0, 2))),
+            (ApiKey::JOIN_GROUP, None),
+            (ApiKey::ADD_PARTITIONS_TO_TXN, None),
+        ] {
+            assert_eq!(range(&response, key), expected, "{key}");
+        }
+    }
+}
+
+/// A header, and a body that nobody may look at.
+fn frame(key: ApiKey, version: i16, body: &[u8]) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_i16(key.0);
+    frame.put_i16(version);
+    frame.put_i32(CORRELATION.0);
+    frame.put_i16(-1);
+    frame.put_slice(body);
+    frame.freeze()
+}
+
+#[test]
+fn a_version_from_the_future_is_answered_in_version_0() {
+    let mut world = World::new();
+    for version in [5, 99, i16::MAX, -1] {
+        let answer =
+            world.cluster.handle(LEADER, frame(ApiKey::API_VERSIONS, version, b"\0what\xffever"), world.now);
+        let (correlation, response): (_, ApiVersionsResponse) =
+            kafka_wire::decode_response(&reply(answer), 0).expect("version 0");
+        assert_eq!(correlation, CORRELATION);
+        assert_eq!(response.error_code, ErrorCode::UNSUPPORTED_VERSION);
+        assert_eq!(response.api_keys.len(), 1);
+        assert_eq!(range(&response, ApiKey::API_VERSIONS), Some((0, 4)));
+    }
+}
+
+#[test]
+fn a_client_must_name_itself_legally() {
+    let mut world = World::new();
+    for (name, version) in
+        [("", "1"), ("a", ""), ("-a", "1"), ("a-", "1"), ("a b", "1"), ("a", "1\n"), ("é", "1")]
+    {
+        let request =
+            ApiVersionsRequest { client_software_name: name.into(), client_software_version: version.into() };
+        let response = world.call(LEADER, 3, &request);
+        assert_eq!(response.error_code, ErrorCode::INVALID_REQUEST, "{name:?} {version:?}");
+        assert!(response.api_keys.is_empty());
+    }
+    let plain =
+        ApiVersionsRequest { client_software_name: "a".into(), client_software_version: "1.2-rc.3".into() };
+    assert_eq!(world.call(LEADER, 4, &plain).error_code, ErrorCode::NONE);
+}
+
+#[test]
+fn other_apis_in_versions_that_are_not_served_end_the_connection() {
+    let mut world = World::new();
+    for (key, version) in
+        [(ApiKey::PRODUCE, 2), (ApiKey::PRODUCE, 14), (ApiKey::METADATA, -1), (ApiKey(999), 0)]
+    {
+        let reason = closed(world.cluster.handle(LEADER, frame(key, version, b"\0"), world.now));
+        assert_eq!(reason, CloseReason::NotServed { api: key, version });
+    }
+}
