@@ -86,3 +86,33 @@ impl<R> Answer<R> {
 
 /// What a call comes back with.
 pub type CallResult<R> = Result<Answer<R>, NetError>;
+
+/// A response that may tell the client to slow down (KIP-219).
+pub trait Throttled {
+    /// How long the broker holds requests back; zero if it does not.
+    fn throttle_time(&self) -> Duration;
+}
+
+macro_rules! throttled {
+    ($($response:ident)*) => {$(
+        impl Throttled for kafka_wire::messages::$response {
+            fn throttle_time(&self) -> Duration {
+                Duration::from_millis(u64::try_from(self.throttle_time_ms).unwrap_or(0))
+            }
+        }
+    )*};
+}
+
+throttled! {
+    ApiVersionsResponse
+    CreatePartitionsResponse
+    CreateTopicsResponse
+    DeleteTopicsResponse
+    DescribeClusterResponse
+    DescribeConfigsResponse
+    FetchResponse
+    InitProducerIdResponse
+    ListOffsetsResponse
+    MetadataResponse
+    ProduceResponse
+}

@@ -4,6 +4,8 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use kafka_wire::{ApiKey, ErrorCode, NodeId, VersionRange, WireError};
 
+use crate::config::ConfigError;
+
 /// A request, a connection or the search for a leader failed.
 ///
 /// Cheap to clone: one failed connection fails each of its calls with the same cause. Ask it questions instead
@@ -45,6 +47,7 @@ pub(crate) enum Kind {
     Unencodable { api: ApiKey, version: i16, source: WireError },
     Unsupported { api: ApiKey, ours: VersionRange, theirs: Option<VersionRange> },
     Refused { doing: &'static str, code: ErrorCode },
+    Config(ConfigError),
     NoBrokers,
     UnknownNode,
     Topic { topic: String, code: ErrorCode },
@@ -105,7 +108,8 @@ impl NetError {
             Kind::Refused { code, .. } | Kind::Topic { code, .. } | Kind::NoLeader { code, .. } => {
                 code.is_retriable()
             }
-            Kind::Aborted
+            Kind::Config(_)
+            | Kind::Aborted
             | Kind::SpeaksHttp
             | Kind::SpeaksTls
             | Kind::SpeaksText(_)
@@ -176,7 +180,7 @@ impl NetError {
         matches!(self.cause.kind, Kind::Idle)
     }
 
-    /// The broker's error code, if a broker said no.
+    /// The broker's error code, if a broker said no; after a wait in vain, the last one.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match &self.cause.kind {
@@ -213,6 +217,7 @@ impl Kind {
 }
 
 impl fmt::Display for NetError {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each kind, and nothing else")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = Where(self.cause.place.as_ref());
         match &self.cause.kind {
@@ -292,6 +297,7 @@ impl fmt::Display for NetError {
                 )
             }
             Kind::Refused { doing, code } => write!(f, "{place} refused {doing}: {code}"),
+            Kind::Config(error) => error.fmt(f),
             Kind::NoBrokers => write!(f, "the cluster named no broker in its metadata"),
             Kind::UnknownNode => write!(f, "{place} is not a broker of this cluster"),
             Kind::Topic { topic, code } => write!(f, "topic {topic}: {code}"),

@@ -2,16 +2,20 @@
 
 mod backoff;
 mod call;
+mod client;
 mod config;
 mod conn;
 mod error;
 mod feed;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod io;
 mod metadata;
 
 pub use crate::{
     backoff::Backoff,
-    call::{Answer, Call, CallResult},
+    call::{Answer, Call, CallResult, Throttled},
+    client::{Client, ClientConfig},
     config::{ConfigError, Endpoint, NetConfig},
     conn::{Connection, ConnectionStats, Event, Reconnect, Versions},
     error::NetError,

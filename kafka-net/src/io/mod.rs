@@ -7,10 +7,15 @@
 mod clock;
 mod codec;
 mod dial;
+mod driver;
 mod link;
 mod pump;
 mod sink;
 
+pub(crate) use self::{
+    clock::now,
+    driver::{start_driver, within},
+};
 pub use self::{
     codec::KafkaCodec,
     dial::dial,

@@ -102,6 +102,7 @@ pub struct Metadata {
     next_ticket: u64,
     /// All connections are to be closed, since they lead nowhere.
     must_hang_up: bool,
+    update_count: u64,
     fatal: Option<NetError>,
     fatal_count: u64,
     last_failure: Option<NetError>,
@@ -181,6 +182,7 @@ impl Metadata {
             asked: None,
             next_ticket: 0,
             must_hang_up: false,
+            update_count: 0,
             fatal: None,
             fatal_count: 0,
             last_failure: None,
@@ -197,6 +199,12 @@ impl Metadata {
     #[must_use]
     pub fn is_wanted(&self, topic: &str) -> bool {
         self.topics.contains_key(topic)
+    }
+
+    /// How many good answers there have been, those that brought nothing new included.
+    #[must_use]
+    pub fn update_count(&self) -> u64 {
+        self.update_count
     }
 
     /// How many hopeless failures there have been: to be remembered when a wait begins.
@@ -300,6 +308,7 @@ impl Metadata {
             return Update::default();
         }
         self.last_failure = None;
+        self.update_count += 1;
         let is_full = asked.is_full;
         let view = ClusterView {
             generation: self.view.generation,

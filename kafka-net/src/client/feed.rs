@@ -1,0 +1,63 @@
+//! One pump's [`Feed`] of a [`Client`](super::Client).
+
+use std::{sync::Arc, task::Context, time::Instant};
+
+use super::{
+    Shared,
+    request::{ClientCall, ClientReply},
+    state::LinkId,
+};
+use crate::{
+    call::{Answer, CallResult},
+    feed::{Demand, Feed, Next, Offer, Status},
+    io,
+};
+
+#[derive(Debug)]
+pub(crate) struct ClientFeed {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) link: LinkId,
+}
+
+impl Feed for ClientFeed {
+    type Call = ClientCall;
+
+    fn poll_demand(&mut self, cx: &mut Context<'_>, _: Instant) -> Demand {
+        self.shared.with(|state| state.poll_demand(self.link, cx))
+    }
+
+    fn poll_call(&mut self, cx: &mut Context<'_>, _: Offer<'_>) -> Next<ClientCall> {
+        self.shared.with(|state| state.poll_call(self.link, cx))
+    }
+
+    fn on_reply(&mut self, call: ClientCall, result: CallResult<ClientReply>, now: Instant) {
+        self.shared.with(|state| state.count_back(self.link));
+        match call {
+            ClientCall::Metadata { ticket, .. } => {
+                self.shared.with(|state| state.handle_metadata(ticket, result, now)).settle();
+            }
+            ClientCall::User(call) => {
+                let result = match result {
+                    Ok(Answer::Reply { body: ClientReply::User(body), version }) => {
+                        Ok(Answer::Reply { body, version })
+                    }
+                    Ok(_) => Ok(Answer::Written),
+                    Err(error) => Err(error),
+                };
+                call.finish(result);
+            }
+        }
+    }
+
+    fn on_status(&mut self, status: Status, now: Instant) {
+        self.shared.with(|state| state.handle_status(self.link, &status, now)).settle();
+    }
+}
+
+/// The pump's task is gone, however that came: nobody may wait for it.
+impl Drop for ClientFeed {
+    fn drop(&mut self) {
+        let now = io::now();
+        self.shared.with(|state| state.link_ended(self.link, now)).settle();
+    }
+}

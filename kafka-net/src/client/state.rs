@@ -1,0 +1,346 @@
+//! What a [`Client`](super::Client), its driver and its pumps share. No I/O: they lock it, and wake after unlocking.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    task::{Context, Waker},
+    time::Instant,
+};
+
+use kafka_wire::NodeId;
+
+use super::request::{ClientCall, ClientReply, UserCall};
+use crate::{
+    call::{Answer, CallResult},
+    config::Endpoint,
+    error::{Kind, NetError, Place},
+    feed::{Demand, Next, Status},
+    metadata::{Action, Metadata, Pick},
+};
+
+/// Behind the one lock of a client.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) metadata: Metadata,
+    /// A broker's pump and what waits for it.
+    links: BTreeMap<NodeId, Link>,
+    next_link: u64,
+    /// Links before this one hang up at once.
+    abort_before: u64,
+    /// Tasks that wait for a change of the metadata.
+    waiting: Vec<Waker>,
+    driver: Option<Waker>,
+    pub(crate) is_closed: bool,
+}
+
+#[derive(Debug)]
+struct Link {
+    id: u64,
+    endpoint: Endpoint,
+    queue: VecDeque<ClientCall>,
+    in_flight: usize,
+    /// The metadata wants a connection, although no call waits.
+    is_wanted: bool,
+    pump: Option<Waker>,
+}
+
+/// Which link a pump serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LinkId {
+    pub(crate) node: NodeId,
+    pub(crate) id: u64,
+}
+
+/// Wakers to wake, and calls to tell, once the lock is gone.
+#[derive(Debug, Default)]
+#[must_use = "to be settled after unlocking"]
+pub(crate) struct Effects {
+    wakers: Vec<Waker>,
+    failed: Vec<(Box<dyn UserCall>, NetError)>,
+}
+
+impl Effects {
+    /// Does what could not be done under the lock.
+    pub(crate) fn settle(self) {
+        for (call, error) in self.failed {
+            call.finish(Err(error));
+        }
+        for waker in self.wakers {
+            waker.wake();
+        }
+    }
+}
+
+/// A pump for the driver to start.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) link: LinkId,
+    pub(crate) endpoint: Endpoint,
+}
+
+impl State {
+    pub(crate) fn new(metadata: Metadata) -> Self {
+        Self {
+            metadata,
+            links: BTreeMap::new(),
+            next_link: 0,
+            abort_before: 0,
+            waiting: Vec::new(),
+            driver: None,
+            is_closed: false,
+        }
+    }
+
+    /// Wakes the task of `cx` at the next change of the metadata.
+    pub(crate) fn wait(&mut self, cx: &Context<'_>) {
+        if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.waiting.push(cx.waker().clone());
+        }
+    }
+
+    /// A user's call for a node. It comes back at once if there is no such node.
+    pub(crate) fn enqueue(&mut self, node: NodeId, call: Box<dyn UserCall>) -> Effects {
+        let mut effects = Effects::default();
+        if self.is_closed {
+            effects.failed.push((call, NetError::new(Kind::Aborted)));
+            return effects;
+        }
+        match self.link(node) {
+            Some(link) => {
+                link.queue.push_back(ClientCall::User(call));
+                effects.wakers.extend(link.pump.take());
+                // It may have to start the pump.
+                self.wake_driver(&mut effects);
+            }
+            None => {
+                let place = Place { node, address: format!("node {node}").into() };
+                effects.failed.push((call, NetError::at(Kind::UnknownNode, &place)));
+            }
+        }
+        effects
+    }
+
+    /// A node for a call that any can answer.
+    pub(crate) fn pick(&mut self, now: Instant) -> Pick {
+        let links = &self.links;
+        let pick = self.metadata.pick(|node| load(links, node), now);
+        if let Pick::Connect(node) = pick {
+            self.want_connection(node);
+        }
+        pick
+    }
+
+    /// The driver's turn: which pumps to start, and when it wants to be called again.
+    pub(crate) fn drive(&mut self, cx: &Context<'_>, now: Instant) -> (Vec<Start>, Option<Instant>, Effects) {
+        let mut effects = Effects::default();
+        self.driver = Some(cx.waker().clone());
+        loop {
+            let links = &self.links;
+            match self.metadata.poll_action(|node| load(links, node), now) {
+                None => break,
+                Some(Action::Connect(node)) => self.want_connection(node),
+                Some(Action::Ask { node, ticket, request }) => {
+                    if let Some(link) = self.link(node) {
+                        // Before the users' calls, which may hang on it.
+                        link.queue.push_front(ClientCall::Metadata { ticket, request });
+                        effects.wakers.extend(link.pump.take());
+                    }
+                }
+                Some(Action::HangUp) => self.abort_before = self.next_link,
+            }
+        }
+        self.drop_lost_links(now, &mut effects);
+        let mut starts = Vec::new();
+        for (&node, link) in &mut self.links {
+            if link.id == UNSTARTED {
+                link.id = self.next_link;
+                self.next_link += 1;
+                starts.push(Start { link: LinkId { node, id: link.id }, endpoint: link.endpoint.clone() });
+            } else if link.is_wanted || !link.queue.is_empty() {
+                effects.wakers.extend(link.pump.take());
+            }
+        }
+        (starts, self.metadata.poll_timeout(now), effects)
+    }
+
+    /// Something new may be due.
+    pub(crate) fn wake_up_driver(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        self.wake_driver(&mut effects);
+        effects
+    }
+
+    /// No more calls: every pump finishes.
+    pub(crate) fn close(&mut self, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        self.is_closed = true;
+        for (_, link) in std::mem::take(&mut self.links) {
+            self.end_link(link, &NetError::new(Kind::Aborted), now, &mut effects);
+        }
+        self.wake_all(&mut effects);
+        effects
+    }
+
+    pub(crate) fn poll_demand(&mut self, id: LinkId, cx: &Context<'_>) -> Demand {
+        let must_abort = id.id < self.abort_before;
+        match self.current(id) {
+            None if must_abort => Demand::Abort,
+            None => Demand::Finish,
+            Some(link) => {
+                link.queue.retain(|call| !call.is_abandoned());
+                link.pump = Some(cx.waker().clone());
+                if link.is_wanted || !link.queue.is_empty() { Demand::Connect } else { Demand::Rest }
+            }
+        }
+    }
+
+    pub(crate) fn poll_call(&mut self, id: LinkId, cx: &Context<'_>) -> Next<ClientCall> {
+        let must_abort = id.id < self.abort_before;
+        let Some(link) = self.current(id) else {
+            return if must_abort { Next::Abort } else { Next::Finish };
+        };
+        while let Some(call) = link.queue.pop_front() {
+            if !call.is_abandoned() {
+                link.in_flight += 1;
+                return Next::Call(call);
+            }
+        }
+        link.pump = Some(cx.waker().clone());
+        Next::Wait(None)
+    }
+
+    /// An answer to Metadata.
+    pub(crate) fn handle_metadata(
+        &mut self,
+        ticket: crate::metadata::Ticket,
+        result: CallResult<ClientReply>,
+        now: Instant,
+    ) -> Effects {
+        match result.map(Answer::into_reply) {
+            Ok(Some(ClientReply::Metadata(response))) => {
+                // What changed is found by whoever waits, in the view.
+                let _ = self.metadata.handle_response(ticket, response, now);
+            }
+            Ok(_) => {}
+            Err(error) => self.metadata.handle_failure(ticket, &error, now),
+        }
+        let mut effects = Effects::default();
+        self.wake_all(&mut effects);
+        effects
+    }
+
+    /// A call of this link came back.
+    pub(crate) fn count_back(&mut self, id: LinkId) {
+        if let Some(link) = self.current(id) {
+            link.in_flight = link.in_flight.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn handle_status(&mut self, id: LinkId, status: &Status, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        let Some(link) = self.current(id) else { return effects };
+        match status {
+            Status::Connecting => {}
+            Status::Ready => link.is_wanted = false,
+            // Closed without a fault, just when something came: that will dial again.
+            Status::Down { error, .. } if error.is_idle() || error.is_aborted() => link.is_wanted = false,
+            Status::Down { error, .. } => {
+                link.is_wanted = false;
+                let queue = std::mem::take(&mut link.queue);
+                self.fail_queue(queue, error, now, &mut effects);
+            }
+        }
+        self.metadata.handle_status(id.node, status, now);
+        self.wake_all(&mut effects);
+        effects
+    }
+
+    /// A pump's task is gone.
+    pub(crate) fn link_ended(&mut self, id: LinkId, now: Instant) -> Effects {
+        let mut effects = Effects::default();
+        if self.current(id).is_some() {
+            if let Some(link) = self.links.remove(&id.node) {
+                self.end_link(link, &NetError::new(Kind::Aborted), now, &mut effects);
+            }
+            self.wake_driver(&mut effects);
+        }
+        effects
+    }
+
+    fn current(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(&id.node).filter(|link| link.id == id.id)
+    }
+
+    /// The link of a broker in the view, made if there is none yet.
+    fn link(&mut self, node: NodeId) -> Option<&mut Link> {
+        let broker = self.metadata.view().brokers.get(&node)?;
+        Some(self.links.entry(node).or_insert_with(|| Link {
+            id: UNSTARTED,
+            endpoint: broker.endpoint.clone(),
+            queue: VecDeque::new(),
+            in_flight: 0,
+            is_wanted: false,
+            pump: None,
+        }))
+    }
+
+    fn want_connection(&mut self, node: NodeId) {
+        if let Some(link) = self.link(node) {
+            link.is_wanted = true;
+        }
+    }
+
+    /// Ends the links of brokers that left the view or moved, or that are to be hung up on.
+    fn drop_lost_links(&mut self, now: Instant, effects: &mut Effects) {
+        let view = self.metadata.view().clone();
+        let is_lost = |node: &NodeId, link: &Link| {
+            link.id < self.abort_before
+                || view.brokers.get(node).is_none_or(|broker| broker.endpoint != link.endpoint)
+        };
+        let lost: Vec<NodeId> =
+            self.links.iter().filter(|(node, link)| is_lost(node, link)).map(|(&node, _)| node).collect();
+        for node in lost {
+            if let Some(link) = self.links.remove(&node) {
+                let place = Place { node, address: link.endpoint.to_string().into() };
+                self.end_link(link, &NetError::at(Kind::UnknownNode, &place), now, effects);
+            }
+        }
+    }
+
+    /// Takes a link away. Its pump finds that out; what waits is told.
+    fn end_link(&mut self, mut link: Link, error: &NetError, now: Instant, effects: &mut Effects) {
+        effects.wakers.extend(link.pump.take());
+        self.fail_queue(link.queue, error, now, effects);
+    }
+
+    fn fail_queue(
+        &mut self,
+        queue: VecDeque<ClientCall>,
+        error: &NetError,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        for call in queue {
+            match call {
+                ClientCall::User(call) => effects.failed.push((call, error.clone())),
+                ClientCall::Metadata { ticket, .. } => self.metadata.handle_failure(ticket, error, now),
+            }
+        }
+    }
+
+    fn wake_driver(&mut self, effects: &mut Effects) {
+        effects.wakers.extend(self.driver.take());
+    }
+
+    fn wake_all(&mut self, effects: &mut Effects) {
+        effects.wakers.append(&mut self.waiting);
+        self.wake_driver(effects);
+    }
+}
+
+/// Calls on a broker's connection or waiting for it: what the choice among several goes by.
+fn load(links: &BTreeMap<NodeId, Link>, node: NodeId) -> Option<usize> {
+    Some(links.get(&node).map_or(0, |link| link.in_flight + link.queue.len()))
+}
+
+/// A link whose pump the driver has not started yet.
+const UNSTARTED: u64 = u64::MAX;
