@@ -1,10 +1,14 @@
 //! The tables of [`messages`](crate::messages) as data: what `cargo xtask schema` compares with Kafka's own
 //! definitions, and what the tests make messages from.
 
+use bytes::Bytes;
+
 use crate::api::VersionRange;
+use crate::frame::FrameBuf;
+use crate::wire::{Cx, Wire};
 
 /// The type of a field, in the words of Kafka's definitions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Type {
     /// A value without parts.
@@ -23,7 +27,7 @@ pub enum Type {
 }
 
 /// A message, or a group of fields inside one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Struct {
     /// As in Kafka's definitions.
@@ -33,7 +37,7 @@ pub struct Struct {
 }
 
 /// A row of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Field {
     /// Kafka's name in snake case.
@@ -46,8 +50,8 @@ pub struct Field {
     pub nullable: Option<VersionRange>,
     /// Its number in the tagged section.
     pub tag: Option<u32>,
-    /// The expression of its default; `None` for zero, empty, false and null.
-    pub default: Option<&'static str>,
+    /// The bytes of its default, in a version that is not flexible; `None` for zero, empty, false and null.
+    pub default: Option<fn() -> Bytes>,
 }
 
 impl Type {
@@ -78,9 +82,16 @@ impl Field {
         versions: VersionRange,
         nullable: Option<VersionRange>,
         tag: Option<u32>,
-        default: Option<&'static str>,
+        default: Option<fn() -> Bytes>,
     ) -> Self {
         let nullable = if nullable.is_none() && ty.is_nullable() { Some(versions) } else { nullable };
         Self { name, ty, versions, nullable, tag, default }
     }
+}
+
+/// The bytes of a default.
+pub(crate) fn bytes_of<T: Wire>(default: &T) -> Bytes {
+    let mut buf = FrameBuf::new();
+    default.encode(&mut buf, Cx { version: 0, flexible: false });
+    buf.into_bytes()
 }

@@ -16,7 +16,7 @@ use crate::wire::{Cx, Nullable, Wire};
 macro_rules! messages {
     (
         $(#[$doc:meta])*
-        api $api:ident = $key:literal, versions $min:literal..=$max:literal, flexible $since:literal;
+        api $api:ident = $key:literal, versions $min:literal..=$max:literal, flexible $since:tt;
 
         $(#[$request_doc:meta])*
         request $request:ident { $($request_rows:tt)* }
@@ -56,7 +56,7 @@ pub(crate) use messages;
 
 /// What makes a group a message.
 macro_rules! body {
-    ($name:ident, $api:ident = $key:literal, $min:literal..=$max:literal, $since:literal) => {
+    ($name:ident, $api:ident = $key:literal, $min:literal..=$max:literal, $since:tt) => {
         impl $crate::wire::Message for $name {
             const API: $crate::api::ApiKey = {
                 let key = $crate::api::ApiKey($key);
@@ -65,11 +65,22 @@ macro_rules! body {
             };
             const NAME: &'static str = stringify!($name);
             const VERSIONS: $crate::api::VersionRange = $crate::api::VersionRange::new($min, $max);
-            const FLEXIBLE_SINCE: Option<i16> = Some($since);
+            const FLEXIBLE_SINCE: Option<i16> = $crate::table::since!($since);
         }
     };
 }
 pub(crate) use body;
+
+/// The first flexible version, or `never`.
+macro_rules! since {
+    (never) => {
+        None
+    };
+    ($since:literal) => {
+        Some($since)
+    };
+}
+pub(crate) use since;
 
 /// A structure with its default, its codec and its schema.
 macro_rules! group {
@@ -189,7 +200,7 @@ macro_rules! row {
             $crate::table::range!($versions),
             $nulls,
             $tag,
-            $crate::table::default_text!($($default)?),
+            $crate::table::default_bytes!($ty $(, $default)?),
         )
     };
 
@@ -283,16 +294,19 @@ macro_rules! default {
 }
 pub(crate) use default;
 
-/// The default of a row, as text.
-macro_rules! default_text {
-    () => {
+/// The default of a row, as the schema has it.
+macro_rules! default_bytes {
+    ($ty:ty) => {
         None
     };
-    ($default:expr) => {
-        Some(stringify!($default))
+    ($ty:ty, $default:expr) => {
+        Some(|| {
+            let default: $ty = $default;
+            $crate::schema::bytes_of(&default)
+        })
     };
 }
-pub(crate) use default_text;
+pub(crate) use default_bytes;
 
 /// The range of the versions a pattern matches.
 macro_rules! range {

@@ -12,6 +12,7 @@ mod golden;
 mod jars;
 mod kafka;
 mod metadata;
+mod schema;
 mod shell;
 mod test;
 
@@ -31,6 +32,7 @@ usage: cargo xtask COMMAND [OPTIONS]
   fuzz [TARGET]         run the fuzz targets for a time
   bench                 what a record costs, beside a hand-written loop and Kafka's own producer
   kafka up|down|status  real Kafka clusters on loopback
+  schema                every message table against the definitions in Kafka's jar
   golden                messages written by Kafka's own classes, for kafka-wire's tests
   jars [VERSION]        resolve Kafka's jars once and print the folder they are in
 
@@ -62,6 +64,7 @@ fn run(mut args: Args) -> Result<()> {
         "fuzz" => fuzz::command(args),
         "bench" => bench::command(args),
         "kafka" => kafka::command(args),
+        "schema" => schema::command(args),
         "golden" => golden::command(args),
         "jars" => jars::command(args),
         other => bail!("there is no command `{other}`\n\n{HELP}"),

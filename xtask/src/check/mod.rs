@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::args::Args;
 use crate::clock::Stopwatch;
 use crate::metadata::Metadata;
-use crate::{bench, shell};
+use crate::{bench, schema, shell};
 
 /// One step: its name, what it looks at, and the step itself, which gives back what it has to say.
 struct Step {
@@ -110,7 +110,7 @@ fn docs(_: &Metadata) -> Result<String> {
 }
 
 fn schema(_: &Metadata) -> Result<String> {
-    Ok(String::new())
+    schema::compare()
 }
 
 fn instructions(_: &Metadata) -> Result<String> {
