@@ -59,7 +59,11 @@ async fn end_offsets(bootstrap: &str, topic: &str) -> Result<(), NetError> {
     Ok(())
 }
 
-async fn end_offset(client: &Client, topic: &str, partition: PartitionId) -> Result<(ErrorCode, i64), NetError> {
+async fn end_offset(
+    client: &Client,
+    topic: &str,
+    partition: PartitionId,
+) -> Result<(ErrorCode, i64), NetError> {
     let request = ListOffsetsRequest {
         replica_id: NodeId::NONE,
         topics: vec![ListOffsetsTopic {

@@ -187,6 +187,7 @@ impl NetError {
             Kind::Refused { code, .. } | Kind::Topic { code, .. } | Kind::NoLeader { code, .. } => {
                 Some(*code)
             }
+            Kind::Waited { last, .. } => last.as_ref()?.code(),
             _ => None,
         }
     }
@@ -300,6 +301,16 @@ impl fmt::Display for NetError {
             Kind::Config(error) => error.fmt(f),
             Kind::NoBrokers => write!(f, "the cluster named no broker in its metadata"),
             Kind::UnknownNode => write!(f, "{place} is not a broker of this cluster"),
+            Kind::Topic { topic, code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } => {
+                write!(f, "topic {topic} does not exist: check the name, or create it")
+            }
+            Kind::Topic { topic, code: ErrorCode::INVALID_TOPIC_EXCEPTION } => write!(
+                f,
+                "{topic:?} cannot be the name of a topic: write letters, digits, '.', '_' and '-', at most 249 of them"
+            ),
+            Kind::Topic { topic, code: ErrorCode::TOPIC_AUTHORIZATION_FAILED } => {
+                write!(f, "no right to see topic {topic}: ask for the Describe permission")
+            }
             Kind::Topic { topic, code } => write!(f, "topic {topic}: {code}"),
             Kind::NoPartition { topic, partition, count } => {
                 write!(f, "topic {topic} has partitions 0 to {}, not {partition}", count.saturating_sub(1))
