@@ -22,12 +22,13 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     shell::need("kcat", "it reads back what was produced (Debian: apt-get install kcat)")?;
     let versions = names.iter().map(|name| Version::named(name)).collect::<Result<Vec<_>>>()?;
     let lib = jars::lib(&Version::named(VERSIONS[0].0)?)?;
-    let features =
-        format!("{},{}/{}", test::hermetic_features(&Metadata::load()?), CRATE, test::BROKER_TESTS);
+    let features = CRATES.map(|name| format!("{name}/{}", test::BROKER_TESTS)).join(",");
+    let features = format!("{},{features}", test::hermetic_features(&Metadata::load()?));
 
     let watch = Stopwatch::start();
     let mut cargo = shell::cargo();
-    cargo.args(["test", "--workspace", "--features", &features, "--test", TEST]);
+    cargo.args(["test", "--workspace", "--features", &features]);
+    cargo.args(TESTS.iter().flat_map(|name| ["--test", name]));
     cargo.env(TOOLS, &lib);
     let mut clusters = Clusters { up: Vec::new(), keep };
     for version in versions {
@@ -81,9 +82,10 @@ impl Drop for Clusters {
     }
 }
 
-/// The crate that has the tests, and their name.
-const CRATE: &str = "kafka-producer";
-const TEST: &str = "broker";
+/// The crates that have such tests, and the names of these: the producer against real brokers, and other people's
+/// clients against the mock cluster.
+const CRATES: [&str; 2] = ["kafka-producer", "kafka-mock"];
+const TESTS: [&str; 2] = ["broker", "strangers"];
 /// Environment variables that tell the tests where things are: bootstrap addresses by version, and the jars whose
 /// tools they use.
 const ADDRESSES: &str = "LINGER_KAFKA_";

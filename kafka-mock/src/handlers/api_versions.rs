@@ -3,6 +3,7 @@
 use kafka_wire::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_wire::{ApiKey, ErrorCode, RequestHeader};
 
+use super::unserved::NEWEST_FIND_COORDINATOR;
 use super::{reply, reply_in};
 use crate::answer::Answer;
 
@@ -26,13 +27,20 @@ pub(super) fn answer(header: &RequestHeader, request: Option<&ApiVersionsRequest
     }
 }
 
-/// Every API there is a handler for: all of kafka-wire's today.
+/// Every API there is a handler for: all of kafka-wire's today. And FindCoordinator, to say no: without it, librdkafka would
+/// not use lz4 and group members would wait in silence for a coordinator, instead of being told that there are no groups.
 fn served() -> impl Iterator<Item = ApiVersion> {
-    kafka_wire::ALL.iter().map(|api| {
+    let find_coordinator = ApiVersion {
+        api_key: ApiKey::FIND_COORDINATOR,
+        min_version: 0,
+        max_version: NEWEST_FIND_COORDINATOR,
+    };
+    let served = kafka_wire::ALL.iter().map(|api| {
         // Brokers since 4.0 take Produce from version 3 on but say 0, without which older librdkafka would not produce.
         let min_version = if api.key == ApiKey::PRODUCE { 0 } else { api.versions.min };
         ApiVersion { api_key: api.key, min_version, max_version: api.versions.max }
-    })
+    });
+    served.chain([find_coordinator])
 }
 
 fn has_legal_software(request: &ApiVersionsRequest) -> bool {

@@ -1,8 +1,9 @@
 //! What is not served but has an answer that says so: the entrance doors of groups and transactions.
 //!
-//! None of these is in the answer to ApiVersions, so a client that looks there never asks. For one that asks all the same,
-//! `UNSUPPORTED_VERSION` in the place where it looks for errors is clearer than a closed connection. Written by hand, with the
-//! least that each version demands, because kafka-wire has no messages for them.
+//! Of these only FindCoordinator is in the answer to ApiVersions: it is where each group member and each transactional
+//! producer comes first, and so hears why there is no more to have. For those that ask for the others all the same,
+//! `UNSUPPORTED_VERSION` in the place where they look for errors is clearer than a closed connection. Written by hand,
+//! with the least that each version demands, because kafka-wire has no messages for them.
 
 use kafka_wire::{ApiKey, ErrorCode, FrameBuf, Input, RequestHeader, WireError, WireErrorKind, varint};
 
@@ -147,6 +148,9 @@ fn coordinator_keys(bytes: &[u8]) -> Result<Vec<String>, WireErrorKind> {
     Ok(keys)
 }
 
+/// The newest version of FindCoordinator.
+pub(super) const NEWEST_FIND_COORDINATOR: i16 = 6;
+
 /// FindCoordinator asks for several keys at once from this version on (KIP-699).
 const FIRST_WITH_KEYS: i16 = 4;
 
@@ -155,7 +159,7 @@ const REASON: &str = "the mock cluster serves neither groups nor transactions";
 const SHAPES: &[Shape] = &[
     Shape {
         api: ApiKey::FIND_COORDINATOR,
-        newest: 6,
+        newest: NEWEST_FIND_COORDINATOR,
         flexible_since: 3,
         throttle_since: 1,
         rest: |body| {

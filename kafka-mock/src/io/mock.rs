@@ -211,12 +211,8 @@ impl Shared {
         };
         self.count(request.api());
         if !request.is_served() {
-            self.log(&format!(
-                "{} asked by client {:?}: {} is not served. {HINT}",
-                request.api(),
-                request.client_id().unwrap_or_default(),
-                request.api().name(),
-            ));
+            let client = request.client_id().unwrap_or_default();
+            self.log(&format!("client {client:?} asked for {}: {HINT}", request.api()));
         }
         if !self.discard {
             request.inspect();
@@ -287,7 +283,7 @@ impl std::fmt::Debug for Shared {
 }
 
 /// What helps whoever ran into a missing API.
-const HINT: &str = "Group and transaction APIs are not served: to consume, name partitions and offsets \
+const HINT: &str = "group and transaction APIs are not served; to consume, name partitions and offsets \
                     (the console consumer: --partition N --offset earliest)";
 
 /// Requests are counted for API keys below this one.

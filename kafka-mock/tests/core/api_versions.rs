@@ -35,6 +35,8 @@ fn what_is_served_is_told_in_every_version() {
             (ApiKey::DESCRIBE_CONFIGS, Some((1, 4))),
             (ApiKey::CREATE_PARTITIONS, Some((0, 3))),
             (ApiKey::DESCRIBE_CLUSTER, Some((0, 2))),
+            // To say no: its answer is that there are no groups.
+            (ApiKey::FIND_COORDINATOR, Some((0, 6))),
             (ApiKey::JOIN_GROUP, None),
             (ApiKey::ADD_PARTITIONS_TO_TXN, None),
         ] {
