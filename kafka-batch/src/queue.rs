@@ -272,6 +272,13 @@ impl<T> PartitionQueue<T> {
         self.requeued.len() + self.ready.len() + usize::from(self.open.is_some())
     }
 
+    /// What each batch carries, and its number of records, oldest first, the open one included.
+    pub fn tags(&self) -> impl Iterator<Item = (&T, u32)> {
+        let requeued = self.requeued.iter().map(|requeued| &requeued.batch);
+        let closed = requeued.chain(&self.ready).map(|batch| (batch.tag(), batch.count()));
+        closed.chain(self.open.iter().map(|open| (&open.tag, open.builder.count())))
+    }
+
     /// Number of records ever appended.
     #[must_use]
     pub fn appended(&self) -> u64 {

@@ -148,6 +148,12 @@ impl<K: Copy + Ord> ReadyIndex<K> {
         first.chain(then.into_iter().flatten()).filter_map(lingers)
     }
 
+    /// When the first batch expires.
+    #[must_use]
+    pub fn first_expiry(&self) -> Option<Instant> {
+        self.expiries.first().map(|&(expires_at, _)| expires_at)
+    }
+
     /// The partitions that have a batch which is expired at `now`; they stay until they are updated.
     pub fn expired(&self, now: Instant) -> impl Iterator<Item = K> {
         self.expiries.iter().take_while(move |&&(at, _)| at <= now).map(|&(_, key)| key)

@@ -1,9 +1,13 @@
 //! What can go wrong, one type for each moment at which it can.
 
+use std::{error, fmt, sync::Arc, time::Duration};
+
+use kafka_wire::{ErrorCode, NodeId, TopicName};
+
 /// Whether a record that was not acknowledged may be in the log all the same.
 ///
-/// It is a fact kept for the life of a batch: once an attempt may have reached a broker, only an answer to
-/// that very attempt takes the doubt away.
+/// It is a fact kept for the life of a batch: once an attempt may have reached a broker, only an answer that
+/// settles that very attempt takes the doubt away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the three values are all there can be")]
 pub enum Persistence {
@@ -14,3 +18,346 @@ pub enum Persistence {
     /// The record is in the log.
     Persisted,
 }
+
+impl fmt::Display for Persistence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotPersisted => "it is not in the log",
+            Self::PossiblyPersisted => "it may be in the log",
+            Self::Persisted => "it is in the log",
+        })
+    }
+}
+
+/// A record was not accepted: it is still the caller's, and surely not in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SendError {
+    kind: Refusal,
+}
+
+/// Why a record is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The topic did not turn up within `max.block.ms`.
+    TopicUnavailable { topic: TopicName, waited: Duration, code: Option<ErrorCode>, hint: Option<Arc<str>> },
+    /// A broker said that the topic cannot be used, and waiting will not help.
+    TopicRefused { topic: TopicName, code: ErrorCode },
+    /// No broker can be used, and waiting will not help.
+    Unreachable { topic: TopicName, why: Arc<str> },
+    /// The topic has no such partition.
+    NoPartition { topic: TopicName, partition: i32, count: i32, waited: Duration },
+    /// The record's batch of one is over a limit.
+    TooLarge { size: usize, limit: usize, setting: &'static str },
+    /// The timestamp is below zero.
+    Timestamp(i64),
+    /// No room in `buffer.memory` within `max.block.ms`.
+    NoRoom { waited: Duration },
+    /// The producer is closed, or its runtime is gone.
+    Closed,
+    /// The producer met an error that no later attempt can cure.
+    Fatal { code: ErrorCode },
+}
+
+impl SendError {
+    pub(crate) fn new(kind: Refusal) -> Self {
+        Self { kind }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        match &self.kind {
+            Refusal::TopicUnavailable { .. } | Refusal::NoPartition { .. } | Refusal::NoRoom { .. } => true,
+            Refusal::TopicRefused { .. }
+            | Refusal::Unreachable { .. }
+            | Refusal::TooLarge { .. }
+            | Refusal::Timestamp(_)
+            | Refusal::Closed
+            | Refusal::Fatal { .. } => false,
+        }
+    }
+
+    /// Whether `max.block.ms` ran out.
+    pub fn is_timeout(&self) -> bool {
+        self.is_retriable()
+    }
+
+    /// Whether the record is over a size limit.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self.kind, Refusal::TooLarge { .. })
+    }
+
+    /// Whether there was no room in `buffer.memory`.
+    pub fn is_no_room(&self) -> bool {
+        matches!(self.kind, Refusal::NoRoom { .. })
+    }
+
+    /// Whether the producer is closed.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.kind, Refusal::Closed)
+    }
+
+    /// What a broker last said of the topic or of us, if it said anything.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match &self.kind {
+            Refusal::TopicUnavailable { code, .. } => *code,
+            Refusal::TopicRefused { code, .. } | Refusal::Fatal { code } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.kind, f)
+    }
+}
+
+impl error::Error for SendError {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TopicUnavailable { topic, waited, code, hint } => {
+                write!(f, "topic \"{topic}\" is not known after {waited:?} (max.block.ms)")?;
+                match (code, hint) {
+                    (Some(code), _) if *code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => f.write_str(
+                        ": the brokers say that it does not exist; create it, or allow them to create topics",
+                    ),
+                    (Some(code), _) => write!(f, ": the brokers say {code}"),
+                    (None, Some(hint)) => write!(f, ": {hint}"),
+                    (None, None) => f.write_str(": no broker answered; check bootstrap.servers"),
+                }
+            }
+            Self::TopicRefused { topic, code } => write!(f, "topic \"{topic}\" cannot be used: {code}"),
+            Self::Unreachable { topic, why } => write!(f, "topic \"{topic}\" is out of reach: {why}"),
+            Self::NoPartition { topic, partition, count, waited } => write!(
+                f,
+                "topic \"{topic}\" has no partition {partition} after {waited:?} (max.block.ms): it has {count}"
+            ),
+            Self::TooLarge { size, limit, setting } => write!(
+                f,
+                "the record needs a batch of {size} bytes and {setting} is {limit}: send less, or raise {setting}"
+            ),
+            Self::Timestamp(timestamp) => write!(f, "the timestamp {timestamp} lies before 1970"),
+            Self::NoRoom { waited } => write!(
+                f,
+                "no room in buffer.memory after {waited:?} (max.block.ms): the brokers take less than is sent"
+            ),
+            Self::Closed => f.write_str("the producer is closed"),
+            Self::Fatal { code } => write!(f, "the producer cannot go on: {code}; make a new one"),
+        }
+    }
+}
+
+/// A record was not accepted at once: it is still the caller's, and surely not in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrySendError {
+    /// None: nothing is wrong but that `send` would have to wait.
+    refused: Option<SendError>,
+    wait: Option<Wait>,
+}
+
+/// What `send` would wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Room in `buffer.memory`.
+    Room,
+    /// The topic, or the partition, to become known.
+    Topic,
+}
+
+impl TrySendError {
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        Self { refused: Some(SendError::new(refusal)), wait: None }
+    }
+
+    pub(crate) fn wait(wait: Wait) -> Self {
+        Self { refused: None, wait: Some(wait) }
+    }
+
+    /// Whether [`send`](crate::Producer::send) would have waited: for room, or for the topic to become known.
+    pub fn would_wait(&self) -> bool {
+        self.wait.is_some()
+    }
+
+    /// Whether there is no room in `buffer.memory` now.
+    pub fn is_no_room(&self) -> bool {
+        self.wait == Some(Wait::Room)
+    }
+
+    /// The error `send` would have given at once, if it would.
+    pub fn as_send_error(&self) -> Option<&SendError> {
+        self.refused.as_ref()
+    }
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.refused, self.wait) {
+            (Some(error), _) => fmt::Display::fmt(error, f),
+            (None, Some(Wait::Topic)) => f.write_str("the topic is not known yet: `send` would wait for it"),
+            (None, _) => f.write_str("no room in buffer.memory now: `send` would wait for it"),
+        }
+    }
+}
+
+impl error::Error for TrySendError {}
+
+/// An accepted record was not acknowledged.
+///
+/// Ask whether it may be in the log ([`persistence`](Self::persistence)) before sending it again. Cheap to clone.
+#[derive(Clone)]
+pub struct DeliveryError {
+    failure: Arc<Failure>,
+    index: u32,
+}
+
+/// Why a batch is given up: shared by the errors of its records.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) topic: TopicName,
+    pub(crate) partition: i32,
+    pub(crate) kind: FailureKind,
+    pub(crate) persistence: Persistence,
+    pub(crate) message: Option<String>,
+    /// What the broker said of single records (KIP-467), by index.
+    pub(crate) records: Vec<(i32, Option<String>)>,
+    pub(crate) timeline: Vec<Attempt>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// A broker refused it.
+    Rejected(ErrorCode),
+    /// `retries` attempts failed, the last one so.
+    Exhausted(Option<ErrorCode>),
+    /// `delivery.timeout.ms` is over.
+    Expired,
+    /// The producer was closed before it was sent or answered.
+    Closed,
+    /// The tasks of the producer are gone: their runtime was shut down.
+    Aborted,
+}
+
+/// One attempt to write a batch, and what came of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Attempt {
+    /// The broker.
+    pub node: NodeId,
+    /// When it was sent, counted from when the batch was begun.
+    pub sent_after: Duration,
+    /// How long its answer, or the end of its connection, took.
+    pub took: Duration,
+    /// What the broker said, if it answered.
+    pub code: Option<ErrorCode>,
+    /// Why there is no answer, if there is none.
+    pub error: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(topic: TopicName, partition: i32, kind: FailureKind, persistence: Persistence) -> Self {
+        Self { topic, partition, kind, persistence, message: None, records: Vec::new(), timeline: Vec::new() }
+    }
+}
+
+impl DeliveryError {
+    pub(crate) fn new(failure: Arc<Failure>, index: u32) -> Self {
+        Self { failure, index }
+    }
+
+    /// Whether the record may be in the log all the same.
+    pub fn persistence(&self) -> Persistence {
+        self.failure.persistence
+    }
+
+    /// What the broker said, where an answer ended it.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self.failure.kind {
+            FailureKind::Rejected(code) => Some(code),
+            FailureKind::Exhausted(code) => code,
+            FailureKind::Expired | FailureKind::Closed | FailureKind::Aborted => None,
+        }
+    }
+
+    /// The attempts that were made, oldest first: the first few and the last.
+    pub fn timeline(&self) -> &[Attempt] {
+        &self.failure.timeline
+    }
+
+    /// The topic the record was for.
+    pub fn topic(&self) -> &str {
+        self.failure.topic.as_str()
+    }
+
+    /// The partition the record was for.
+    pub fn partition(&self) -> i32 {
+        self.failure.partition
+    }
+
+    /// Whether `delivery.timeout.ms` ended it.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.failure.kind, FailureKind::Expired)
+    }
+
+    /// Whether the end of the producer ended it: it was closed, or its runtime shut down.
+    pub fn is_aborted(&self) -> bool {
+        matches!(self.failure.kind, FailureKind::Closed | FailureKind::Aborted)
+    }
+
+    /// Whether this very record was refused, not only another one of its batch.
+    fn is_culprit(&self) -> bool {
+        let records = &self.failure.records;
+        records.is_empty() || records.iter().any(|(index, _)| u32::try_from(*index) == Ok(self.index))
+    }
+
+    fn message(&self) -> Option<&str> {
+        let own = self.failure.records.iter().find(|(index, _)| u32::try_from(*index) == Ok(self.index));
+        own.and_then(|(_, message)| message.as_deref()).or(self.failure.message.as_deref())
+    }
+}
+
+impl fmt::Display for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Failure { topic, partition, kind, persistence, .. } = &*self.failure;
+        write!(f, "record for {topic}-{partition} not acknowledged: ")?;
+        match kind {
+            FailureKind::Rejected(_) if !self.is_culprit() => {
+                f.write_str("another record of its batch was refused")?;
+            }
+            FailureKind::Rejected(code) => write!(f, "refused, {code}")?,
+            FailureKind::Exhausted(Some(code)) => write!(f, "out of retries, last {code}")?,
+            FailureKind::Exhausted(None) => f.write_str("out of retries, last answer missing")?,
+            FailureKind::Expired => f.write_str("delivery.timeout.ms is over")?,
+            FailureKind::Closed => f.write_str("the producer was closed first")?,
+            FailureKind::Aborted => f.write_str("the producer's runtime was shut down")?,
+        }
+        if let Some(message) = self.message() {
+            write!(f, " ({message})")?;
+        }
+        if let Some(last) = self.failure.timeline.last() {
+            write!(f, "; last attempt at broker {} ", last.node)?;
+            match (&last.code, &last.error) {
+                (Some(code), _) => write!(f, "gave {code}")?,
+                (None, Some(error)) => write!(f, "had no answer: {error}")?,
+                (None, None) => write!(f, "had no answer after {:?}", last.took)?,
+            }
+        }
+        write!(f, "; {persistence}")
+    }
+}
+
+impl fmt::Debug for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryError")
+            .field("topic", &self.topic())
+            .field("partition", &self.partition())
+            .field("kind", &self.failure.kind)
+            .field("persistence", &self.persistence())
+            .field("record", &self.index)
+            .field("timeline", &self.timeline())
+            .finish()
+    }
+}
+
+impl error::Error for DeliveryError {}

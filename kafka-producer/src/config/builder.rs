@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use kafka_batch::Compression;
 use kafka_wire::Acks;
 
-use super::{MetadataRecovery, ProducerConfig, table};
+use super::{Codec, MetadataRecovery, ProducerConfig, table};
 
 /// Setters. Ranges are those of Kafka, and are checked by [`settle`](ProducerConfig::settle).
 impl ProducerConfig {
@@ -56,6 +57,19 @@ impl ProducerConfig {
     pub fn acks(mut self, acks: Acks) -> Self {
         self.acks = acks;
         self.explicit("acks")
+    }
+
+    /// What batches are compressed with, and at which level. Nothing by default.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.codec = Codec::from_name(compression.name());
+        match compression {
+            Compression::Gzip(level) => self.gzip_level = level,
+            Compression::Lz4(level) => self.lz4_level = level,
+            Compression::Zstd(level) => self.zstd_level = level,
+            Compression::None | Compression::Snappy => {}
+        }
+        self.explicit("compression.type")
     }
 
     /// `retries`: how often a batch is sent again after its first attempt. Bounded by the delivery timeout alone.

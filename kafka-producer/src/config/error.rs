@@ -36,7 +36,7 @@ pub enum ConfigErrorKind {
 }
 
 impl ConfigError {
-    pub(super) fn new(kind: ConfigErrorKind, setting: &str, text: impl Into<Box<str>>) -> Self {
+    pub(crate) fn new(kind: ConfigErrorKind, setting: &str, text: impl Into<Box<str>>) -> Self {
         Self { kind, line: None, setting: Some(setting.into()), other: None, text: text.into() }
     }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use kafka_batch::Compression;
 use kafka_wire::Acks;
 
 use super::{
-    ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind, MetadataRecovery, ProducerConfig,
+    Codec, ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind, MetadataRecovery, ProducerConfig,
 };
 
 /// The settings in force: checked, and with everything settled that one setting decides about another.
@@ -72,6 +73,8 @@ pub struct Settings {
     pub receive_buffer: Option<u32>,
     /// Whether records with a key are spread like those without.
     pub partitioner_ignore_keys: bool,
+    /// What batches are compressed with.
+    pub compression: Compression,
 }
 
 impl ProducerConfig {
@@ -123,8 +126,25 @@ impl ProducerConfig {
             send_buffer: self.send_buffer,
             receive_buffer: self.receive_buffer,
             partitioner_ignore_keys: self.partitioner_ignore_keys,
+            compression: self.settled_compression()?,
         };
         Ok((settings, warnings))
+    }
+
+    /// The codec at its level, if this build has both.
+    fn settled_compression(&self) -> Result<Compression, ConfigError> {
+        let compression = match self.codec {
+            Codec::None => Compression::None,
+            Codec::Gzip => Compression::Gzip(self.gzip_level),
+            Codec::Snappy => Compression::Snappy,
+            Codec::Lz4 => Compression::Lz4(self.lz4_level),
+            Codec::Zstd => Compression::Zstd(self.zstd_level),
+        };
+        compression.check().map_err(|error| {
+            let text = format!("compression.type={}: {error}", compression.name());
+            ConfigError::new(ConfigErrorKind::NotCompiledIn, "compression.type", text)
+        })?;
+        Ok(compression)
     }
 
     /// C12: at least one server, and each a host and a port.

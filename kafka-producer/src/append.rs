@@ -1,0 +1,465 @@
+//! Accepting a record: the fast path, and everything that is not fast.
+//!
+//! The fast path finds the lane, takes its lock, encodes the record into the open batch, and is done. Whatever else there
+//! may be to do (a batch to close or to open, memory to take, a topic to learn of) is the cold path's.
+
+use std::{
+    cell::RefCell,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use kafka_batch::{AppendError, Chunk, ChunkSource, Edges, SendReason, Ticket, single_record_batch_size};
+
+use crate::{
+    delivery::{Delivery, Outcome},
+    error::{Refusal, SendError, TrySendError, Wait},
+    io::{Lane, LaneState, Shared, Timer, now},
+    partitioner::{Sticky, partition_for_key},
+    record::{Named, Record},
+    topic::TopicShared,
+};
+
+thread_local! {
+    /// The topic that this thread last named.
+    static LAST: RefCell<Option<Arc<TopicShared>>> = const { RefCell::new(None) };
+}
+
+/// Why a record is not in a batch yet.
+pub(crate) enum Stop {
+    /// A batch is full: its pump should have a turn before the next one is filled.
+    Yield,
+    /// The topic, or the partition, is not known.
+    Topic(Arc<TopicShared>),
+    /// There is no memory for this many chunks.
+    Room(usize),
+    /// It will not be.
+    Refused(Refusal),
+}
+
+/// Which partition a record goes to, before the topic's lanes are looked at.
+enum Choice {
+    Partition(u32),
+    /// Wherever this thread's records go.
+    Sticky,
+}
+
+impl Shared {
+    /// Appends a record if that is all there is to do. `None` says nothing but that the cold path must look.
+    #[inline]
+    pub(crate) fn append(&self, record: &Record<'_>) -> Option<Delivery> {
+        match record.topic.0 {
+            Named::Handle(topic) if topic.shared.producer == self.id => self.append_to(&topic.shared, record),
+            Named::Handle(_) => None,
+            Named::Name(name) => LAST
+                .try_with(|last| {
+                    let last = last.try_borrow().ok()?;
+                    let topic = last.as_ref()?;
+                    // By content: a string used again has the same address and another name.
+                    let same = topic.producer == self.id && topic.name.as_str() == name;
+                    if same { self.append_to(topic, record) } else { None }
+                })
+                .ok()?,
+        }
+    }
+
+    #[inline]
+    fn append_to(&self, topic: &TopicShared, record: &Record<'_>) -> Option<Delivery> {
+        if !self.is_plain {
+            return None;
+        }
+        let timestamp = match record.timestamp {
+            None => self.clock.wall(),
+            Some(timestamp) if timestamp >= 0 => timestamp,
+            Some(_) => return None,
+        };
+        let encoded =
+            kafka_batch::Record { timestamp, key: record.key, value: record.value, headers: record.headers };
+        let slot = match (record.partition, record.key) {
+            (None, None) => {
+                let lane = topic.lane(Sticky::current(topic.key)?)?;
+                // Taken by somebody else: the cold path goes elsewhere.
+                lane.try_lock()?.queue.append_fast(&encoded)?
+            }
+            (Some(partition), _) => {
+                topic.lane(u32::try_from(partition).ok()?)?.lock().queue.append_fast(&encoded)?
+            }
+            (None, Some(key)) => {
+                let count = topic.count();
+                if count == 0 {
+                    return None;
+                }
+                topic.lane(partition_for_key(key, count))?.lock().queue.append_fast(&encoded)?
+            }
+        };
+        Some(Delivery::new(slot.tag, slot.index))
+    }
+
+    /// Appends a record, whatever there is to do for it. With `yields`, stops once for each batch it finds full.
+    #[cold]
+    pub(crate) fn append_slow(
+        &self,
+        record: &Record<'_>,
+        source: &mut Source<'_>,
+        yields: bool,
+    ) -> Result<Delivery, Stop> {
+        if let Some(refusal) = self.refusal() {
+            return Err(Stop::Refused(refusal));
+        }
+        let topic = self.named(record)?;
+        self.clock.refresh();
+        let timestamp = record.timestamp.unwrap_or_else(|| self.clock.wall());
+        if timestamp < 0 {
+            return Err(Stop::Refused(Refusal::Timestamp(timestamp)));
+        }
+        let encoded =
+            kafka_batch::Record { timestamp, key: record.key, value: record.value, headers: record.headers };
+        let size = single_record_batch_size(&encoded);
+        let (limit, setting) = self.queue_settings.limits.single_record_limit();
+        if size > limit {
+            return Err(Stop::Refused(Refusal::TooLarge { size, limit, setting }));
+        }
+        let count = topic.count();
+        if count == 0 {
+            return Err(Stop::Topic(topic));
+        }
+        match self.choose(&topic, record, count)? {
+            Choice::Sticky => self.append_sticky(&topic, &encoded, source, count, yields),
+            Choice::Partition(partition) => {
+                let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(topic)) };
+                if yields && self.close_if_in_the_way(lane, lane.lock(), &encoded) {
+                    return Err(Stop::Yield);
+                }
+                self.append_at(lane, lane.lock(), &encoded, source)
+            }
+        }
+    }
+
+    fn choose(&self, topic: &TopicShared, record: &Record<'_>, count: u32) -> Result<Choice, Stop> {
+        if let Some(partition) = record.partition {
+            return match u32::try_from(partition) {
+                Ok(partition) => Ok(Choice::Partition(partition)),
+                Err(_) => Err(Stop::Refused(Refusal::NoPartition {
+                    topic: topic.name.clone(),
+                    partition,
+                    count: i32::try_from(count).unwrap_or(i32::MAX),
+                    waited: Duration::ZERO,
+                })),
+            };
+        }
+        if let Some(partitioner) = &self.partitioner {
+            let chosen = partitioner.partition(topic.name.as_str(), record.key, record.value, count);
+            if let Some(partition) = chosen {
+                return Ok(Choice::Partition(partition));
+            }
+        }
+        Ok(match record.key {
+            Some(key) if !self.settings.partitioner_ignore_keys => {
+                Choice::Partition(partition_for_key(key, count))
+            }
+            _ => Choice::Sticky,
+        })
+    }
+
+    /// A record without a key: with the thread's batch if that has room, else to another partition. A batch it does not
+    /// fit into is full.
+    fn append_sticky(
+        &self,
+        topic: &Arc<TopicShared>,
+        record: &kafka_batch::Record<'_>,
+        source: &mut Source<'_>,
+        count: u32,
+        yields: bool,
+    ) -> Result<Delivery, Stop> {
+        let current = Sticky::current(topic.key).filter(|partition| *partition < count);
+        if let Some(lane) = current.and_then(|partition| topic.lane(partition)) {
+            if let Some(state) = lane.try_lock() {
+                if state.queue.fits(record) {
+                    return self.append_at(lane, state, record, source);
+                }
+                if self.close_if_in_the_way(lane, state, record) && yields {
+                    return Err(Stop::Yield);
+                }
+            }
+        }
+        // Where another thread has a batch open, if it is not busy there.
+        let shared = topic.spread.open();
+        if Some(shared) != current {
+            if let Some(lane) = topic.lane(shared) {
+                if let Some(state) = lane.try_lock().filter(|state| state.queue.fits(record)) {
+                    Sticky::stay(topic.key, shared);
+                    return self.append_at(lane, state, record, source);
+                }
+            }
+        }
+        let partition = topic.spread.draw(count, current);
+        Sticky::stay(topic.key, partition);
+        let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic))) };
+        self.append_at(lane, lane.lock(), record, source)
+    }
+
+    /// Closes a batch that has no room for a record.
+    fn close_if_in_the_way(
+        &self,
+        lane: &Lane,
+        mut state: std::sync::MutexGuard<'_, LaneState>,
+        record: &kafka_batch::Record<'_>,
+    ) -> bool {
+        if !state.queue.is_open() || state.queue.fits(record) {
+            return false;
+        }
+        state.queue.close(SendReason::Full);
+        let gate = Arc::clone(&state.gate);
+        drop(state);
+        lane.tell(&gate, Edges { first: false, full: true });
+        true
+    }
+
+    fn append_at(
+        &self,
+        lane: &Lane,
+        mut state: std::sync::MutexGuard<'_, LaneState>,
+        record: &kafka_batch::Record<'_>,
+        source: &mut Source<'_>,
+    ) -> Result<Delivery, Stop> {
+        if state.closed {
+            return Err(Stop::Refused(Refusal::Closed));
+        }
+        let make = || Arc::new(Outcome::new(lane.topic.clone(), lane.partition));
+        let appended = state.queue.append_slow(record, now(), source, make);
+        let gate = appended.edges.any().then(|| Arc::clone(&state.gate));
+        drop(state);
+        if let Some(gate) = gate {
+            lane.tell(&gate, appended.edges);
+            if appended.edges.first {
+                self.batch_begun();
+            }
+        }
+        match appended.slot {
+            Ok(slot) => Ok(Delivery::new(slot.tag, slot.index)),
+            Err(AppendError::NoRoom { chunks }) => Err(Stop::Room(chunks)),
+            Err(AppendError::TooLarge { size, max, setting }) => {
+                Err(Stop::Refused(Refusal::TooLarge { size, limit: max, setting }))
+            }
+            Err(_) => Err(Stop::Refused(Refusal::Closed)),
+        }
+    }
+
+    /// The topic of a record, known or not.
+    fn named(&self, record: &Record<'_>) -> Result<Arc<TopicShared>, Stop> {
+        let name = match record.topic.0 {
+            Named::Handle(topic) if topic.shared.producer == self.id => return Ok(Arc::clone(&topic.shared)),
+            Named::Handle(topic) => topic.shared.name.as_str(),
+            Named::Name(name) => name,
+        };
+        let topic = self.topic(name).map_err(Stop::Refused)?;
+        // A borrowed cell means that a partitioner sends from within a send: then it is looked up each time.
+        let _ = LAST.try_with(|last| {
+            if let Ok(mut last) = last.try_borrow_mut() {
+                *last = Some(Arc::clone(&topic));
+            }
+        });
+        Ok(topic)
+    }
+}
+
+/// Where an append gets chunks from: the pool, or what it was granted after it waited.
+pub(crate) enum Source<'a> {
+    Pool(&'a Arc<kafka_batch::Pool>),
+    Granted(&'a mut Vec<Chunk>),
+}
+
+impl ChunkSource for Source<'_> {
+    fn take_chunks(&mut self, count: usize, into: &mut Vec<Chunk>) -> bool {
+        match self {
+            Self::Pool(pool) => pool.take(count, into),
+            Self::Granted(chunks) => chunks.take_chunks(count, into),
+        }
+    }
+}
+
+/// How far a record has come that is not accepted at once.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    yielded: bool,
+    wait: Option<Box<Waiting>>,
+}
+
+/// A record waits, at most `max.block.ms` in all.
+#[derive(Debug)]
+struct Waiting {
+    shared: Arc<Shared>,
+    since: Instant,
+    timer: Timer,
+    ticket: Option<Ticket>,
+    granted: Vec<Chunk>,
+    topic: Option<(Arc<TopicShared>, u64)>,
+    /// How many hopeless failures there were before.
+    hopeless: u64,
+}
+
+impl Progress {
+    /// Appends the record now or later. Dropping the progress gives up its place in every queue.
+    #[inline]
+    pub(crate) fn poll(
+        &mut self,
+        shared: &Arc<Shared>,
+        record: &Record<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Delivery, SendError>> {
+        // Somebody who has waited goes on where he stopped.
+        if self.wait.is_none() {
+            if let Some(delivery) = shared.append(record) {
+                return Poll::Ready(Ok(delivery));
+            }
+        }
+        self.poll_slow(shared, record, cx)
+    }
+
+    #[cold]
+    fn poll_slow(
+        &mut self,
+        shared: &Arc<Shared>,
+        record: &Record<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Delivery, SendError>> {
+        loop {
+            if let Some(wait) = &mut self.wait {
+                if let Some(ticket) = wait.ticket {
+                    match shared.pool.poll_grant(ticket, cx.waker()) {
+                        Some(chunks) => (wait.granted, wait.ticket) = (chunks, None),
+                        None if wait.timer.poll(cx).is_pending() && shared.refusal().is_none() => {
+                            return Poll::Pending;
+                        }
+                        None => {
+                            let waited = now().saturating_duration_since(wait.since);
+                            let refusal = shared.refusal().unwrap_or(Refusal::NoRoom { waited });
+                            return Poll::Ready(Err(SendError::new(refusal)));
+                        }
+                    }
+                }
+            }
+            let mut source = match &mut self.wait {
+                Some(wait) if !wait.granted.is_empty() => Source::Granted(&mut wait.granted),
+                _ => Source::Pool(&shared.pool),
+            };
+            match shared.append_slow(record, &mut source, !self.yielded) {
+                Ok(delivery) => {
+                    self.wait = None;
+                    return Poll::Ready(Ok(delivery));
+                }
+                Err(Stop::Yield) => {
+                    // Once: the record itself is still with its caller, so nothing is lost by dropping this now.
+                    self.yielded = true;
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Err(Stop::Refused(refusal)) => return Poll::Ready(Err(SendError::new(refusal))),
+                Err(Stop::Room(chunks)) => {
+                    let wait = self.wait(shared);
+                    wait.granted = Vec::new();
+                    wait.ticket = Some(shared.pool.wait(chunks, cx.waker()));
+                    shared.press();
+                }
+                Err(Stop::Topic(topic)) => match self.poll_topic(shared, topic, record.partition, cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(refusal)) => return Poll::Ready(Err(SendError::new(refusal))),
+                    Poll::Ready(None) => {}
+                },
+            }
+        }
+    }
+
+    /// Waits for news of a topic. Ready without a refusal when it should be looked at again.
+    pub(crate) fn poll_topic(
+        &mut self,
+        shared: &Arc<Shared>,
+        topic: Arc<TopicShared>,
+        partition: Option<i32>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Refusal>> {
+        let wait = self.wait(shared);
+        let kept = wait.topic.take().filter(|(kept, _)| Arc::ptr_eq(kept, &topic)).map(|(_, key)| key);
+        let seen = topic.count();
+        let key = topic.wait(kept, cx.waker());
+        if kept.is_none() {
+            shared.want_topic(&topic.name);
+        }
+        wait.topic = Some((Arc::clone(&topic), key));
+        let trouble = topic.trouble();
+        let refusal = match trouble {
+            _ if topic.count() != seen => return Poll::Ready(None),
+            Some(code) if !code.is_retriable() => Refusal::TopicRefused { topic: topic.name.clone(), code },
+            _ if shared.refusal().is_some() => shared.refusal().unwrap_or(Refusal::Closed),
+            _ if seen == 0 && shared.hopeless_since(wait.hopeless).is_some() => Refusal::Unreachable {
+                topic: topic.name.clone(),
+                why: shared.hopeless_since(wait.hopeless).unwrap_or_default(),
+            },
+            _ if wait.timer.poll(cx).is_pending() => return Poll::Pending,
+            _ => {
+                let waited = now().saturating_duration_since(wait.since);
+                let topic = topic.name.clone();
+                match partition {
+                    Some(partition) if seen > 0 => {
+                        let count = i32::try_from(seen).unwrap_or(i32::MAX);
+                        Refusal::NoPartition { topic, partition, count, waited }
+                    }
+                    _ => {
+                        let hint = trouble.is_none().then(|| shared.connection_trouble()).flatten();
+                        Refusal::TopicUnavailable { topic, waited, code: trouble, hint }
+                    }
+                }
+            }
+        };
+        Poll::Ready(Some(refusal))
+    }
+
+    fn wait(&mut self, shared: &Arc<Shared>) -> &mut Waiting {
+        self.wait.get_or_insert_with(|| {
+            let since = now();
+            Box::new(Waiting {
+                shared: Arc::clone(shared),
+                since,
+                timer: Timer::new(&shared.runtime, since.checked_add(shared.settings.max_block)),
+                ticket: None,
+                granted: Vec::new(),
+                topic: None,
+                hopeless: shared.hopeless_count(),
+            })
+        })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.shared.pool.cancel(ticket);
+        }
+        if let Some((topic, key)) = &self.topic {
+            topic.cancel(*key);
+        }
+    }
+}
+
+impl Shared {
+    /// Appends a record now or never.
+    pub(crate) fn try_append(self: &Arc<Self>, record: &Record<'_>) -> Result<Delivery, TrySendError> {
+        if let Some(delivery) = self.append(record) {
+            return Ok(delivery);
+        }
+        match self.append_slow(record, &mut Source::Pool(&self.pool), false) {
+            Ok(delivery) => Ok(delivery),
+            Err(Stop::Refused(refusal)) => Err(TrySendError::refused(refusal)),
+            Err(Stop::Room(_) | Stop::Yield) => Err(TrySendError::wait(Wait::Room)),
+            Err(Stop::Topic(topic)) => {
+                if let Some(code) = topic.trouble().filter(|code| !code.is_retriable()) {
+                    let topic = topic.name.clone();
+                    return Err(TrySendError::refused(Refusal::TopicRefused { topic, code }));
+                }
+                self.want_topic(&topic.name);
+                Err(TrySendError::wait(Wait::Topic))
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! From settings to a running producer.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use kafka_batch::{Compression, Limits, QueueSettings};
+use kafka_net::{Backoff, Endpoint, Metadata, MetadataConfig, NetConfig};
+
+use crate::{
+    config::{ConfigError, ConfigErrorKind, MetadataRecovery, ProducerConfig, Settings},
+    io::{self, Shared},
+    partitioner::Partitioner,
+    producer::Producer,
+    sender::{Sender, SenderSettings},
+};
+
+impl ProducerConfig {
+    /// Checks the settings and starts a producer on the runtime this is called on, which needs its I/O and time drivers.
+    ///
+    /// It does not wait for a broker to answer, since brokers may come later than their clients. What keeps it from
+    /// connecting shows in the first `send`, and in the log.
+    ///
+    /// *Cancel safety*: nothing is waited for.
+    ///
+    /// # Errors
+    /// The settings are out of range, contradict each other, or need a codec that is not compiled in.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn connect(self) -> Result<Producer, ConfigError> {
+        self.start(None)
+    }
+
+    /// As [`connect`](Self::connect), with partitions chosen by the caller.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Panics
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with(self, partitioner: impl Partitioner) -> Result<Producer, ConfigError> {
+        self.start(Some(Arc::new(partitioner)))
+    }
+
+    fn start(self, partitioner: Option<Arc<dyn Partitioner>>) -> Result<Producer, ConfigError> {
+        let (settings, warnings) = self.settle()?;
+        for warning in warnings {
+            tracing::warn!(%warning, "settings");
+        }
+        let seed = io::seed();
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let net = net_config(&settings)?;
+        let servers = Endpoint::parse_list(&settings.bootstrap_servers.join(",")).map_err(refused)?;
+        let metadata = Metadata::new(&servers, metadata_config(&settings)?, rng.fork());
+        let limits = Limits::new(settings.batch_size, settings.max_request_size, settings.buffer_memory);
+        let limits = limits
+            .map_err(|error| ConfigError::new(ConfigErrorKind::Value, "batch.size", error.to_string()))?;
+        let queue_settings =
+            QueueSettings { limits, linger: settings.linger, delivery_timeout: settings.delivery_timeout };
+        let sender = Sender::new(sender_settings(&settings), metadata, rng.u64(..));
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Ok(Producer::start(Shared::new(id, settings, queue_settings, partitioner, net, sender)))
+    }
+}
+
+fn refused(error: kafka_net::ConfigError) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Value, error.setting(), error.to_string())
+}
+
+fn sender_settings(settings: &Settings) -> SenderSettings {
+    let max_in_flight = usize::try_from(settings.max_in_flight).unwrap_or(usize::MAX);
+    SenderSettings {
+        acks: settings.acks,
+        idempotent: settings.idempotence,
+        max_unresolved: max_in_flight.min(REMEMBERED_BATCHES),
+        max_request_size: settings.max_request_size,
+        retries: settings.retries,
+        retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
+        request_timeout: settings.request_timeout,
+        min_produce_version: match settings.compression {
+            Compression::Zstd(_) => FIRST_WITH_ZSTD,
+            _ => FIRST,
+        },
+        max_sealing: match settings.compression {
+            // Sealed at once by whoever drains.
+            Compression::None => usize::MAX,
+            _ => io::parallelism(),
+        },
+    }
+}
+
+fn net_config(settings: &Settings) -> Result<NetConfig, ConfigError> {
+    let mut net = NetConfig::default();
+    net.client_id.clone_from(&settings.client_id);
+    net.max_in_flight = usize::try_from(settings.max_in_flight).unwrap_or(usize::MAX);
+    net.request_timeout = settings.request_timeout;
+    net.setup_timeout = settings.socket_connection_setup_timeout;
+    net.setup_timeout_max = settings.socket_connection_setup_timeout_max;
+    net.reconnect_backoff = settings.reconnect_backoff;
+    net.reconnect_backoff_max = settings.reconnect_backoff_max;
+    net.max_idle = settings.connections_max_idle;
+    net.send_buffer = settings.send_buffer;
+    net.receive_buffer = settings.receive_buffer;
+    net.validate().map_err(refused)?;
+    Ok(net)
+}
+
+fn metadata_config(settings: &Settings) -> Result<MetadataConfig, ConfigError> {
+    let mut metadata = MetadataConfig::default();
+    metadata.max_age = settings.metadata_max_age;
+    metadata.max_idle = settings.metadata_max_idle;
+    metadata.retry_backoff = settings.retry_backoff;
+    metadata.retry_backoff_max = settings.retry_backoff_max;
+    metadata.rebootstrap = settings.metadata_recovery == MetadataRecovery::Rebootstrap;
+    metadata.rebootstrap_trigger = settings.metadata_recovery_rebootstrap_trigger;
+    metadata.validate().map_err(refused)?;
+    Ok(metadata)
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// How many batches of a producer a broker remembers for each partition: more unresolved ones could be doubled.
+const REMEMBERED_BATCHES: usize = 5;
+
+/// The oldest version of Produce with batches of format 2.
+const FIRST: i16 = 3;
+/// The oldest version of Produce that may carry zstd.
+const FIRST_WITH_ZSTD: i16 = 7;

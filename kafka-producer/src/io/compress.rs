@@ -1,0 +1,133 @@
+//! Sealing with a codec, and splitting: on blocking threads, a bounded number at a time.
+//!
+//! The bound is the sender's: it drains no more than `max_sealing` batches that are not sealed. A pump never compresses.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use kafka_batch::{Compression, Compressor, SplitError, Stamp};
+
+use super::{Shared, now};
+use crate::{
+    delivery::Outcome,
+    sender::{Drained, LaneId, SplitJob},
+};
+
+/// Codec states that are not in use, for the next batches.
+pub(super) struct Compressors {
+    compression: Compression,
+    idle: Mutex<Vec<Compressor>>,
+    /// Jobs need the whole.
+    shared: Weak<Shared>,
+}
+
+impl Compressors {
+    pub(super) fn new(compression: Compression, shared: Weak<Shared>) -> Self {
+        Self { compression, idle: Mutex::default(), shared }
+    }
+
+    /// Seals a batch on a blocking thread.
+    pub(super) fn seal(&self, drained: Drained) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let Drained { lane, key, batch, stamp } = drained;
+        let job = Job { shared, lane, key, is_sealing: true, is_done: false };
+        let runtime = job.shared.runtime.clone();
+        let work = move || {
+            let shared = Arc::clone(&job.shared);
+            let mut compressor = shared.compressors.take();
+            let sealed = batch.seal(stamp, &mut compressor);
+            shared.compressors.put_back(compressor);
+            job.done();
+            shared.with_control("to hand in a sealed batch", None, |control, _| {
+                control.sender.handle_sealed(lane, key, sealed, now());
+            });
+        };
+        drop(runtime.spawn_blocking(work));
+    }
+
+    /// Makes smaller batches of one, on a blocking thread.
+    pub(super) fn split(&self, job: SplitJob) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let SplitJob { lane, key, batch } = job;
+        let job = Job { shared, lane, key, is_sealing: false, is_done: false };
+        let runtime = job.shared.runtime.clone();
+        let work = move || {
+            let shared = Arc::clone(&job.shared);
+            let (topic, partition) = (batch.tag().topic().clone(), batch.tag().partition());
+            let parts = batch.split(&shared.pool, || Arc::new(Outcome::new(topic.clone(), partition)));
+            let mut compressor = shared.compressors.take();
+            let parts = parts.map(|split| {
+                let sealed = split.batches.into_iter().map(|part| part.seal(Stamp::NONE, &mut compressor));
+                sealed.collect::<Vec<_>>()
+            });
+            shared.compressors.put_back(compressor);
+            match parts {
+                Ok(parts) => {
+                    job.done();
+                    shared.with_control("to hand in the parts of a batch", None, |control, _| {
+                        control.sender.handle_split(lane, key, parts, now());
+                    });
+                }
+                // The job ends undone, which gives the batch up.
+                Err(SplitError::SingleRecord) => debug_assert!(false, "one record is not split"),
+                Err(error) => tracing::error!(%error, %topic, partition, "a batch could not be split"),
+            }
+        };
+        drop(runtime.spawn_blocking(work));
+    }
+
+    fn take(&self) -> Compressor {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.unwrap_or_else(|| new_compressor(self.compression))
+    }
+
+    /// As many are kept as were ever at work at once, which is bounded.
+    fn put_back(&self, compressor: Compressor) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
+    }
+}
+
+impl fmt::Debug for Compressors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressors").field("compression", &self.compression).finish_non_exhaustive()
+    }
+}
+
+/// For batches that stay as they are.
+pub(super) fn no_codec() -> Compressor {
+    new_compressor(Compression::None)
+}
+
+fn new_compressor(compression: Compression) -> Compressor {
+    Compressor::new(compression)
+        .unwrap_or_else(|error| unreachable!("the codec was checked with the settings: {error}"))
+}
+
+/// Work on a batch elsewhere. If it is dropped undone (the runtime shut down, or a codec panicked), the batch is given
+/// up.
+struct Job {
+    shared: Arc<Shared>,
+    lane: LaneId,
+    key: u64,
+    /// It counts as being sealed; otherwise it is split.
+    is_sealing: bool,
+    is_done: bool,
+}
+
+impl Job {
+    fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.shared.with_control("to give up a batch that was lost", None, |control, _| {
+                control.sender.handle_lost(self.lane, self.key, self.is_sealing);
+            });
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The driver: starts pumps, keeps the time that belongs to no connection, and sees to the end.
+
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use kafka_net::{Endpoint, io::keep_connected};
+use kafka_wire::NodeId;
+use tokio::task::JoinHandle;
+
+use super::{
+    ABORTED, OPEN, Shared, Timer,
+    feed::PumpFeed,
+    lanes::{End, Gate},
+    now,
+};
+use crate::error::FailureKind;
+
+/// Wakes the driver; set while it runs, it makes it run again.
+#[derive(Debug, Default)]
+pub(super) struct Signal {
+    state: Mutex<SignalState>,
+}
+
+#[derive(Debug, Default)]
+struct SignalState {
+    is_set: bool,
+    waker: Option<Waker>,
+}
+
+impl Signal {
+    pub(super) fn set(&self) {
+        let waker = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.is_set = true;
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Whether it was set since the last time; from now on it is not.
+    fn take(&self) -> bool {
+        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).is_set)
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.is_set {
+            return Poll::Ready(());
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Runs until everything is over. Dropped before (its runtime was shut down), it gives everything up, truthfully.
+pub(super) async fn drive(shared: Arc<Shared>) {
+    let mut driver = Driver { shared, pumps: Vec::new(), end_by: None };
+    loop {
+        let deadline = driver.turn(now());
+        if driver.is_over() {
+            break;
+        }
+        let mut timer = Timer::new(&driver.shared.runtime, deadline);
+        let signal = &driver.shared.signal;
+        poll_fn(|cx| if signal.poll(cx).is_ready() { Poll::Ready(()) } else { timer.poll(cx) }).await;
+    }
+}
+
+struct Driver {
+    shared: Arc<Shared>,
+    pumps: Vec<Pump>,
+    /// When pumps that do not end by themselves are left alone. Set once everything is resolved.
+    end_by: Option<Instant>,
+}
+
+/// The task of one broker's connection.
+struct Pump {
+    gate: Arc<Gate>,
+    endpoint: Endpoint,
+    task: JoinHandle<()>,
+}
+
+impl Driver {
+    /// Does what is due, and says when there is more.
+    fn turn(&mut self, now: Instant) -> Option<Instant> {
+        let shared = Arc::clone(&self.shared);
+        shared.clock.refresh();
+        shared.with_control("to keep the time", None, |control, afterwards| {
+            control.sender.handle_timeout(now);
+            for gate in shared.gates().values().chain([&shared.nowhere]) {
+                shared.expire(control, afterwards, gate, now);
+            }
+        });
+        // What was set by this very turn needs no other one.
+        shared.signal.take();
+        let fatal = shared.lock("to look for a fatal error").sender.fatal();
+        if let Some(code) = fatal.filter(|_| shared.life.load(Ordering::Acquire) != ABORTED) {
+            shared.abort(FailureKind::Rejected(code));
+        }
+        self.see_to_pumps();
+        self.see_to_end(now);
+        self.next_turn(now)
+    }
+
+    fn next_turn(&self, now: Instant) -> Option<Instant> {
+        let shared = &self.shared;
+        // First the flag, then the gates: a batch begun in between is seen, or signals.
+        shared.ticking.store(false, Ordering::SeqCst);
+        let gates = shared.gates();
+        let due: Vec<_> = gates
+            .values()
+            .chain([&shared.nowhere])
+            .filter_map(|gate| gate.lock().index.first_expiry())
+            .collect();
+        shared.ticking.store(!due.is_empty(), Ordering::SeqCst);
+        let tick = (!due.is_empty() && shared.queue_settings.linger > crate::CLOCK_TICK)
+            .then(|| now + crate::CLOCK_TICK);
+        let timeout = shared.lock("to ask for the next time-out").sender.poll_timeout(now);
+        due.into_iter().chain(tick).chain(timeout).chain(self.end_by).min()
+    }
+
+    /// A pump for each broker of the view.
+    fn see_to_pumps(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let over = shared.life.load(Ordering::Acquire) == ABORTED || self.end_by.is_some();
+        let view = Arc::clone(shared.lock("to look at the cluster").sender.view());
+        for broker in view.brokers.values().filter(|_| !over) {
+            let gate = shared.gate(broker.node);
+            let old = self.pumps.iter_mut().find(|pump| Arc::ptr_eq(&pump.gate, &gate));
+            match old {
+                Some(pump) if pump.task.is_finished() => {
+                    gate.reopen();
+                    pump.endpoint = broker.endpoint.clone();
+                    pump.task = Self::spawn(&shared, broker.node, &gate, &broker.endpoint);
+                }
+                // It moved: the old address is hung up on first.
+                Some(pump) if pump.endpoint != broker.endpoint => gate.end(End::Abort),
+                Some(_) => {}
+                None => {
+                    let task = Self::spawn(&shared, broker.node, &gate, &broker.endpoint);
+                    self.pumps.push(Pump { gate, endpoint: broker.endpoint.clone(), task });
+                }
+            }
+        }
+        self.pumps.retain(|pump| !pump.task.is_finished());
+    }
+
+    fn spawn(shared: &Arc<Shared>, node: NodeId, gate: &Arc<Gate>, endpoint: &Endpoint) -> JoinHandle<()> {
+        let feed = PumpFeed::new(Arc::clone(shared), Arc::clone(gate));
+        let seed = shared.lock("to draw a seed").sender.draw_seed();
+        let (net, endpoint, done) = (Arc::clone(&shared.net), endpoint.clone(), Done(Arc::clone(shared)));
+        shared.runtime.spawn(async move {
+            let _done = done;
+            keep_connected(node, endpoint, net, fastrand::Rng::with_seed(seed), feed).await;
+        })
+    }
+
+    /// Ends the pumps once nothing is left to be done.
+    fn see_to_end(&mut self, now: Instant) {
+        let shared = &self.shared;
+        let life = shared.life.load(Ordering::Acquire);
+        if life == OPEN || self.end_by.is_some() {
+            return;
+        }
+        let control = shared.lock("to see whether everything is resolved");
+        let is_done =
+            control.sender.is_drained() && control.lanes.iter().all(|lane| lane.lock().queue.is_empty());
+        drop(control);
+        if is_done {
+            self.end_by = Some(now + END_PATIENCE);
+            let end = if life == ABORTED { End::Abort } else { End::Finish };
+            for gate in shared.gates().values() {
+                gate.end(end);
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let patient = self.end_by.is_some_and(|end_by| now() < end_by);
+        self.end_by.is_some() && (!patient || self.pumps.iter().all(|pump| pump.task.is_finished()))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if self.end_by.is_none() {
+            self.shared.abort(FailureKind::Aborted);
+        }
+        for pump in &self.pumps {
+            pump.task.abort();
+        }
+        self.shared.over();
+    }
+}
+
+/// Tells the driver that a pump has ended, however it did.
+struct Done(Arc<Shared>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.signal.set();
+    }
+}
+
+/// How long pumps may take to hang up.
+const END_PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,168 @@
+//! [`PumpFeed`]: what one broker's pump asks for calls and tells replies.
+
+use std::{fmt, sync::Arc, task::Context, time::Instant};
+
+use kafka_batch::{Compression, Compressor};
+use kafka_net::{CallResult, Demand, Feed, Next, Offer, Status};
+
+use super::{
+    Afterwards, Control, Shared, compress,
+    lanes::{Armed, Draw, End, Gate},
+};
+use crate::sender::{Call, Drained, Reply};
+
+/// The feed of one pump.
+pub(super) struct PumpFeed {
+    shared: Arc<Shared>,
+    gate: Arc<Gate>,
+    /// Seals batches without a codec. With one, that is done on other threads.
+    sealer: Option<Compressor>,
+    drained: Vec<Drained>,
+    is_ready: bool,
+}
+
+impl PumpFeed {
+    pub(super) fn new(shared: Arc<Shared>, gate: Arc<Gate>) -> Self {
+        let sealer = (shared.settings.compression == Compression::None).then(compress::no_codec);
+        Self { shared, gate, sealer, drained: Vec::new(), is_ready: false }
+    }
+
+    /// Takes what is ready out of the lanes.
+    fn drain(&mut self, control: &mut Control, afterwards: &mut Afterwards, now: Instant) {
+        self.shared.expire(control, afterwards, &self.gate, now);
+        let Control { sender, lanes, .. } = control;
+        let pressure = self.shared.pool.waiting() > 0;
+        let mut draw = Draw { lanes, gate: &self.gate, pressure };
+        sender.drain(self.gate.node, now, &mut draw, &mut self.drained);
+    }
+
+    /// Seals what was drained, outside every lock.
+    fn seal(&mut self, now: Instant) -> Option<Next<Call>> {
+        if self.drained.is_empty() {
+            return None;
+        }
+        let Some(sealer) = &mut self.sealer else {
+            for drained in self.drained.drain(..) {
+                self.shared.compressors.seal(drained);
+            }
+            return None;
+        };
+        let sealed: Vec<_> = self
+            .drained
+            .drain(..)
+            .map(|Drained { lane, key, batch, stamp }| (lane, key, batch.seal(stamp, sealer)))
+            .collect();
+        let node = self.gate.node;
+        let next = self.shared.with_control("to hand in sealed batches", Some(node), |control, _| {
+            for (lane, key, batch) in sealed {
+                control.sender.handle_sealed(lane, key, batch, now);
+            }
+            control.sender.poll_call(node, now)
+        });
+        Some(next)
+    }
+}
+
+impl Feed for PumpFeed {
+    type Call = Call;
+
+    fn poll_demand(&mut self, cx: &mut Context<'_>, now: Instant) -> Demand {
+        let node = self.gate.node;
+        // Registered before it is looked: what changes in between wakes.
+        {
+            let mut state = self.gate.lock();
+            match state.end {
+                End::Open => {}
+                End::Finish => return Demand::Finish,
+                End::Abort => return Demand::Abort,
+            }
+            // A connection that is there and takes no call asks again by itself, when it does.
+            let is_full = self.is_ready && self.sealer.is_some();
+            state.sleep(cx.waker(), if is_full { Armed::Full } else { Armed::Off });
+            if !state.index.is_empty() && !self.is_ready {
+                return Demand::Connect;
+            }
+        }
+        if self.is_ready && self.sealer.is_none() {
+            // Compress while the window is full.
+            self.shared.clone().with_control("to drain ahead", Some(node), |control, afterwards| {
+                self.drain(control, afterwards, now);
+            });
+            let next = self.seal(now);
+            debug_assert!(next.is_none(), "sealed elsewhere");
+        }
+        let wanted = self.shared.lock("to see whether a broker is needed").sender.demand(node);
+        if wanted { Demand::Connect } else { Demand::Rest }
+    }
+
+    fn poll_call(&mut self, cx: &mut Context<'_>, offer: Offer<'_>) -> Next<Call> {
+        let (node, now) = (self.gate.node, offer.now);
+        self.shared.clock.refresh();
+        for _ in 0..MAX_LOOKS {
+            let seen = {
+                let state = self.gate.lock();
+                match state.end {
+                    End::Open => {}
+                    End::Finish => return Next::Finish,
+                    End::Abort => return Next::Abort,
+                }
+                state.told
+            };
+            let shared = Arc::clone(&self.shared);
+            let next = shared.with_control("to ask for a call", Some(node), |control, afterwards| {
+                self.drain(control, afterwards, now);
+                if self.drained.is_empty() || self.sealer.is_none() {
+                    control.sender.poll_call(node, now)
+                } else {
+                    Next::Wait(None)
+                }
+            });
+            let wait = match (self.seal(now), next) {
+                (Some(Next::Wait(time)), _) | (None, Next::Wait(time)) => time,
+                (Some(next), _) | (None, next) => return next,
+            };
+            let mut state = self.gate.lock();
+            if state.told != seen {
+                // Something came while nobody was registered to be woken for it.
+                continue;
+            }
+            // What is due already is held up by something that ends with a wake.
+            let due = state.index.poll_timeout().filter(|due| *due > now);
+            let wait = wait.into_iter().chain(due).min();
+            state.sleep(cx.waker(), wait.map_or(Armed::Off, Armed::At));
+            return Next::Wait(wait);
+        }
+        // There is always something new: let the connection write in between.
+        cx.waker().wake_by_ref();
+        Next::Wait(None)
+    }
+
+    fn on_reply(&mut self, call: Call, result: CallResult<Reply>, now: Instant) {
+        let node = self.gate.node;
+        self.shared.with_control("to hand in a reply", Some(node), |control, _| {
+            control.sender.handle_reply(node, call, result, now);
+        });
+    }
+
+    fn on_status(&mut self, status: Status, now: Instant) {
+        self.is_ready = matches!(status, Status::Ready);
+        let node = self.gate.node;
+        if let Status::Down { error, retry_after } = &status {
+            if !error.is_idle() && !error.is_aborted() {
+                tracing::warn!(node = node.0, %error, ?retry_after, "no connection to a broker");
+            }
+        }
+        self.shared.with_control("to note a connection's status", None, |control, _| {
+            control.sender.handle_status(node, &status, now);
+        });
+    }
+}
+
+impl fmt::Debug for PumpFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PumpFeed").field("gate", &self.gate).finish_non_exhaustive()
+    }
+}
+
+/// How often a pump looks for a call before it lets its connection write.
+const MAX_LOOKS: usize = 8;

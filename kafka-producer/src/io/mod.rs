@@ -1,0 +1,460 @@
+//! Tasks, locks and the clock: the only part that names tokio.
+//!
+//! One pump for each broker ([`feed`]), a driver for what belongs to none of them, and blocking threads for
+//! compression. They share [`Shared`]. Decisions are the [`Sender`]'s and the queues'; here they are only carried out,
+//! where no lock is held.
+
+mod clock;
+mod compress;
+mod driver;
+mod feed;
+mod lanes;
+mod timer;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use kafka_batch::{DrainedBatch, Pool, QueueSettings, SendReason};
+use kafka_net::NetConfig;
+use kafka_wire::{ErrorCode, NodeId, TopicName};
+use tokio::runtime::Handle;
+
+use self::{
+    clock::Clock,
+    compress::Compressors,
+    driver::Signal,
+    lanes::{End, Gate, LaneTable},
+};
+pub(crate) use self::{
+    clock::{now, seed},
+    lanes::{Lane, LaneState},
+    timer::Timer,
+};
+use crate::{
+    config::Settings,
+    delivery::Outcome,
+    error::{FailureKind, Refusal},
+    partitioner::Partitioner,
+    sender::{Effects, LaneId, Sender},
+    stats::Stats,
+    topic::TopicShared,
+};
+
+/// What the handles of a producer and its tasks share.
+pub(crate) struct Shared {
+    /// No two producers of the process have the same.
+    pub(crate) id: u64,
+    pub(crate) settings: Settings,
+    pub(crate) queue_settings: QueueSettings,
+    pub(crate) partitioner: Option<Arc<dyn Partitioner>>,
+    /// Neither a partitioner nor a setting changes where records go.
+    pub(crate) is_plain: bool,
+    pub(crate) clock: Clock,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) runtime: Handle,
+    net: Arc<NetConfig>,
+    topics: RwLock<BTreeMap<TopicName, Arc<TopicShared>>>,
+    gates: RwLock<BTreeMap<NodeId, Arc<Gate>>>,
+    /// The gate of partitions without a leader. Nobody pumps there.
+    nowhere: Arc<Gate>,
+    control: Mutex<Control>,
+    compressors: Compressors,
+    signal: Signal,
+    /// The driver looks at the clock often: batches are open.
+    ticking: AtomicBool,
+    /// One of the `OPEN`, `CLOSED`, ... below.
+    life: AtomicU8,
+}
+
+/// What the sender's lock protects.
+pub(crate) struct Control {
+    pub(crate) sender: Sender,
+    lanes: LaneTable,
+    /// Who waits for the end of the tasks.
+    closing: Vec<Waker>,
+    is_over: bool,
+}
+
+/// What is done once the locks are gone.
+#[derive(Default)]
+struct Afterwards {
+    effects: Effects,
+    wakers: Vec<Waker>,
+    /// Batches that were given up before they were sent.
+    dropped: Vec<DrainedBatch<Arc<Outcome>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        id: u64,
+        settings: Settings,
+        queue_settings: QueueSettings,
+        partitioner: Option<Arc<dyn Partitioner>>,
+        net: NetConfig,
+        sender: Sender,
+    ) -> Arc<Self> {
+        let is_plain = partitioner.is_none() && !settings.partitioner_ignore_keys;
+        Arc::new_cyclic(|shared| Self {
+            id,
+            is_plain,
+            clock: Clock::new(),
+            pool: Pool::new(&queue_settings.limits),
+            runtime: Handle::current(),
+            net: Arc::new(net),
+            topics: RwLock::default(),
+            gates: RwLock::default(),
+            nowhere: Gate::new(NodeId::NONE),
+            control: Mutex::new(Control {
+                sender,
+                lanes: LaneTable::default(),
+                closing: Vec::new(),
+                is_over: false,
+            }),
+            compressors: Compressors::new(settings.compression, shared.clone()),
+            signal: Signal::default(),
+            ticking: AtomicBool::new(false),
+            life: AtomicU8::new(OPEN),
+            settings,
+            queue_settings,
+            partitioner,
+        })
+    }
+
+    /// Starts the tasks.
+    pub(crate) fn start(self: &Arc<Self>) {
+        self.runtime.spawn(driver::drive(Arc::clone(self)));
+    }
+
+    /// Why no record is accepted, if none is.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        if self.life.load(Ordering::Acquire) == OPEN {
+            return None;
+        }
+        let fatal = self.lock("to see why the producer is closed").sender.fatal();
+        Some(fatal.map_or(Refusal::Closed, |code| Refusal::Fatal { code }))
+    }
+
+    /// A topic by its name, known or not.
+    pub(crate) fn topic(&self, name: &str) -> Result<Arc<TopicShared>, Refusal> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = topics.get(name) {
+            return Ok(Arc::clone(topic));
+        }
+        drop(topics);
+        if !is_legal(name) {
+            let topic = TopicName::from(name);
+            return Err(Refusal::TopicRefused { topic, code: ErrorCode::INVALID_TOPIC_EXCEPTION });
+        }
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let name = TopicName::from(name);
+        let make = || Arc::new(TopicShared::new(name.clone(), self.id));
+        Ok(Arc::clone(topics.entry(name.clone()).or_insert_with(make)))
+    }
+
+    /// Somebody waits for a topic.
+    pub(crate) fn want_topic(&self, topic: &TopicName) {
+        self.with_control("to want a topic", None, |control, _| control.sender.want_topic(topic, now()));
+    }
+
+    /// Why no broker answers, in words.
+    pub(crate) fn connection_trouble(&self) -> Option<Arc<str>> {
+        self.lock("to ask for the last failure").sender.last_failure().map(Arc::from)
+    }
+
+    /// How many hopeless failures there were: for [`hopeless_since`](Self::hopeless_since).
+    pub(crate) fn hopeless_count(&self) -> u64 {
+        self.lock("to begin a wait").sender.hopeless_count()
+    }
+
+    /// A failure that came after the given count, and that waiting does not cure.
+    pub(crate) fn hopeless_since(&self, count: u64) -> Option<Arc<str>> {
+        self.lock("to look for a hopeless failure").sender.hopeless_since(count).map(Arc::from)
+    }
+
+    /// Somebody waits for memory: whatever lingers must go.
+    pub(crate) fn press(&self) {
+        let gates: Vec<_> = self.gates().values().cloned().collect();
+        gates.iter().for_each(|gate| gate.wake());
+    }
+
+    /// A batch was begun: from now on time matters.
+    #[inline]
+    pub(crate) fn batch_begun(&self) {
+        if !self.ticking.load(Ordering::Relaxed) {
+            self.signal.set();
+        }
+    }
+
+    /// Closes every open batch, so that it is sent, and gives the outcomes of all that is unresolved with the number of
+    /// records of each.
+    pub(crate) fn flush(&self, reason: SendReason) -> Vec<(Arc<Outcome>, u32)> {
+        self.with_control("to flush", None, |control, afterwards| {
+            let mut outcomes: Vec<_> =
+                control.sender.unresolved().map(|(it, count)| (Arc::clone(it), count)).collect();
+            for lane in control.lanes.iter() {
+                let gate = Arc::clone(&lane.lock().gate);
+                let mut state = gate.lock();
+                let mut guard = lane.lock();
+                guard.queue.close(reason);
+                guard.closed |= reason == SendReason::Close;
+                outcomes.extend(guard.queue.tags().map(|(outcome, count)| (Arc::clone(outcome), count)));
+                state.index.update(lane.id, guard.queue.readiness());
+                drop(guard);
+                afterwards.wakers.extend(state.waker_for(true));
+            }
+            outcomes
+        })
+    }
+
+    /// Accepts no more records; what was accepted goes on.
+    pub(crate) fn close(&self) {
+        // First the flag, then each lane: an append that did not see the flag has its batch closed here.
+        let _ = self.life.compare_exchange(OPEN, CLOSED, Ordering::AcqRel, Ordering::Acquire);
+        self.flush(SendReason::Close);
+        self.wake_topics();
+        self.signal.set();
+    }
+
+    /// Gives everything up that is not resolved.
+    pub(crate) fn abort(&self, kind: FailureKind) {
+        self.life.store(ABORTED, Ordering::Release);
+        self.flush(SendReason::Close);
+        self.with_control("to give everything up", None, |control, afterwards| {
+            let now = now();
+            control.sender.abort(kind, now);
+            for lane in control.lanes.iter() {
+                let batches = lane.lock().queue.drain_all(SendReason::Close);
+                for batch in batches {
+                    control.sender.give_up(lane.id, batch.tag(), batch.count(), kind);
+                    afterwards.dropped.push(batch);
+                }
+            }
+        });
+        for gate in self.gates().values().cloned().collect::<Vec<_>>() {
+            gate.end(End::Abort);
+        }
+        self.wake_topics();
+        self.signal.set();
+    }
+
+    /// The tasks have ended.
+    fn over(&self) {
+        let wakers = {
+            let mut control = self.lock("to say that all is over");
+            control.is_over = true;
+            std::mem::take(&mut control.closing)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the tasks have ended; if not, the waker is kept.
+    pub(crate) fn poll_over(&self, waker: &Waker) -> bool {
+        let mut control = self.lock("to wait for the end");
+        if !control.is_over && !control.closing.iter().any(|kept| kept.will_wake(waker)) {
+            control.closing.push(waker.clone());
+        }
+        control.is_over
+    }
+
+    /// A snapshot of what was done.
+    pub(crate) fn stats(&self) -> Stats {
+        let control = self.lock("to take a snapshot");
+        let mut stats = control.sender.counters().snapshot(self.queue_settings.limits.batch_limit());
+        stats.records = control.lanes.iter().map(|lane| lane.lock().queue.appended()).sum();
+        stats.brokers = control.sender.broker_stats();
+        drop(control);
+        stats.buffer_used = self.pool.used() as u64;
+        stats.buffer_limit = self.pool.limit() as u64;
+        stats.buffer_waiting = self.pool.waiting() as u64;
+        stats
+    }
+
+    /// The partitions of a topic as last heard of.
+    pub(crate) fn partitions(&self, topic: &TopicName) -> Vec<kafka_net::PartitionView> {
+        let control = self.lock("to look at a topic");
+        control.sender.view().topic(topic.as_str()).map(|topic| topic.partitions.clone()).unwrap_or_default()
+    }
+
+    /// Gives up the batches of a gate that waited too long, before they were sent.
+    fn expire(&self, control: &mut Control, afterwards: &mut Afterwards, gate: &Arc<Gate>, now: Instant) {
+        let mut state = gate.lock();
+        if state.index.poll_timeout().is_none_or(|due| due > now) {
+            return;
+        }
+        let expired: Vec<LaneId> = state.index.expired(now).collect();
+        for id in expired {
+            let Some(lane) = control.lanes.get(id) else { continue };
+            let mut guard = lane.lock();
+            if !Arc::ptr_eq(&guard.gate, gate) {
+                state.index.update(id, None);
+                continue;
+            }
+            let batches = guard.queue.expire(now);
+            state.index.update(id, guard.queue.readiness());
+            drop(guard);
+            for batch in batches {
+                control.sender.give_up(id, batch.tag(), batch.count(), FailureKind::Expired);
+                afterwards.dropped.push(batch);
+            }
+        }
+    }
+
+    /// Runs `f` under the sender's lock, and what it leaves to be done after it. `from` is the node whose pump this is,
+    /// which needs no waking.
+    fn with_control<R>(
+        &self,
+        purpose: &'static str,
+        from: Option<NodeId>,
+        f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
+    ) -> R {
+        let mut afterwards = Afterwards::default();
+        let result = {
+            let mut control = self.lock(purpose);
+            let result = f(&mut control, &mut afterwards);
+            afterwards.effects = control.sender.take_effects();
+            self.route(&mut control, &mut afterwards, from);
+            result
+        };
+        self.carry_out(afterwards);
+        result
+    }
+
+    /// The part of the effects that must keep its order, and so is done under the lock. Nothing foreign runs here.
+    fn route(&self, control: &mut Control, afterwards: &mut Afterwards, from: Option<NodeId>) {
+        let Afterwards { effects, wakers, .. } = afterwards;
+        for grown in effects.grown.drain(..) {
+            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+            let topic = topics.get(grown.topic.as_str()).cloned();
+            drop(topics);
+            let topic = topic.unwrap_or_else(|| Arc::new(TopicShared::new(grown.topic.clone(), self.id)));
+            let mut lanes = Vec::with_capacity(grown.lanes.len());
+            let closed = self.life.load(Ordering::Acquire) != OPEN;
+            for (index, expected) in (grown.first..).zip(&grown.lanes) {
+                let id = control.lanes.push(&topic, index);
+                debug_assert_eq!(id, *expected, "lanes are numbered alike on both sides");
+                let partition = i32::try_from(index).unwrap_or(i32::MAX);
+                let gate = Arc::clone(&self.nowhere);
+                lanes.push(Lane::new(id, grown.topic.clone(), partition, self.queue_settings, gate, closed));
+            }
+            topic.grow(lanes);
+        }
+        for route in effects.routes.drain(..) {
+            let gate = route.leader.map_or_else(|| Arc::clone(&self.nowhere), |node| self.gate(node));
+            let Some(lane) = control.lanes.get(route.lane) else { continue };
+            lane.lock().gate = Arc::clone(&gate);
+            let mut state = gate.lock();
+            state.index.update(lane.id, lane.lock().queue.readiness());
+            wakers.extend(state.waker_for(true));
+        }
+        for news in effects.news.drain(..) {
+            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(topic) = topics.get(news.topic.as_str()) else { continue };
+            topic.spread.set_available(news.available);
+            wakers.extend(topic.learn(news.trouble));
+        }
+        if effects.brokers || effects.hang_up {
+            // A broker that comes back gets another gate, so that this end is the end.
+            let end = if effects.hang_up { End::Abort } else { End::Finish };
+            let view = control.sender.view();
+            let mut gates = self.gates.write().unwrap_or_else(PoisonError::into_inner);
+            gates.retain(|node, gate| {
+                let stays = view.brokers.contains_key(node);
+                if !stays {
+                    wakers.extend(gate.ended(end));
+                }
+                stays
+            });
+        }
+        let gates = self.gates();
+        for node in std::mem::take(&mut effects.wake).into_iter().filter(|node| Some(*node) != from) {
+            if let Some(gate) = gates.get(&node) {
+                wakers.extend(gate.lock().wakeup());
+            }
+        }
+    }
+
+    /// The part of the effects that may run foreign code: outside every lock.
+    fn carry_out(&self, afterwards: Afterwards) {
+        let Afterwards { effects, wakers, dropped } = afterwards;
+        let any_resolved = !effects.resolved.is_empty();
+        for resolution in effects.resolved {
+            resolution.outcome.resolve(resolution.result).into_iter().for_each(Waker::wake);
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        // The last reference to a batch gives its memory back, which may wake those who wait for it.
+        drop((effects.released, dropped));
+        for job in effects.splits {
+            self.compressors.split(job);
+        }
+        if effects.hopeless {
+            self.wake_topics();
+        }
+        let ending = any_resolved && self.life.load(Ordering::Acquire) != OPEN;
+        if effects.brokers || effects.timer || effects.fatal.is_some() || ending {
+            self.signal.set();
+        }
+    }
+
+    /// Wakes all who wait for a topic, to look for other news than the topic's own.
+    fn wake_topics(&self) {
+        let topics: Vec<_> =
+            self.topics.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for topic in topics {
+            topic.learn(topic.trouble()).into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// The gate of a node, made if need be.
+    fn gate(&self, node: NodeId) -> Arc<Gate> {
+        if let Some(gate) = self.gates().get(&node) {
+            return Arc::clone(gate);
+        }
+        let mut gates = self.gates.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(gates.entry(node).or_insert_with(|| Gate::new(node)))
+    }
+
+    fn gates(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<NodeId, Arc<Gate>>> {
+        self.gates.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sender's lock. The purpose is for whoever reads the code.
+    pub(crate) fn lock(&self, _purpose: &'static str) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// How many batches are worth compressing at once.
+pub(crate) fn parallelism() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Kafka's rule for names.
+fn is_legal(name: &str) -> bool {
+    (1..=MAX_TOPIC_NAME).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+const MAX_TOPIC_NAME: usize = 249;
+
+/// Records are accepted.
+const OPEN: u8 = 0;
+/// No more records; what was accepted goes on.
+const CLOSED: u8 = 1;
+/// Nothing goes on.
+const ABORTED: u8 = 2;

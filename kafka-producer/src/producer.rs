@@ -1,0 +1,390 @@
+//! [`Producer`]: the front door.
+
+use std::{
+    borrow::Borrow,
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use kafka_batch::SendReason;
+use kafka_wire::NodeId;
+
+use crate::{
+    append::Progress,
+    config::ProducerConfig,
+    delivery::{Deliveries, Delivery, Outcome},
+    error::{FailureKind, SendError, TrySendError},
+    io::{Shared, Timer, now},
+    record::Record,
+    sink::RecordSink,
+    stats::Stats,
+    topic::{Topic, TopicShared},
+};
+
+/// Sends records to a Kafka cluster.
+///
+/// Clones are handles of the same producer; it can be shared by threads and tasks. Records are gathered into batches,
+/// and sent by tasks on the runtime it was made on.
+///
+/// When the last handle is dropped without [`close`](Self::close), what was accepted is still sent: the tasks go on
+/// until each record is delivered or its delivery deadline is over. When the runtime is shut down first, every
+/// [`Delivery`] resolves as aborted.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kafka_producer::{Producer, Record};
+///
+/// let producer = Producer::builder(["localhost:9092"]).connect().await?;
+/// let delivery = producer.send(Record::to("orders").key("customer-7").value("12 pieces")).await?;
+/// println!("written at {:?}", delivery.await?.offset);
+/// producer.close(std::time::Duration::from_secs(10)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Producer {
+    shared: Arc<Shared>,
+    /// Its drop is the last handle's.
+    _owner: Arc<Owner>,
+}
+
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Producer {
+    /// The settings of a new producer, to be completed and [connected](ProducerConfig::connect): the brokers to ask
+    /// first, as `host:port`.
+    pub fn builder<S: Into<String>>(bootstrap_servers: impl IntoIterator<Item = S>) -> ProducerConfig {
+        ProducerConfig::new(bootstrap_servers)
+    }
+
+    pub(crate) fn start(shared: Arc<Shared>) -> Self {
+        shared.start();
+        Self { _owner: Arc::new(Owner(Arc::clone(&shared))), shared }
+    }
+
+    /// Accepts a record, and gives the future of its delivery.
+    ///
+    /// Where the topic is known and there is room, it is accepted at once; otherwise this waits, at most
+    /// `max.block.ms`. A loop of sends yields to other tasks once for each batch it fills.
+    ///
+    /// Keep the deliveries in a queue and await the oldest when there are many, or use [`send_all`](Self::send_all): a
+    /// task for each would cost more than the record.
+    ///
+    /// *Cancel safety*: dropped before it is ready, the record is not sent, and its place in every queue is free.
+    ///
+    /// # Errors
+    /// The record is too large, the topic or partition cannot be used or did not turn up in time, there was no room in
+    /// time, or the producer is closed. The record is then surely not in the log.
+    #[inline]
+    pub fn send<'a>(&'a self, record: Record<'a>) -> Sending<'a> {
+        Sending { shared: &self.shared, record, progress: Progress::default() }
+    }
+
+    /// Accepts a record if that needs no waiting.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and where that would have waited.
+    #[inline]
+    pub fn try_send(&self, record: Record<'_>) -> Result<Delivery, TrySendError> {
+        self.shared.try_append(&record)
+    }
+
+    /// Accepts records one after the other, in their order.
+    ///
+    /// *Cancel safety*: records that were accepted before it was dropped are sent; their deliveries are gone.
+    ///
+    /// # Errors
+    /// The first record that is not accepted ends it. The error has the deliveries of those before.
+    pub fn send_all<'a, I>(&'a self, records: I) -> SendingAll<'a, I::IntoIter>
+    where
+        I: IntoIterator,
+        I::Item: Borrow<Record<'a>>,
+    {
+        SendingAll {
+            shared: &self.shared,
+            records: records.into_iter(),
+            current: None,
+            progress: Progress::default(),
+            deliveries: Deliveries::default(),
+        }
+    }
+
+    /// A handle for a topic. Records that carry it need no look-up of the name.
+    ///
+    /// Waits until the topic is known, at most `max.block.ms`.
+    ///
+    /// *Cancel safety*: can be dropped at any time.
+    ///
+    /// # Errors
+    /// The topic cannot be used, or did not turn up in time; or the producer is closed.
+    pub async fn topic(&self, name: &str) -> Result<Topic, SendError> {
+        Ok(Topic { shared: self.known_topic(name).await? })
+    }
+
+    /// The partitions of a topic, as last heard of.
+    ///
+    /// Waits until the topic is known, at most `max.block.ms`.
+    ///
+    /// *Cancel safety*: can be dropped at any time.
+    ///
+    /// # Errors
+    /// As [`topic`](Self::topic).
+    pub async fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>, SendError> {
+        let topic = self.known_topic(topic).await?;
+        let numbers = |nodes: &[NodeId]| nodes.iter().map(|node| node.0).collect();
+        let partitions = self.shared.partitions(&topic.name).into_iter().zip(0..);
+        Ok(partitions
+            .map(|(partition, index)| PartitionInfo {
+                partition: index,
+                leader: partition.leader.map(|node| node.0),
+                replicas: numbers(&partition.replicas),
+                in_sync: numbers(&partition.in_sync),
+            })
+            .collect())
+    }
+
+    async fn known_topic(&self, name: &str) -> Result<Arc<TopicShared>, SendError> {
+        if let Some(refusal) = self.shared.refusal() {
+            return Err(SendError::new(refusal));
+        }
+        let topic = self.shared.topic(name).map_err(SendError::new)?;
+        let mut progress = Progress::default();
+        while topic.count() == 0 {
+            let refusal = poll_fn(|cx| progress.poll_topic(&self.shared, Arc::clone(&topic), None, cx)).await;
+            if let Some(refusal) = refusal {
+                return Err(SendError::new(refusal));
+            }
+        }
+        Ok(topic)
+    }
+
+    /// A [`Sink`](futures::Sink) of owned records, for `stream.map(Ok).forward(producer.sink())`.
+    pub fn sink(&self) -> RecordSink {
+        RecordSink::new(self.clone(), Arc::clone(&self.shared))
+    }
+
+    /// Sends what was accepted so far without further waiting for more, and waits until each record of it is delivered
+    /// or given up.
+    ///
+    /// Records that others send meanwhile are not waited for.
+    ///
+    /// *Cancel safety*: can be dropped at any time; the records are sent nevertheless.
+    ///
+    /// # Errors
+    /// Only if the producer is closed. Records that were given up are counted; each [`Delivery`] has the reason.
+    pub async fn flush(&self) -> Result<Flushed, SendError> {
+        if let Some(refusal) = self.shared.refusal() {
+            return Err(SendError::new(refusal));
+        }
+        Ok(await_all(self.shared.flush(SendReason::Flush)).await)
+    }
+
+    /// Accepts no more records, on any handle, and waits until each accepted one is delivered or given up; then hangs
+    /// up. After `timeout`, what is left is given up.
+    ///
+    /// *Cancel safety*: dropped before it is ready, the producer stays closed and goes on as if its last handle had been
+    /// dropped.
+    ///
+    /// # Errors
+    /// Records had to be given up because the time was over. Each [`Delivery`] says whether it may be in the log.
+    pub async fn close(&self, timeout: Duration) -> Result<(), CloseError> {
+        let shared = &self.shared;
+        shared.close();
+        let mut timer = Timer::new(&shared.runtime, now().checked_add(timeout));
+        let in_time = poll_fn(|cx| match shared.poll_over(cx.waker()) {
+            true => Poll::Ready(true),
+            false => timer.poll(cx).map(|()| false),
+        });
+        if in_time.await {
+            return Ok(());
+        }
+        let unresolved: u64 =
+            shared.flush(SendReason::Close).iter().map(|(_, count)| u64::from(*count)).sum();
+        shared.abort(FailureKind::Closed);
+        poll_fn(|cx| if shared.poll_over(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+        if unresolved == 0 { Ok(()) } else { Err(CloseError { records: unresolved, timeout }) }
+    }
+
+    /// What the producer has done so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.stats()
+    }
+}
+
+async fn await_all(outcomes: Vec<(Arc<Outcome>, u32)>) -> Flushed {
+    let mut flushed = Flushed::default();
+    for (outcome, count) in outcomes {
+        let (delivered, failed) = poll_fn(|cx| Outcome::poll_counts(&outcome, count, cx)).await;
+        flushed.delivered += delivered;
+        flushed.failed += failed;
+    }
+    flushed
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer").field("client_id", &self.shared.settings.client_id).finish_non_exhaustive()
+    }
+}
+
+/// A record on its way into a batch: what [`Producer::send`] gives.
+#[must_use = "futures do nothing unless awaited: the record is not accepted"]
+pub struct Sending<'a> {
+    shared: &'a Arc<Shared>,
+    record: Record<'a>,
+    progress: Progress,
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<Delivery, SendError>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.progress.poll(this.shared, &this.record, cx)
+    }
+}
+
+impl fmt::Debug for Sending<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sending").field("record", &self.record).finish_non_exhaustive()
+    }
+}
+
+/// Records on their way into batches: what [`Producer::send_all`] gives.
+#[must_use = "futures do nothing unless awaited: no record is accepted"]
+pub struct SendingAll<'a, I: Iterator> {
+    shared: &'a Arc<Shared>,
+    records: I,
+    /// The record that waits.
+    current: Option<Record<'a>>,
+    progress: Progress,
+    deliveries: Deliveries,
+}
+
+impl<'a, I> Future for SendingAll<'a, I>
+where
+    I: Iterator + Unpin,
+    I::Item: Borrow<Record<'a>>,
+{
+    type Output = Result<Deliveries, SendAllError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let record = match this.current {
+                Some(record) => record,
+                None => match this.records.next() {
+                    Some(record) => *record.borrow(),
+                    None => return Poll::Ready(Ok(std::mem::take(&mut this.deliveries))),
+                },
+            };
+            match this.progress.poll(this.shared, &record, cx) {
+                Poll::Ready(Ok(delivery)) => {
+                    this.deliveries.push(delivery);
+                    if this.current.take().is_some() {
+                        this.progress = Progress::default();
+                    }
+                }
+                Poll::Ready(Err(source)) => {
+                    let deliveries = std::mem::take(&mut this.deliveries);
+                    return Poll::Ready(Err(SendAllError { accepted: deliveries.len(), deliveries, source }));
+                }
+                Poll::Pending => {
+                    this.current = Some(record);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl<I: Iterator> fmt::Debug for SendingAll<'_, I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendingAll").field("deliveries", &self.deliveries).finish_non_exhaustive()
+    }
+}
+
+/// A record of several was not accepted. Those before it were.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SendAllError {
+    /// How many records were accepted: also the index of the one that was not.
+    pub accepted: usize,
+    /// Their deliveries.
+    pub deliveries: Deliveries,
+    /// Why the next one was not.
+    pub source: SendError,
+}
+
+impl fmt::Display for SendAllError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record {} of several was not accepted", self.accepted)
+    }
+}
+
+impl std::error::Error for SendAllError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// What became of the records that a [`flush`](Producer::flush) waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Flushed {
+    /// Records that were acknowledged.
+    pub delivered: u64,
+    /// Records that were given up.
+    pub failed: u64,
+}
+
+/// Records were given up because [`close`](Producer::close) ran out of time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloseError {
+    records: u64,
+    timeout: Duration,
+}
+
+impl CloseError {
+    /// How many records were given up.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+}
+
+impl fmt::Display for CloseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} records were not acknowledged within {:?} and were given up",
+            self.records, self.timeout
+        )
+    }
+}
+
+impl std::error::Error for CloseError {}
+
+/// A partition of a topic, as last heard of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionInfo {
+    /// Its number.
+    pub partition: i32,
+    /// The broker that takes its records, if there is one.
+    pub leader: Option<i32>,
+    /// The brokers that have a copy.
+    pub replicas: Vec<i32>,
+    /// Those whose copy is in sync.
+    pub in_sync: Vec<i32>,
+}

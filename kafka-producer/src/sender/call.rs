@@ -1,0 +1,171 @@
+//! [`Call`]: the requests a producer makes, and what it needs to go on once they are answered.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_net::Ticket;
+use kafka_wire::{
+    Acks, ApiKey, CorrelationId, FrameBuf, Message as _, PartitionId, Records, TopicId, TopicName,
+    VersionRange, WireError, decode_response, encode_request,
+    messages::{
+        InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse,
+        PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
+    },
+};
+
+use super::LaneId;
+
+/// A request of the producer, on its way.
+#[derive(Debug)]
+pub(crate) enum Call {
+    Produce(ProduceCall),
+    Metadata(MetadataCall),
+    InitProducerId,
+}
+
+/// What a broker answered.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Produce(ProduceResponse),
+    Metadata(MetadataResponse),
+    InitProducerId(InitProducerIdResponse),
+}
+
+/// A question about the cluster.
+#[derive(Debug)]
+pub(crate) struct MetadataCall {
+    pub(super) ticket: Ticket,
+    pub(super) request: MetadataRequest,
+}
+
+/// One Produce request: at most one batch of each partition.
+#[derive(Debug)]
+pub(crate) struct ProduceCall {
+    pub(super) acks: Acks,
+    pub(super) timeout_ms: i32,
+    /// Ordered by topic.
+    pub(super) parts: Vec<Part>,
+    /// The oldest version that can carry the codec.
+    pub(super) min_version: i16,
+}
+
+/// A batch in a request.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) lane: LaneId,
+    /// Which entry of the ledger, and which attempt of it, this is.
+    pub(super) key: u64,
+    pub(super) attempt: u32,
+    pub(super) topic: TopicName,
+    /// The id the topic had when the request was made: the answer names no other (KIP-516).
+    pub(super) topic_id: TopicId,
+    pub(super) partition: PartitionId,
+    /// Moved into the frame.
+    pub(super) records: Records,
+}
+
+impl Part {
+    /// Whether an answer about this partition is the answer to this part.
+    pub(super) fn answers(&self, topic: &TopicProduceResponse, partition: PartitionId) -> bool {
+        // Versions that know ids give no names, and the other way round.
+        let same_topic =
+            if topic.topic_id.is_zero() { self.topic == topic.name } else { self.topic_id == topic.topic_id };
+        self.partition == partition && same_topic
+    }
+}
+
+impl ProduceCall {
+    fn request(&mut self) -> ProduceRequest {
+        let mut topic_data: Vec<TopicProduceData> = Vec::new();
+        for part in &mut self.parts {
+            let data = PartitionProduceData {
+                index: part.partition,
+                records: Some(std::mem::take(&mut part.records)),
+            };
+            match topic_data.last_mut() {
+                Some(topic) if topic.name == part.topic => topic.partition_data.push(data),
+                _ => topic_data.push(TopicProduceData {
+                    name: part.topic.clone(),
+                    topic_id: part.topic_id,
+                    partition_data: vec![data],
+                }),
+            }
+        }
+        ProduceRequest { transactional_id: None, acks: self.acks, timeout_ms: self.timeout_ms, topic_data }
+    }
+
+    /// A topic that has no id cannot be named in versions that know nothing but ids.
+    fn versions(&self) -> VersionRange {
+        let named = self.parts.iter().any(|part| part.topic_id.is_zero());
+        VersionRange::new(self.min_version, if named { LAST_BY_NAME } else { LAST })
+    }
+}
+
+impl kafka_net::Call for Call {
+    type Reply = Reply;
+
+    fn api_key(&self) -> ApiKey {
+        match self {
+            Self::Produce(_) => ApiKey::PRODUCE,
+            Self::Metadata(_) => ApiKey::METADATA,
+            Self::InitProducerId => ApiKey::INIT_PRODUCER_ID,
+        }
+    }
+
+    fn versions(&self) -> VersionRange {
+        match self {
+            Self::Produce(call) => call.versions(),
+            Self::Metadata(_) => MetadataRequest::VERSIONS,
+            Self::InitProducerId => InitProducerIdRequest::VERSIONS,
+        }
+    }
+
+    fn encode(
+        &mut self,
+        version: i16,
+        correlation_id: CorrelationId,
+        client_id: &str,
+    ) -> Result<FrameBuf, WireError> {
+        match self {
+            Self::Produce(call) => encode_request(&call.request(), version, correlation_id, Some(client_id)),
+            Self::Metadata(call) => encode_request(&call.request, version, correlation_id, Some(client_id)),
+            Self::InitProducerId => {
+                encode_request(&init_producer_id(), version, correlation_id, Some(client_id))
+            }
+        }
+    }
+
+    fn decode(&self, version: i16, frame: Bytes) -> Result<Reply, WireError> {
+        Ok(match self {
+            Self::Produce(_) => Reply::Produce(decode_response(&frame, version)?.1),
+            Self::Metadata(_) => Reply::Metadata(decode_response(&frame, version)?.1),
+            Self::InitProducerId => Reply::InitProducerId(decode_response(&frame, version)?.1),
+        })
+    }
+
+    fn throttle(&self, reply: &Reply) -> Duration {
+        let milliseconds = match reply {
+            Reply::Produce(reply) => reply.throttle_time_ms,
+            Reply::Metadata(reply) => reply.throttle_time_ms,
+            Reply::InitProducerId(reply) => reply.throttle_time_ms,
+        };
+        Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+    }
+
+    fn expects_reply(&self) -> bool {
+        !matches!(self, Self::Produce(ProduceCall { acks: Acks(0), .. }))
+    }
+}
+
+/// Asks for a producer id outside transactions: no id of ours, and the longest time-out there is.
+fn init_producer_id() -> InitProducerIdRequest {
+    InitProducerIdRequest {
+        transactional_id: None,
+        transaction_timeout_ms: i32::MAX,
+        ..InitProducerIdRequest::default()
+    }
+}
+
+/// The last version of Produce that names topics; later ones give ids.
+const LAST_BY_NAME: i16 = 12;
+const LAST: i16 = 13;

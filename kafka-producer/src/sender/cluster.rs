@@ -1,0 +1,355 @@
+//! What the sender knows of the cluster, and who it is there.
+
+use std::{sync::Arc, time::Instant};
+
+use kafka_net::{Action, Answer, Broker, CallResult, LeaderHint, Pick, Status};
+use kafka_wire::{ErrorCode, NodeId, TopicName, messages::ProduceResponse};
+
+use super::{
+    Call, Connection, IdentityState, LaneId, Partition, Reply, Sender, TopicState,
+    call::{MetadataCall, ProduceCall},
+    effects::{Grown, News, Route},
+    ledger::{Ledger, Place},
+    sequence::Identity,
+};
+
+impl Sender {
+    /// (C) Somebody waits for a topic, or for more partitions of it.
+    pub(crate) fn want_topic(&mut self, topic: &TopicName, now: Instant) {
+        if !self.metadata.want(topic, now) {
+            self.metadata.request_update();
+        }
+        self.advance(now);
+    }
+
+    /// (A) Whether a node should be connected to.
+    pub(crate) fn demand(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|node| {
+            node.wanted || node.in_flight > 0 || !node.sendable.is_empty() || !node.control.is_empty()
+        })
+    }
+
+    /// (A) Why nothing is known yet, in words.
+    pub(crate) fn last_failure(&self) -> Option<String> {
+        self.metadata.last_failure().map(ToString::to_string)
+    }
+
+    /// (A) How many failures there were that no later attempt is likely to cure.
+    pub(crate) fn hopeless_count(&self) -> u64 {
+        self.metadata.fatal_count()
+    }
+
+    /// (A) The last such failure, if it came after the given count.
+    pub(crate) fn hopeless_since(&self, count: u64) -> Option<String> {
+        self.metadata.fatal_since(count).map(ToString::to_string)
+    }
+
+    /// (A) The cluster as last heard of.
+    pub(crate) fn view(&self) -> &Arc<kafka_net::ClusterView> {
+        self.metadata.view()
+    }
+
+    /// (B) The connection of a node changed its state.
+    pub(crate) fn handle_status(&mut self, id: NodeId, status: &Status, now: Instant) {
+        let node = self.nodes.entry(id).or_default();
+        node.connection = match status {
+            Status::Connecting => Connection::Connecting,
+            Status::Ready => Connection::Ready,
+            Status::Down { .. } => {
+                node.wanted = false;
+                // Nobody can be asked this here any more. What was sent has been told before.
+                node.control.clear();
+                match self.identity {
+                    IdentityState::Asked { failures, node: asked } if asked == id => {
+                        self.identity = IdentityState::Wanted { not_before: None, failures };
+                    }
+                    _ => {}
+                }
+                Connection::None
+            }
+            _ => node.connection,
+        };
+        let before = self.metadata.fatal_count();
+        self.metadata.handle_status(id, status, now);
+        self.effects.hopeless |= self.metadata.fatal_count() > before;
+        self.advance(now);
+    }
+
+    /// (B) Time has passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.expire(now);
+        self.advance(now);
+    }
+
+    /// (D) When [`handle_timeout`](Self::handle_timeout) has something to do although nothing else happens.
+    pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let identity = match self.identity {
+            IdentityState::Wanted { not_before, .. } => not_before.filter(|time| *time > now),
+            _ => None,
+        };
+        [self.next_expiry, self.metadata.poll_timeout(now), identity].into_iter().flatten().min()
+    }
+
+    /// The next call to a node that any broker could have been asked.
+    pub(super) fn control_call(&mut self, node: NodeId) -> Option<Call> {
+        let node = self.nodes.get_mut(&node)?;
+        node.wanted = false;
+        node.control.pop_front()
+    }
+
+    /// What is known is out of date.
+    pub(super) fn request_refresh(&mut self, now: Instant) {
+        self.metadata.request_update();
+        self.advance(now);
+    }
+
+    /// Carries out what the metadata asks for, and asks for a producer id.
+    pub(super) fn advance(&mut self, now: Instant) {
+        loop {
+            let nodes = &self.nodes;
+            let load = |id: NodeId| Some(nodes.get(&id)?.in_flight);
+            match self.metadata.poll_action(load, now) {
+                None => break,
+                Some(Action::Connect(node)) => self.connect(node),
+                Some(Action::Ask { node, ticket, request }) => {
+                    self.enqueue(node, Call::Metadata(MetadataCall { ticket, request }));
+                }
+                Some(Action::HangUp) => {
+                    self.effects.hang_up = true;
+                    self.effects.brokers = true;
+                }
+                Some(other) => debug_assert!(false, "an action nobody carries out: {other:?}"),
+            }
+        }
+        if let IdentityState::Wanted { not_before, failures } = self.identity {
+            if not_before.is_none_or(|time| time <= now) {
+                self.ask_identity(failures, now);
+            }
+        }
+        self.effects.timer = true;
+    }
+
+    fn ask_identity(&mut self, failures: u32, now: Instant) {
+        let nodes = &self.nodes;
+        match self.metadata.pick(|id| Some(nodes.get(&id)?.in_flight), now) {
+            Pick::Ready(node) => {
+                self.identity = IdentityState::Asked { failures, node };
+                self.enqueue(node, Call::InitProducerId);
+            }
+            Pick::Connect(node) => self.connect(node),
+            // A connection comes up, or a backoff ends: both lead here again.
+            _ => {}
+        }
+    }
+
+    fn connect(&mut self, node: NodeId) {
+        self.nodes.entry(node).or_default().wanted = true;
+        self.effects.wake.insert(node);
+    }
+
+    fn enqueue(&mut self, node: NodeId, call: Call) {
+        self.nodes.entry(node).or_default().control.push_back(call);
+        self.effects.wake.insert(node);
+    }
+
+    pub(super) fn handle_metadata(&mut self, call: &MetadataCall, result: CallResult<Reply>, now: Instant) {
+        let before = self.metadata.fatal_count();
+        match result {
+            Ok(Answer::Reply { body: Reply::Metadata(response), .. }) => {
+                let update = self.metadata.handle_response(call.ticket, response, now);
+                self.apply(&update, now);
+            }
+            Ok(_) => debug_assert!(false, "a Metadata call gets a Metadata response"),
+            Err(error) => self.metadata.handle_failure(call.ticket, &error, now),
+        }
+        self.effects.hopeless |= self.metadata.fatal_count() > before;
+        self.advance(now);
+    }
+
+    pub(super) fn handle_init_producer_id(&mut self, result: CallResult<Reply>, now: Instant) {
+        let IdentityState::Asked { failures, .. } = self.identity else { return };
+        let delay = self.settings.retry_backoff.delay(failures, &mut self.rng);
+        let again =
+            IdentityState::Wanted { not_before: Some(now + delay), failures: failures.saturating_add(1) };
+        self.identity = match result {
+            Ok(Answer::Reply { body: Reply::InitProducerId(response), .. }) => match response.error_code {
+                ErrorCode::NONE => {
+                    let identity = Identity { id: response.producer_id, epoch: response.producer_epoch };
+                    tracing::debug!(
+                        producer_id = identity.id.0,
+                        epoch = identity.epoch.0,
+                        "producer id acquired"
+                    );
+                    IdentityState::Known(identity)
+                }
+                code if code.is_retriable() => again,
+                code => {
+                    self.give_up_all(code);
+                    again
+                }
+            },
+            Err(error) if error.is_unsupported_version() => {
+                self.give_up_all(ErrorCode::UNSUPPORTED_VERSION);
+                again
+            }
+            _ => again,
+        };
+        if matches!(self.identity, IdentityState::Known(_)) {
+            for lane in (0..self.partitions.len() as u32).map(LaneId) {
+                self.settle(lane);
+                if self.partition(lane).is_some_and(|partition| !partition.ledger.is_empty()) {
+                    self.offer(lane);
+                }
+            }
+        }
+        self.advance(now);
+    }
+
+    /// No later batch can fare better.
+    pub(super) fn give_up_all(&mut self, code: ErrorCode) {
+        tracing::error!(%code, "the producer cannot go on");
+        self.fatal.get_or_insert(code);
+        self.effects.fatal = self.fatal;
+    }
+
+    /// Bumps the epoch for a partition that needs it, once each of its batches has its answer.
+    pub(super) fn settle(&mut self, lane: LaneId) {
+        let IdentityState::Known(current) = self.identity else { return };
+        let Some(ledger) = self.partition(lane).map(|partition| &partition.ledger) else { return };
+        if !ledger.is_settled() {
+            return;
+        }
+        let next = if ledger.identity() == current { current.bumped() } else { Some(current) };
+        match next {
+            Some(next) => {
+                self.identity = IdentityState::Known(next);
+                if let Some(partition) = self.partition_mut(lane) {
+                    tracing::debug!(
+                        topic = %partition.topic, partition = partition.partition, epoch = next.epoch.0,
+                        "epoch bumped"
+                    );
+                    partition.ledger.renumber(next);
+                }
+                self.offer(lane);
+            }
+            // The epochs are used up: everybody waits for a new producer id. The next `advance` asks for it.
+            None => self.identity = IdentityState::Wanted { not_before: None, failures: 0 },
+        }
+    }
+
+    /// Takes over leaders that a response names (KIP-951), and says for which partitions it did.
+    pub(super) fn learn_leaders(
+        &mut self,
+        call: &ProduceCall,
+        response: &ProduceResponse,
+        now: Instant,
+    ) -> Vec<LaneId> {
+        let mut learnt = Vec::new();
+        for topic in &response.responses {
+            for answer in topic.partition_responses.iter().filter(|it| it.error_code.is_invalid_metadata()) {
+                let hint = &answer.current_leader;
+                if hint.leader_id.0 < 0 || hint.leader_epoch < 0 {
+                    continue;
+                }
+                let Some(part) = call.parts.iter().find(|part| part.answers(topic, answer.index)) else {
+                    continue;
+                };
+                let endpoint = response.node_endpoints.iter().find(|it| it.node_id == hint.leader_id);
+                let hint = LeaderHint {
+                    topic: &part.topic,
+                    partition: answer.index,
+                    leader: hint.leader_id,
+                    leader_epoch: hint.leader_epoch,
+                    endpoint: endpoint
+                        .and_then(|it| Broker::named(it.node_id, &it.host, it.port, it.rack.as_deref())),
+                };
+                let update = self.metadata.handle_leader_hint(hint);
+                if !update.topics.is_empty() {
+                    learnt.push(part.lane);
+                    self.apply(&update, now);
+                }
+            }
+        }
+        learnt
+    }
+
+    /// Takes over what an answer brought.
+    fn apply(&mut self, update: &kafka_net::Update, now: Instant) {
+        self.effects.brokers |= update.brokers;
+        for name in &update.topics {
+            self.apply_topic(name, now);
+        }
+    }
+
+    fn apply_topic(&mut self, name: &TopicName, now: Instant) {
+        // A topic that is no longer in the view was not used for long. Its last leaders are as good a guess as any.
+        let Some(view) = self.metadata.view().topic(name.as_str()).map(Arc::clone) else { return };
+        let topic = self.topics.entry(name.clone()).or_insert_with(TopicState::default);
+        let known = topic.lanes.len();
+        let mut added = Vec::new();
+        for index in known..view.partitions.len() {
+            let lane = LaneId(self.partitions.len() as u32);
+            topic.lanes.push(lane);
+            added.push(lane);
+            self.partitions.push(Partition {
+                topic: name.clone(),
+                partition: index as i32,
+                leader: None,
+                leader_epoch: None,
+                ledger: Ledger::new(self.settings.max_unresolved),
+            });
+        }
+        let lanes = topic.lanes.clone();
+        if !added.is_empty() {
+            tracing::debug!(topic = %name, partitions = lanes.len(), "topic known");
+            self.effects.grown.push(Grown { topic: name.clone(), first: known as u32, lanes: added });
+        }
+        for (lane, partition) in lanes.iter().zip(&view.partitions) {
+            self.apply_leader(*lane, partition.leader, partition.leader_epoch, now);
+        }
+        let led = view.partitions.iter().zip(0u32..).filter(|(partition, _)| partition.leader.is_some());
+        self.effects.news.push(News {
+            topic: name.clone(),
+            trouble: Some(view.error).filter(|code| code.is_err()),
+            available: led.map(|(_, index)| index).collect(),
+        });
+    }
+
+    fn apply_leader(&mut self, lane: LaneId, leader: Option<NodeId>, epoch: Option<i32>, now: Instant) {
+        let idempotent = !matches!(self.identity, IdentityState::Off);
+        let Some(partition) = self.partition_mut(lane) else { return };
+        let old = partition.leader;
+        let is_newer = epoch > partition.leader_epoch;
+        if old == leader && !is_newer {
+            return;
+        }
+        partition.leader = leader;
+        partition.leader_epoch = epoch.max(partition.leader_epoch);
+        if let Some(leader) = leader {
+            for at in 0..partition.ledger.len() {
+                let Some(entry) = partition.ledger.entry_mut(at) else { break };
+                match &mut entry.place {
+                    // The old leader's answer may never come, or say nothing that counts. Numbers make it safe to ask
+                    // the new one as well.
+                    Place::InFlight { node, .. } if *node != leader && idempotent => {
+                        entry.doubt = true;
+                        entry.place = Place::Waiting(now);
+                    }
+                    // The reason for the back-off may be gone.
+                    Place::Waiting(from) => *from = (*from).min(now),
+                    _ => {}
+                }
+            }
+        }
+        let offers = !partition.ledger.is_empty();
+        if old != leader {
+            if let Some(node) = old.and_then(|old| self.nodes.get_mut(&old)) {
+                node.sendable.remove(&lane);
+            }
+            self.effects.routes.push(Route { lane, leader });
+        }
+        if offers {
+            self.offer(lane);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What the [`Sender`](super::Sender) wants done outside of it, where no lock is held.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kafka_wire::{ErrorCode, NodeId, TopicName};
+
+use super::{LaneId, Sealed};
+use crate::delivery::{BatchResult, Outcome};
+
+/// Things to be done where no lock is held.
+#[derive(Debug, Default)]
+#[must_use = "callers wait for what is in here"]
+pub(crate) struct Effects {
+    /// Outcomes to be set.
+    pub(crate) resolved: Vec<Resolution>,
+    /// Batches nobody needs any more: dropping them may wake those who wait for memory.
+    pub(crate) released: Vec<Sealed>,
+    /// Nodes whose pump has something new to look at.
+    pub(crate) wake: BTreeSet<NodeId>,
+    /// Partitions that have another leader.
+    pub(crate) routes: Vec<Route>,
+    /// Partitions that appeared.
+    pub(crate) grown: Vec<Grown>,
+    /// What there is to know about topics now.
+    pub(crate) news: Vec<News>,
+    /// Batches to be made smaller.
+    pub(crate) splits: Vec<SplitJob>,
+    /// Brokers came, left or moved: see [`view`](super::Sender::view).
+    pub(crate) brokers: bool,
+    /// All connections lead nowhere.
+    pub(crate) hang_up: bool,
+    /// No broker can be used, and waiting will not help: see [`hopeless_since`](super::Sender::hopeless_since).
+    pub(crate) hopeless: bool,
+    /// Everything is to be given up: see [`abort`](super::Sender::abort).
+    pub(crate) fatal: Option<ErrorCode>,
+    /// [`poll_timeout`](super::Sender::poll_timeout) may be another now.
+    pub(crate) timer: bool,
+}
+
+/// A batch has its result.
+#[derive(Debug)]
+pub(crate) struct Resolution {
+    pub(crate) outcome: Arc<Outcome>,
+    pub(crate) result: BatchResult,
+}
+
+/// Where a partition's records go.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) lane: LaneId,
+    pub(crate) leader: Option<NodeId>,
+}
+
+/// Partitions of a topic that appeared. Their lanes are the next ones, in order.
+#[derive(Debug)]
+pub(crate) struct Grown {
+    pub(crate) topic: TopicName,
+    /// The first of them.
+    pub(crate) first: u32,
+    pub(crate) lanes: Vec<LaneId>,
+}
+
+/// What there is to know about a topic now.
+#[derive(Debug)]
+pub(crate) struct News {
+    pub(crate) topic: TopicName,
+    /// What is wrong with it, as far as the brokers say.
+    pub(crate) trouble: Option<ErrorCode>,
+    /// Partitions that have a leader.
+    pub(crate) available: Vec<u32>,
+}
+
+/// A batch that is too large for its broker.
+#[derive(Debug)]
+pub(crate) struct SplitJob {
+    pub(crate) lane: LaneId,
+    pub(crate) key: u64,
+    pub(crate) batch: Sealed,
+}

@@ -1,0 +1,313 @@
+//! [`Ledger`]: the unresolved batches of one partition, in order, and their numbers.
+//!
+//! A batch enters when it is drained and leaves when it is resolved. It gets its sequence when it is first sent,
+//! and keeps it until an answer proves that it was not appended *and* the whole partition is renumbered under a new
+//! epoch (a bump).
+//!
+//! # Invariants
+//! * Batches are in the order of their records. Those with a sequence come first, and their sequences follow one
+//!   another, but for gaps left by batches that were given up; a gap always comes with a wish to bump.
+//! * A batch is sent only if all before it are in flight: a retry goes before anything newer.
+//! * No batch gets its first sequence while a bump is wanted.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use kafka_wire::NodeId;
+
+use super::sequence::{Identity, advance};
+use crate::{delivery::Outcome, error::Attempt};
+
+/// The unresolved batches of a partition. `B` is the sealed batch.
+#[derive(Debug)]
+pub(super) struct Ledger<B> {
+    entries: VecDeque<Entry<B>>,
+    /// Who numbers the batches of this partition; others may have gone on to a new epoch already.
+    identity: Identity,
+    /// The sequence the next new batch gets.
+    next: i32,
+    /// A bump is wanted: see [`is_settled`](Self::is_settled).
+    bump: bool,
+    last_key: u64,
+    /// How many batches may be in flight: what a broker remembers, or fewer.
+    max_in_flight: usize,
+}
+
+/// A batch without a final answer.
+#[derive(Debug)]
+pub(super) struct Entry<B> {
+    /// Names the entry for as long as it lives.
+    pub(super) key: u64,
+    pub(super) sequence: Option<i32>,
+    pub(super) count: u32,
+    /// When its first record came.
+    pub(super) begun: Instant,
+    /// When it is given up.
+    pub(super) deadline: Instant,
+    /// How often it was sent.
+    pub(super) attempts: u32,
+    /// An attempt that may have been appended has no answer that settles it.
+    pub(super) doubt: bool,
+    pub(super) place: Place,
+    pub(super) outcome: Arc<Outcome>,
+    /// None while it is sealed or split elsewhere.
+    pub(super) batch: Option<B>,
+    /// The size counted against `max.request.size`.
+    pub(super) size: usize,
+    pub(super) timeline: Vec<Attempt>,
+}
+
+/// Where the bytes of a batch are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Being sealed, outside every lock.
+    Sealing,
+    /// Being split, outside every lock.
+    Splitting,
+    /// Here, not to be sent before this.
+    Waiting(Instant),
+    /// In a call to this node.
+    InFlight { node: NodeId, since: Instant },
+}
+
+/// What a batch needs to enter the ledger.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) count: u32,
+    pub(super) begun: Instant,
+    pub(super) deadline: Instant,
+    pub(super) outcome: Arc<Outcome>,
+    pub(super) size: usize,
+}
+
+/// Whether a partition has something to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Candidate {
+    /// The entry at this index, now.
+    Now(usize),
+    /// Something, from this time on.
+    At(Instant),
+    /// Nothing until something else happens.
+    None,
+}
+
+impl<B> Ledger<B> {
+    pub(super) fn new(max_in_flight: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            identity: Identity::NONE,
+            next: 0,
+            bump: false,
+            last_key: 0,
+            max_in_flight,
+        }
+    }
+
+    /// Whether one more batch may enter.
+    pub(super) fn has_room(&self) -> bool {
+        self.entries.len() < self.max_in_flight
+    }
+
+    /// How many batches are unresolved.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<B>> {
+        self.entries.iter()
+    }
+
+    pub(super) fn entry(&self, at: usize) -> Option<&Entry<B>> {
+        self.entries.get(at)
+    }
+
+    pub(super) fn entry_mut(&mut self, at: usize) -> Option<&mut Entry<B>> {
+        self.entries.get_mut(at)
+    }
+
+    pub(super) fn find(&self, key: u64) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.key == key)
+    }
+
+    /// The entry that waits for the answer to this attempt. None if it is resolved, or was sent again since.
+    pub(super) fn awaiting(&self, key: u64, attempt: u32) -> Option<usize> {
+        let at = self.find(key)?;
+        let entry = &self.entries[at];
+        (entry.attempts == attempt && matches!(entry.place, Place::InFlight { .. })).then_some(at)
+    }
+
+    /// Takes a drained batch in, behind all others, and gives its key.
+    pub(super) fn enter(&mut self, arrival: Arrival) -> u64 {
+        self.last_key += 1;
+        let Arrival { count, begun, deadline, outcome, size } = arrival;
+        self.entries.push_back(Entry {
+            key: self.last_key,
+            sequence: None,
+            count,
+            begun,
+            deadline,
+            attempts: 0,
+            doubt: false,
+            place: Place::Sealing,
+            outcome,
+            batch: None,
+            size,
+            timeline: Vec::new(),
+        });
+        self.last_key
+    }
+
+    /// The identity and the sequence that the newest batch will be sent with, if all goes well.
+    pub(super) fn expected(&self, identity: Identity) -> (Identity, i32) {
+        let fresh = self.identity != identity;
+        let start = if fresh { 0 } else { self.next };
+        let before = self.entries.iter().rev().skip(1).take_while(|entry| entry.sequence.is_none());
+        (identity, before.fold(start, |next, entry| advance(next, entry.count as i32)))
+    }
+
+    /// What to send next, numbered by `identity` where it has no number yet. `None`: batches go out unnumbered.
+    pub(super) fn candidate(&self, now: Instant, identity: Option<Numbers>) -> Candidate {
+        let Some(at) = self.entries.iter().position(|entry| !matches!(entry.place, Place::InFlight { .. }))
+        else {
+            return Candidate::None;
+        };
+        if at >= self.max_in_flight {
+            // All before it are in flight, and a broker remembers no more: parts of a split batch wait here.
+            return Candidate::None;
+        }
+        let entry = &self.entries[at];
+        let Place::Waiting(from) = entry.place else { return Candidate::None };
+        let allowed = match (identity, entry.sequence) {
+            (None, _) => true,
+            // Proven not appended, and about to be renumbered: sent again with its old number only if that is needed
+            // to settle one behind it.
+            (Some(_), Some(_)) => !self.bump || self.entries.range(at..).any(|entry| entry.doubt),
+            (Some(Numbers::Wanted), None) => false,
+            (Some(Numbers::By(identity)), None) => {
+                !self.bump && (self.identity == identity || self.entries[0].sequence.is_none())
+            }
+        };
+        match allowed {
+            true if from <= now => Candidate::Now(at),
+            true => Candidate::At(from),
+            false => Candidate::None,
+        }
+    }
+
+    /// Sends an entry that [`candidate`](Self::candidate) named: numbers it if need be, and gives its number, who
+    /// numbered it, and which attempt this is.
+    pub(super) fn send(
+        &mut self,
+        at: usize,
+        node: NodeId,
+        now: Instant,
+        identity: Option<Identity>,
+    ) -> (Identity, i32, u32) {
+        if let (Some(identity), None) = (identity, self.entries[at].sequence) {
+            if self.identity != identity {
+                debug_assert!(at == 0, "another epoch's batches are resolved first");
+                self.identity = identity;
+                self.next = 0;
+            }
+            self.entries[at].sequence = Some(self.next);
+            self.next = advance(self.next, self.entries[at].count as i32);
+        }
+        let entry = &mut self.entries[at];
+        entry.attempts += 1;
+        entry.place = Place::InFlight { node, since: now };
+        match entry.sequence {
+            Some(sequence) => (self.identity, sequence, entry.attempts),
+            None => (Identity::NONE, NO_SEQUENCE, entry.attempts),
+        }
+    }
+
+    /// Puts an entry back to be sent from `from` on.
+    pub(super) fn requeue(&mut self, at: usize, from: Instant) {
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.place = Place::Waiting(from);
+        }
+    }
+
+    /// Takes an acknowledged entry out.
+    pub(super) fn acknowledge(&mut self, at: usize) -> Option<Entry<B>> {
+        self.entries.remove(at)
+    }
+
+    /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.
+    pub(super) fn give_up(&mut self, at: usize) -> Option<Entry<B>> {
+        let entry = self.entries.remove(at)?;
+        self.bump |= entry.sequence.is_some();
+        Some(entry)
+    }
+
+    /// A bump is needed.
+    pub(super) fn want_bump(&mut self) {
+        self.bump = true;
+    }
+
+    /// Whether a bump is wanted and can be made: each numbered batch is proven not appended.
+    pub(super) fn is_settled(&self) -> bool {
+        self.bump
+            && self.entries.iter().all(|entry| {
+                entry.sequence.is_none() || (!entry.doubt && !matches!(entry.place, Place::InFlight { .. }))
+            })
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Numbers the batches anew, from zero, under a new epoch or producer id. They keep their back-off, so that a
+    /// broker that refuses each epoch is not asked without end.
+    pub(super) fn renumber(&mut self, identity: Identity) {
+        debug_assert!(self.is_settled(), "only batches proven not appended are renumbered");
+        debug_assert!(self.identity != identity, "under another epoch");
+        self.identity = identity;
+        self.bump = false;
+        self.next = 0;
+        for entry in self.entries.iter_mut().filter(|entry| entry.sequence.is_some()) {
+            entry.sequence = Some(self.next);
+            self.next = advance(self.next, entry.count as i32);
+        }
+    }
+
+    /// Replaces a batch that was too large by its parts, which take its numbers, its deadline and its place.
+    pub(super) fn replace(&mut self, key: u64, parts: Vec<(Arc<Outcome>, u32, usize, B)>, now: Instant) {
+        let Some(at) = self.find(key) else { return };
+        let Some(whole) = self.entries.remove(at) else { return };
+        let mut sequence = whole.sequence;
+        for (offset, (outcome, count, size, batch)) in parts.into_iter().enumerate() {
+            self.last_key += 1;
+            let entry = Entry {
+                key: self.last_key,
+                sequence,
+                count,
+                begun: whole.begun,
+                deadline: whole.deadline,
+                attempts: 0,
+                doubt: false,
+                place: Place::Waiting(now),
+                outcome,
+                batch: Some(batch),
+                size,
+                timeline: whole.timeline.clone(),
+            };
+            sequence = sequence.map(|base| advance(base, count as i32));
+            self.entries.insert(at + offset, entry);
+        }
+    }
+}
+
+/// Who numbers new batches now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Numbers {
+    /// A producer id is wanted first.
+    Wanted,
+    By(Identity),
+}
+
+/// The base sequence of a batch without producer id.
+const NO_SEQUENCE: i32 = -1;

@@ -1,0 +1,239 @@
+//! [`Sender`]: the control plane of the producer, without I/O.
+
+mod call;
+mod cluster;
+mod disposition;
+mod effects;
+mod ledger;
+mod produce;
+mod reply;
+mod sequence;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kafka_net::{Backoff, Metadata};
+use kafka_wire::{Acks, ErrorCode, NodeId, TopicName};
+
+pub(crate) use self::{
+    call::{Call, Reply},
+    effects::{Effects, Resolution, SplitJob},
+    produce::{Drained, Supply},
+};
+use self::{
+    ledger::{Ledger, Numbers},
+    sequence::Identity,
+};
+use crate::{
+    delivery::Outcome,
+    stats::{BrokerStats, Counters},
+};
+
+/// A sealed batch, carrying the outcome its records wait for.
+pub(crate) type Sealed = kafka_batch::SealedBatch<Arc<Outcome>>;
+
+/// The state machine between the lanes and the connections.
+///
+/// It owns the ledgers of all partitions, the picture of the cluster, and the producer's identity. It is told the
+/// time and asked for output; it owns no socket, task, lock or clock.
+///
+/// Its methods come in four kinds:
+/// * (A) questions: `&self`, no time;
+/// * (B) inputs: `handle_*`, with `now`;
+/// * (C) commands: a verb, with `now` where it matters;
+/// * (D) outputs: `poll_*`, and the [`Effects`] that inputs and commands leave behind.
+///
+/// After each B, C or D, [`take_effects`](Self::take_effects) must be called, and what it gives be carried out
+/// where no lock is held.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    settings: SenderSettings,
+    partitions: Vec<Partition>,
+    topics: BTreeMap<TopicName, TopicState>,
+    nodes: BTreeMap<NodeId, Node>,
+    metadata: Metadata,
+    identity: IdentityState,
+    /// An error that no later batch can escape.
+    fatal: Option<ErrorCode>,
+    /// No batch expires before this.
+    next_expiry: Option<Instant>,
+    /// Batches that were drained and are not sealed yet.
+    sealing: usize,
+    /// Nodes that had more to drain than could be sealed.
+    starved: BTreeSet<NodeId>,
+    rng: fastrand::Rng,
+    effects: Effects,
+    counters: Counters,
+}
+
+/// What the sender must know of the settings.
+#[derive(Debug, Clone)]
+pub(crate) struct SenderSettings {
+    pub(crate) acks: Acks,
+    pub(crate) idempotent: bool,
+    /// Unresolved batches of a partition, over all connections.
+    pub(crate) max_unresolved: usize,
+    pub(crate) max_request_size: usize,
+    /// Attempts beyond the first.
+    pub(crate) retries: u32,
+    pub(crate) retry_backoff: Backoff,
+    pub(crate) request_timeout: Duration,
+    /// The oldest version of Produce that can carry the codec.
+    pub(crate) min_produce_version: i16,
+    /// How many drained batches may wait to be sealed.
+    pub(crate) max_sealing: usize,
+}
+
+/// A partition that is produced to; an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LaneId(pub(crate) u32);
+
+#[derive(Debug)]
+struct Partition {
+    topic: TopicName,
+    partition: i32,
+    leader: Option<NodeId>,
+    leader_epoch: Option<i32>,
+    ledger: Ledger<Sealed>,
+}
+
+#[derive(Debug, Default)]
+struct TopicState {
+    /// By partition index.
+    lanes: Vec<LaneId>,
+}
+
+/// A broker, as far as batches are concerned.
+#[derive(Debug, Default)]
+struct Node {
+    /// Partitions it leads with batches in the ledger that are not in flight.
+    sendable: BTreeSet<LaneId>,
+    /// Where the next request begins.
+    cursor: LaneId,
+    /// Produce requests that are not answered.
+    in_flight: usize,
+    /// Calls that any node could have been asked.
+    control: VecDeque<Call>,
+    /// It is to be connected to, although there is nothing to send yet.
+    wanted: bool,
+    connection: Connection,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    #[default]
+    None,
+    Connecting,
+    Ready,
+}
+
+/// Whether and how batches are numbered.
+#[derive(Debug, Clone, Copy)]
+enum IdentityState {
+    /// Idempotence is off.
+    Off,
+    /// A producer id is to be asked for, not before the time if there is one.
+    Wanted {
+        not_before: Option<Instant>,
+        failures: u32,
+    },
+    /// A node has been asked for it, or will be.
+    Asked {
+        failures: u32,
+        node: NodeId,
+    },
+    Known(Identity),
+}
+
+impl Default for LaneId {
+    fn default() -> Self {
+        Self(0)
+    }
+}
+
+impl Sender {
+    pub(crate) fn new(settings: SenderSettings, metadata: Metadata, seed: u64) -> Self {
+        let identity = if settings.idempotent {
+            IdentityState::Wanted { not_before: None, failures: 0 }
+        } else {
+            IdentityState::Off
+        };
+        Self {
+            settings,
+            partitions: Vec::new(),
+            topics: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            metadata,
+            identity,
+            fatal: None,
+            next_expiry: None,
+            sealing: 0,
+            starved: BTreeSet::new(),
+            rng: fastrand::Rng::with_seed(seed),
+            effects: Effects::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// (A) Whether no drained batch is without its answer.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.partitions.iter().all(|partition| partition.ledger.is_empty())
+    }
+
+    /// (A) The counters kept here.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// (A) The outcomes of all unresolved batches, with their record counts.
+    pub(crate) fn unresolved(&self) -> impl Iterator<Item = (&Arc<Outcome>, u32)> {
+        let entries = self.partitions.iter().flat_map(|partition| partition.ledger.iter());
+        entries.map(|entry| (&entry.outcome, entry.count))
+    }
+
+    /// (A) What there is to say about each broker.
+    pub(crate) fn broker_stats(&self) -> Vec<BrokerStats> {
+        let brokers = self.nodes.iter().filter(|(id, _)| id.0 >= 0);
+        brokers
+            .map(|(id, node)| BrokerStats {
+                node: id.0,
+                in_flight: node.in_flight as u64,
+                connected: node.connection == Connection::Ready,
+            })
+            .collect()
+    }
+
+    /// (C) Randomness for somebody else, by the sender's own generator.
+    pub(crate) fn draw_seed(&mut self) -> u64 {
+        self.rng.u64(..)
+    }
+
+    /// (A) An error that no later batch can escape.
+    pub(crate) fn fatal(&self) -> Option<ErrorCode> {
+        self.fatal
+    }
+
+    /// (D) What is to be done outside, since the last call.
+    pub(crate) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
+    }
+
+    fn partition(&self, lane: LaneId) -> Option<&Partition> {
+        self.partitions.get(lane.0 as usize)
+    }
+
+    fn partition_mut(&mut self, lane: LaneId) -> Option<&mut Partition> {
+        self.partitions.get_mut(lane.0 as usize)
+    }
+
+    fn numbers(&self) -> Option<Numbers> {
+        match self.identity {
+            IdentityState::Off => None,
+            IdentityState::Wanted { .. } | IdentityState::Asked { .. } => Some(Numbers::Wanted),
+            IdentityState::Known(identity) => Some(Numbers::By(identity)),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! From ready batches to Produce requests.
+
+use std::{
+    ops::Bound::{Excluded, Included, Unbounded},
+    sync::Arc,
+    time::Instant,
+};
+
+use kafka_batch::{DrainedBatch, Stamp};
+use kafka_net::Next;
+use kafka_wire::{NodeId, PartitionId};
+
+use super::{
+    Call, IdentityState, LaneId, Sealed, Sender,
+    call::{Part, ProduceCall},
+    ledger::{Arrival, Candidate, Place},
+    sequence::Identity,
+};
+use crate::delivery::Outcome;
+
+/// Where the sender draws batches from: the lanes that one node leads.
+pub(crate) trait Supply {
+    /// A batch that is ready now, of a lane that `admits`; none of more than `room` bytes unless `alone`, when any
+    /// size will do.
+    fn draw(
+        &mut self,
+        now: Instant,
+        room: usize,
+        alone: bool,
+        admits: &mut dyn FnMut(LaneId) -> bool,
+    ) -> Option<(LaneId, DrainedBatch<Arc<Outcome>>)>;
+}
+
+/// A batch to be sealed, outside every lock.
+#[derive(Debug)]
+pub(crate) struct Drained {
+    pub(crate) lane: LaneId,
+    pub(crate) key: u64,
+    pub(crate) batch: DrainedBatch<Arc<Outcome>>,
+    /// The numbers it will be sent with, if all goes well: sealing with other ones would mean to do the checksum
+    /// again.
+    pub(crate) stamp: Stamp,
+}
+
+impl Sender {
+    /// (C) Takes what is ready for a node into the ledgers, as much as one request can hold and one batch of each
+    /// partition at most. Each batch must come back through [`handle_sealed`](Self::handle_sealed).
+    pub(crate) fn drain(
+        &mut self,
+        node: NodeId,
+        now: Instant,
+        supply: &mut impl Supply,
+        into: &mut Vec<Drained>,
+    ) {
+        if self.fatal.is_some() {
+            return;
+        }
+        let mut size = self.waiting_size(node);
+        let first = into.len();
+        while self.sealing < self.settings.max_sealing && size < self.settings.max_request_size {
+            let room = self.settings.max_request_size - size;
+            let partitions = &self.partitions;
+            let mut admits = |lane: LaneId| {
+                let room = partitions.get(lane.0 as usize).is_some_and(|it| it.ledger.has_room());
+                room && into[first..].iter().all(|drained| drained.lane != lane)
+            };
+            let Some((lane, batch)) = supply.draw(now, room, size == 0, &mut admits) else { break };
+            let Some(partition) = self.partitions.get_mut(lane.0 as usize) else {
+                debug_assert!(false, "only partitions of ours have lanes");
+                break;
+            };
+            size += batch.size();
+            self.metadata.want(&partition.topic, now);
+            let key = partition.ledger.enter(Arrival {
+                count: batch.count(),
+                begun: batch.created(),
+                deadline: batch.expires_at(),
+                outcome: Arc::clone(batch.tag()),
+                size: batch.size(),
+            });
+            let stamp = match self.identity {
+                IdentityState::Known(identity) => {
+                    let (identity, base_sequence) = partition.ledger.expected(identity);
+                    stamp(identity, base_sequence)
+                }
+                _ => Stamp::NONE,
+            };
+            self.sealing += 1;
+            self.counters.drained(batch.reason(), batch.count(), batch.size());
+            self.expire_by(batch.expires_at());
+            into.push(Drained { lane, key, batch, stamp });
+        }
+        if self.sealing >= self.settings.max_sealing {
+            self.starved.insert(node);
+        }
+    }
+
+    /// (B) A drained batch is sealed, and can be sent.
+    pub(crate) fn handle_sealed(&mut self, lane: LaneId, key: u64, batch: Sealed, now: Instant) {
+        self.sealing = self.sealing.saturating_sub(1);
+        self.effects.wake.append(&mut self.starved);
+        self.counters.sealed(batch.predicted_size(), batch.size());
+        let Some(partition) = self.partition_mut(lane) else { return };
+        // It may have expired meanwhile.
+        let Some(at) = partition.ledger.find(key) else {
+            self.effects.released.push(batch);
+            return;
+        };
+        if let Some(entry) = partition.ledger.entry_mut(at) {
+            entry.batch = Some(batch);
+        }
+        partition.ledger.requeue(at, now);
+        self.offer(lane);
+    }
+
+    /// (D) The next request for a node that can take one.
+    pub(crate) fn poll_call(&mut self, node: NodeId, now: Instant) -> Next<Call> {
+        if let Some(call) = self.control_call(node) {
+            return Next::Call(call);
+        }
+        let (parts, wait) = self.collect_parts(node, now);
+        if parts.is_empty() {
+            return Next::Wait(wait);
+        }
+        self.counters.requested(parts.len());
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.in_flight += 1;
+        }
+        Next::Call(Call::Produce(ProduceCall {
+            acks: self.settings.acks,
+            timeout_ms: i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX),
+            parts,
+            min_version: self.settings.min_produce_version,
+        }))
+    }
+
+    /// Sends what can be sent to a node, and says when there will be more, if only time is missing.
+    fn collect_parts(&mut self, id: NodeId, now: Instant) -> (Vec<Part>, Option<Instant>) {
+        let (mut parts, mut wait, mut size) = (Vec::new(), None, 0);
+        let Some(node) = self.nodes.get_mut(&id) else { return (parts, wait) };
+        let sendable = std::mem::take(&mut node.sendable);
+        let cursor = node.cursor;
+        let after = sendable.range((Included(cursor), Unbounded));
+        let order = after.chain(sendable.range((Unbounded, Excluded(cursor))));
+        let mut done: Vec<LaneId> = Vec::new();
+        let mut next_cursor = cursor;
+        let numbers = self.numbers();
+        for &lane in order {
+            let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
+            match partition.ledger.candidate(now, numbers) {
+                Candidate::Now(at) => {
+                    let Some(entry) = partition.ledger.entry(at) else { continue };
+                    if size + entry.size > self.settings.max_request_size && !parts.is_empty() {
+                        next_cursor = lane;
+                        break;
+                    }
+                    size += entry.size;
+                    parts.extend(self.send(id, lane, at, now));
+                    next_cursor = LaneId(lane.0.wrapping_add(1));
+                }
+                Candidate::At(time) => wait = Some(wait.map_or(time, |wait: Instant| wait.min(time))),
+                Candidate::None => {}
+            }
+            let waits = |place: Place| !matches!(place, Place::InFlight { .. });
+            if self.partition(lane).is_none_or(|it| !it.ledger.iter().any(|entry| waits(entry.place))) {
+                done.push(lane);
+            }
+        }
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.sendable = sendable;
+            node.cursor = next_cursor;
+            for lane in done {
+                node.sendable.remove(&lane);
+            }
+        }
+        parts.sort_by(|a: &Part, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        (parts, wait)
+    }
+
+    /// Sends one batch: its number is given, its header stamped.
+    fn send(&mut self, node: NodeId, lane: LaneId, at: usize, now: Instant) -> Option<Part> {
+        let identity = match self.identity {
+            IdentityState::Known(identity) => Some(identity),
+            _ => None,
+        };
+        let partition = self.partitions.get_mut(lane.0 as usize)?;
+        let topic_id = self.metadata.view().topic(partition.topic.as_str()).map(|topic| topic.id);
+        let (identity, sequence, attempt) = partition.ledger.send(at, node, now, identity);
+        let entry = partition.ledger.entry_mut(at)?;
+        if attempt > 1 {
+            self.counters.retries += 1;
+        }
+        let batch = entry.batch.as_mut()?;
+        batch.stamp(stamp(identity, sequence));
+        Some(Part {
+            lane,
+            key: entry.key,
+            attempt,
+            topic: partition.topic.clone(),
+            topic_id: topic_id.unwrap_or_default(),
+            partition: PartitionId(partition.partition),
+            records: batch.records(),
+        })
+    }
+
+    /// Puts a partition among those its leader is asked about, and wakes the leader's pump.
+    pub(super) fn offer(&mut self, lane: LaneId) {
+        let Some(leader) = self.partition(lane).and_then(|partition| partition.leader) else { return };
+        self.nodes.entry(leader).or_default().sendable.insert(lane);
+        self.effects.wake.insert(leader);
+    }
+
+    /// The sizes of the batches that wait to be sent to a node.
+    fn waiting_size(&self, node: NodeId) -> usize {
+        let sendable = self.nodes.get(&node).into_iter().flat_map(|node| &node.sendable);
+        let entries = sendable.filter_map(|lane| self.partition(*lane)).flat_map(|it| it.ledger.iter());
+        entries
+            .filter(|entry| matches!(entry.place, Place::Waiting(_) | Place::Sealing))
+            .map(|entry| entry.size)
+            .sum()
+    }
+}
+
+fn stamp(identity: Identity, base_sequence: i32) -> Stamp {
+    Stamp { producer_id: identity.id, producer_epoch: identity.epoch, base_sequence, transactional: false }
+}

@@ -1,0 +1,393 @@
+//! Answers to Produce requests, and what time makes of batches.
+
+use std::{sync::Arc, time::Instant};
+
+use kafka_net::{Answer, CallResult, NetError};
+use kafka_wire::{
+    ErrorCode, NodeId,
+    messages::{PartitionProduceResponse, ProduceResponse},
+};
+
+use super::{
+    Call, IdentityState, LaneId, Reply, Resolution, Sealed, Sender, SplitJob,
+    call::{Part, ProduceCall},
+    disposition::{Appended, Disposition, rule},
+    ledger::{Entry, Place},
+};
+use crate::{
+    delivery::{BatchResult, Outcome},
+    error::{Attempt, Failure, FailureKind, Persistence},
+};
+
+impl Sender {
+    /// (B) A call came back.
+    pub(crate) fn handle_reply(&mut self, node: NodeId, call: Call, result: CallResult<Reply>, now: Instant) {
+        match call {
+            Call::Produce(call) => self.handle_produce(node, &call, result, now),
+            Call::Metadata(call) => self.handle_metadata(&call, result, now),
+            Call::InitProducerId => self.handle_init_producer_id(result, now),
+        }
+    }
+
+    fn handle_produce(&mut self, id: NodeId, call: &ProduceCall, result: CallResult<Reply>, now: Instant) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.in_flight = node.in_flight.saturating_sub(1);
+        }
+        match result {
+            Ok(Answer::Reply { body: Reply::Produce(response), .. }) => {
+                self.handle_response(id, call, &response, now);
+            }
+            // Nobody will say more about a request with acks=0 than that it was written.
+            Ok(Answer::Written) => {
+                for part in &call.parts {
+                    if let Some(at) = self.awaiting(part) {
+                        self.acknowledge(part.lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now);
+                    }
+                }
+            }
+            Ok(_) => debug_assert!(false, "a Produce call gets a Produce response"),
+            Err(error) => {
+                for part in &call.parts {
+                    self.handle_unanswered(id, part, &error, now);
+                }
+            }
+        }
+    }
+
+    /// Tells each partition its own answer. A batch without one is as good as unanswered.
+    fn handle_response(&mut self, id: NodeId, call: &ProduceCall, response: &ProduceResponse, now: Instant) {
+        let hints = self.learn_leaders(call, response, now);
+        let parts = &call.parts;
+        let mut answered = vec![false; parts.len()];
+        // Brokers answer in the order of the request: the search goes on where it stopped.
+        let mut cursor = 0;
+        for topic in &response.responses {
+            for answer in &topic.partition_responses {
+                let mut order = (0..parts.len()).map(|offset| (cursor + offset) % parts.len());
+                let found = order.find(|&at| parts[at].answers(topic, answer.index));
+                let Some(at) = found else { continue };
+                cursor = at + 1;
+                if !std::mem::replace(&mut answered[at], true) {
+                    let hinted = hints.contains(&parts[at].lane);
+                    self.handle_answer(id, &parts[at], answer, hinted, now);
+                }
+            }
+        }
+        for (part, _) in parts.iter().zip(&answered).filter(|(_, answered)| !**answered) {
+            self.handle_silence(id, part, "the response does not mention the partition", now);
+        }
+    }
+
+    fn handle_answer(
+        &mut self,
+        node: NodeId,
+        part: &Part,
+        answer: &PartitionProduceResponse,
+        hinted: bool,
+        now: Instant,
+    ) {
+        let rule = rule(answer.error_code);
+        if rule.refresh && !hinted {
+            self.request_refresh(now);
+        }
+        // An answer to an attempt that was given up for a newer one: the newer one's is waited for.
+        let Some(at) = self.awaiting(part) else { return };
+        let (code, lane) = (answer.error_code, part.lane);
+        if code.is_err() {
+            self.note_attempt(lane, at, node, now, Some(code), None);
+            tracing::debug!(topic = %part.topic, partition = part.partition.0, %node, %code, "batch not acknowledged");
+        }
+        let idempotent = !matches!(self.identity, IdentityState::Off);
+        let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) else { return };
+        entry.doubt |= rule.appended == Appended::Maybe;
+        let (doubt, attempts, count) = (entry.doubt, entry.attempts, entry.count);
+        match rule.disposition {
+            Disposition::Acknowledge => {
+                self.acknowledge(lane, at, answer.base_offset, answer.log_append_time_ms, now);
+            }
+            Disposition::Duplicate => self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now),
+            Disposition::Retry => self.retry(lane, at, hinted, now),
+            // With a doubt, the whole may be in the log already, and its parts would double it.
+            Disposition::Split if count > 1 && !(idempotent && doubt) => self.split(lane, at),
+            Disposition::OutOfOrder if idempotent => {
+                entry.doubt = false;
+                if at == 0 {
+                    // Nothing of ours is missing before it: the broker forgot, or has numbers we gave up.
+                    self.want_bump(lane);
+                }
+                self.retry(lane, at, false, now);
+            }
+            Disposition::Bump if idempotent && !doubt && attempts <= self.settings.retries => {
+                self.want_bump(lane);
+                self.retry(lane, at, false, now);
+            }
+            Disposition::Fatal => {
+                self.give_up_all(code);
+                self.reject(lane, at, code, answer);
+            }
+            Disposition::Split | Disposition::OutOfOrder | Disposition::Bump | Disposition::Reject => {
+                self.reject(lane, at, code, answer);
+            }
+        }
+        self.settle(lane);
+    }
+
+    /// A call came back without answer.
+    fn handle_unanswered(&mut self, node: NodeId, part: &Part, error: &NetError, now: Instant) {
+        let Some(at) = self.awaiting(part) else { return };
+        self.note_attempt(part.lane, at, node, now, None, Some(error.to_string()));
+        let Some(entry) = self.partition_mut(part.lane).and_then(|it| it.ledger.entry_mut(at)) else {
+            return;
+        };
+        entry.doubt |= error.possibly_written();
+        if error.is_unsupported_version() && !error.possibly_written() {
+            let answer = PartitionProduceResponse {
+                error_message: Some(error.to_string()),
+                ..PartitionProduceResponse::default()
+            };
+            self.reject(part.lane, at, ErrorCode::UNSUPPORTED_VERSION, &answer);
+        } else {
+            self.request_refresh(now);
+            self.retry(part.lane, at, false, now);
+        }
+        self.settle(part.lane);
+    }
+
+    /// A response came that does not say what became of a batch.
+    fn handle_silence(&mut self, node: NodeId, part: &Part, why: &str, now: Instant) {
+        let Some(at) = self.awaiting(part) else { return };
+        self.note_attempt(part.lane, at, node, now, None, Some(why.to_owned()));
+        if let Some(entry) = self.partition_mut(part.lane).and_then(|it| it.ledger.entry_mut(at)) {
+            entry.doubt = true;
+        }
+        self.retry(part.lane, at, false, now);
+        self.settle(part.lane);
+    }
+
+    fn awaiting(&self, part: &Part) -> Option<usize> {
+        self.partition(part.lane)?.ledger.awaiting(part.key, part.attempt)
+    }
+
+    fn acknowledge(&mut self, lane: LaneId, at: usize, base_offset: i64, log_append_time: i64, now: Instant) {
+        let Some(partition) = self.partition_mut(lane) else { return };
+        let Some(entry) = partition.ledger.acknowledge(at) else { return };
+        let log_append_time = (log_append_time >= 0).then_some(log_append_time);
+        self.counters.acknowledged(entry.count, now.saturating_duration_since(entry.begun));
+        self.resolve(entry, BatchResult::Acknowledged { base_offset, log_append_time });
+        // There is room for one more batch of the partition.
+        self.offer_leader(lane);
+    }
+
+    /// Sends a batch again, after a while; or gives it up, out of retries.
+    fn retry(&mut self, lane: LaneId, at: usize, at_once: bool, now: Instant) {
+        let Some(entry) = self.partition(lane).and_then(|it| it.ledger.entry(at)) else { return };
+        let attempts = entry.attempts;
+        if attempts > self.settings.retries {
+            let code = entry.timeline.last().and_then(|attempt| attempt.code);
+            self.fail(lane, at, FailureKind::Exhausted(code), None);
+            return;
+        }
+        let delay = self.settings.retry_backoff.delay(attempts.saturating_sub(1), &mut self.rng);
+        let from = if at_once { now } else { now + delay };
+        if let Some(partition) = self.partition_mut(lane) {
+            partition.ledger.requeue(at, from);
+        }
+        self.offer(lane);
+    }
+
+    fn reject(&mut self, lane: LaneId, at: usize, code: ErrorCode, answer: &PartitionProduceResponse) {
+        self.fail(lane, at, FailureKind::Rejected(code), Some(answer));
+    }
+
+    /// Gives a batch up.
+    pub(super) fn fail(
+        &mut self,
+        lane: LaneId,
+        at: usize,
+        kind: FailureKind,
+        answer: Option<&PartitionProduceResponse>,
+    ) {
+        let Some(partition) = self.partition_mut(lane) else { return };
+        let (topic, index) = (partition.topic.clone(), partition.partition);
+        let Some(mut entry) = partition.ledger.give_up(at) else { return };
+        let doubt = entry.doubt || matches!(entry.place, Place::InFlight { .. }) && answer.is_none();
+        let persistence = if doubt { Persistence::PossiblyPersisted } else { Persistence::NotPersisted };
+        let mut failure = Failure::new(topic, index, kind, persistence);
+        failure.timeline = std::mem::take(&mut entry.timeline);
+        if let Some(answer) = answer {
+            failure.message.clone_from(&answer.error_message);
+            let errors = answer.record_errors.iter();
+            failure.records =
+                errors.map(|it| (it.batch_index, it.batch_index_error_message.clone())).collect();
+        }
+        tracing::warn!(
+            topic = %failure.topic, partition = index, records = entry.count, reason = ?kind, ?persistence,
+            "batch given up"
+        );
+        self.counters.failed += u64::from(entry.count);
+        self.resolve(entry, BatchResult::Failed(Arc::new(failure)));
+        self.offer_leader(lane);
+    }
+
+    fn resolve(&mut self, entry: Entry<Sealed>, result: BatchResult) {
+        self.effects.released.extend(entry.batch);
+        self.effects.resolved.push(Resolution { outcome: entry.outcome, result });
+    }
+
+    /// Wakes the pump of a partition's leader: its lane may give one more batch.
+    fn offer_leader(&mut self, lane: LaneId) {
+        self.effects.wake.extend(self.partition(lane).and_then(|partition| partition.leader));
+    }
+
+    fn want_bump(&mut self, lane: LaneId) {
+        if let Some(partition) = self.partition_mut(lane) {
+            partition.ledger.want_bump();
+        }
+    }
+
+    /// Hands a batch out to be made smaller.
+    fn split(&mut self, lane: LaneId, at: usize) {
+        let idempotent = !matches!(self.identity, IdentityState::Off);
+        let Some(partition) = self.partition_mut(lane) else { return };
+        if idempotent {
+            // Its numbers reached a broker: its parts get others, under the next epoch.
+            partition.ledger.want_bump();
+        }
+        let Some(entry) = partition.ledger.entry_mut(at) else { return };
+        let Some(batch) = entry.batch.take() else { return };
+        entry.place = Place::Splitting;
+        let key = entry.key;
+        tracing::debug!(topic = %partition.topic, partition = partition.partition, "batch too large: splitting it");
+        self.effects.splits.push(SplitJob { lane, key, batch });
+        self.counters.splits += 1;
+        self.settle(lane);
+    }
+
+    /// (B) A batch was split. Its parts take its place.
+    pub(crate) fn handle_split(&mut self, lane: LaneId, key: u64, parts: Vec<Sealed>, now: Instant) {
+        let Some(partition) = self.partition_mut(lane) else { return };
+        let whole = partition.ledger.find(key).and_then(|at| partition.ledger.entry(at));
+        let Some(whole) = whole.map(|entry| Arc::clone(&entry.outcome)) else {
+            // Given up meanwhile, the parts with it.
+            self.effects.released.extend(parts);
+            return;
+        };
+        let (mut first, mut children) = (0, Vec::new());
+        for part in &parts {
+            children.push((first, Arc::clone(part.tag())));
+            first += part.count();
+        }
+        let entries = parts
+            .into_iter()
+            .map(|batch| (Arc::clone(batch.tag()), batch.count(), batch.predicted_size(), batch));
+        partition.ledger.replace(key, entries.collect(), now);
+        self.effects
+            .resolved
+            .push(Resolution { outcome: whole, result: BatchResult::Split(children.into_boxed_slice()) });
+        self.offer(lane);
+    }
+
+    /// (B) A batch was lost where it was sealed or split: a codec panicked, or the runtime shut down.
+    pub(crate) fn handle_lost(&mut self, lane: LaneId, key: u64, was_sealing: bool) {
+        if was_sealing {
+            self.sealing = self.sealing.saturating_sub(1);
+            self.effects.wake.append(&mut self.starved);
+        }
+        let Some(at) = self.partition(lane).and_then(|partition| partition.ledger.find(key)) else { return };
+        self.fail(lane, at, FailureKind::Aborted, None);
+        self.settle(lane);
+    }
+
+    /// (C) Gives up a batch that never left its lane.
+    pub(crate) fn give_up(&mut self, lane: LaneId, outcome: &Arc<Outcome>, count: u32, kind: FailureKind) {
+        let Some(partition) = self.partition(lane) else { return };
+        let (topic, index) = (partition.topic.clone(), partition.partition);
+        tracing::warn!(%topic, partition = index, records = count, reason = ?kind, "batch given up before it was sent");
+        let failure = Failure::new(topic, index, kind, Persistence::NotPersisted);
+        self.counters.failed += u64::from(count);
+        let result = BatchResult::Failed(Arc::new(failure));
+        self.effects.resolved.push(Resolution { outcome: Arc::clone(outcome), result });
+    }
+
+    /// (B) Time has passed: gives up what is overdue.
+    pub(super) fn expire(&mut self, now: Instant) {
+        if self.next_expiry.is_none_or(|time| now < time) {
+            return;
+        }
+        self.next_expiry = None;
+        for lane in (0..self.partitions.len() as u32).map(LaneId) {
+            let mut at = 0;
+            while let Some(entry) = self.partition(lane).and_then(|it| it.ledger.entry(at)) {
+                if entry.deadline > now {
+                    self.expire_by(entry.deadline);
+                    at += 1;
+                    continue;
+                }
+                if let Place::InFlight { node, .. } = entry.place {
+                    let silence = "delivery.timeout.ms ended the wait for the answer".to_owned();
+                    self.note_attempt(lane, at, node, now, None, Some(silence));
+                }
+                self.fail(lane, at, FailureKind::Expired, None);
+            }
+            self.settle(lane);
+        }
+    }
+
+    /// (C) Gives everything up.
+    pub(crate) fn abort(&mut self, kind: FailureKind, now: Instant) {
+        for lane in (0..self.partitions.len() as u32).map(LaneId) {
+            while let Some(entry) = self.partition(lane).and_then(|it| it.ledger.entry(0)) {
+                if let Place::InFlight { node, .. } = entry.place {
+                    self.note_attempt(
+                        lane,
+                        0,
+                        node,
+                        now,
+                        None,
+                        Some("given up before the answer".to_owned()),
+                    );
+                }
+                self.fail(lane, 0, kind, None);
+            }
+        }
+    }
+
+    /// A batch expires then.
+    pub(super) fn expire_by(&mut self, deadline: Instant) {
+        if self.next_expiry.is_none_or(|time| deadline < time) {
+            self.next_expiry = Some(deadline);
+            self.effects.timer = true;
+        }
+    }
+
+    /// Notes what came of the latest attempt.
+    pub(super) fn note_attempt(
+        &mut self,
+        lane: LaneId,
+        at: usize,
+        node: NodeId,
+        now: Instant,
+        code: Option<ErrorCode>,
+        error: Option<String>,
+    ) {
+        let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) else { return };
+        let Place::InFlight { since, .. } = entry.place else { return };
+        let attempt = Attempt {
+            node,
+            sent_after: since.saturating_duration_since(entry.begun),
+            took: now.saturating_duration_since(since),
+            code,
+            error,
+        };
+        if entry.timeline.len() >= MAX_TIMELINE {
+            entry.timeline.pop();
+        }
+        entry.timeline.push(attempt);
+    }
+}
+
+/// How many attempts of a batch are remembered: the first ones, and the last.
+const MAX_TIMELINE: usize = 8;
+
+const UNKNOWN_OFFSET: i64 = -1;
+const UNKNOWN_TIME: i64 = -1;

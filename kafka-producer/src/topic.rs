@@ -1,0 +1,182 @@
+//! [`Topic`]: a handle that spares the look-up of its name.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    task::Waker,
+};
+
+use kafka_wire::{ErrorCode, TopicName};
+
+use crate::{io::Lane, partitioner::Spread};
+
+/// A topic that the producer knows: its name, and where its partitions are.
+///
+/// Cheap to clone; stays right when leaders move and partitions are added. It works with the producer that made it,
+/// and its clones; for another producer it is no more than its name.
+#[derive(Clone)]
+pub struct Topic {
+    pub(crate) shared: Arc<TopicShared>,
+}
+
+impl Topic {
+    /// The name.
+    pub fn name(&self) -> &str {
+        self.shared.name.as_str()
+    }
+
+    /// How many partitions the topic has, as far as is known.
+    pub fn partition_count(&self) -> u32 {
+        self.shared.count()
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Topic")
+            .field("name", &self.name())
+            .field("partitions", &self.partition_count())
+            .finish()
+    }
+}
+
+/// What all handles of a topic share. Metadata updates write it, records only read.
+pub(crate) struct TopicShared {
+    pub(crate) name: TopicName,
+    /// The producer it belongs to.
+    pub(crate) producer: u64,
+    /// No two topics of the process have the same.
+    pub(crate) key: u64,
+    lanes: Lanes,
+    /// Zero while the topic is not known.
+    count: AtomicU32,
+    pub(crate) spread: Spread,
+    waiting: Mutex<Waiting>,
+}
+
+/// The lanes of a topic, by partition. Partitions are only ever added: then another link is.
+struct Lanes {
+    here: OnceLock<Box<[Lane]>>,
+    more: OnceLock<Box<Lanes>>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    /// Why the topic cannot be used, as far as brokers said.
+    trouble: Option<ErrorCode>,
+    next: u64,
+    wakers: Vec<(u64, Waker)>,
+}
+
+impl TopicShared {
+    pub(crate) fn new(name: TopicName, producer: u64) -> Self {
+        Self {
+            name,
+            producer,
+            key: NEXT_KEY.fetch_add(1, Ordering::Relaxed),
+            lanes: Lanes::new(),
+            count: AtomicU32::new(0),
+            spread: Spread::default(),
+            waiting: Mutex::default(),
+        }
+    }
+
+    /// The number of partitions; zero while it is not known.
+    #[inline]
+    pub(crate) fn count(&self) -> u32 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// The lane of a partition, if there is such a partition.
+    #[inline]
+    pub(crate) fn lane(&self, partition: u32) -> Option<&Lane> {
+        let at = partition as usize;
+        let here = self.lanes.here.get()?;
+        match here.get(at) {
+            Some(lane) => Some(lane),
+            None => self.lanes.beyond(at),
+        }
+    }
+
+    /// Adds partitions. Called by one task at a time.
+    pub(crate) fn grow(&self, lanes: Vec<Lane>) {
+        let added = u32::try_from(lanes.len()).unwrap_or(u32::MAX);
+        self.lanes.push(lanes.into_boxed_slice());
+        self.count.fetch_add(added, Ordering::Release);
+    }
+
+    /// What brokers last said about the topic, if it was no good.
+    pub(crate) fn trouble(&self) -> Option<ErrorCode> {
+        self.lock().trouble
+    }
+
+    /// Notes news, and gives those who wait for them.
+    #[must_use = "those who wait must be woken"]
+    pub(crate) fn learn(&self, trouble: Option<ErrorCode>) -> Vec<Waker> {
+        let mut waiting = self.lock();
+        waiting.trouble = trouble;
+        std::mem::take(&mut waiting.wakers).into_iter().map(|(_, waker)| waker).collect()
+    }
+
+    /// Wakes at the next news. `key` is what an earlier call gave; cancel with it.
+    pub(crate) fn wait(&self, key: Option<u64>, waker: &Waker) -> u64 {
+        let mut waiting = self.lock();
+        if let Some(key) = key {
+            if let Some((_, kept)) = waiting.wakers.iter_mut().find(|(other, _)| *other == key) {
+                kept.clone_from(waker);
+                return key;
+            }
+        }
+        let key = waiting.next;
+        waiting.next += 1;
+        waiting.wakers.push((key, waker.clone()));
+        key
+    }
+
+    /// Waits no longer.
+    pub(crate) fn cancel(&self, key: u64) {
+        self.lock().wakers.retain(|(other, _)| *other != key);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for TopicShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicShared")
+            .field("name", &self.name)
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lanes {
+    const fn new() -> Self {
+        Self { here: OnceLock::new(), more: OnceLock::new() }
+    }
+
+    #[cold]
+    fn beyond(&self, mut at: usize) -> Option<&Lane> {
+        let mut link = self;
+        loop {
+            let here = link.here.get()?;
+            match here.get(at) {
+                Some(lane) => return Some(lane),
+                None => at -= here.len(),
+            }
+            link = link.more.get()?;
+        }
+    }
+
+    fn push(&self, lanes: Box<[Lane]>) {
+        let Err(lanes) = self.here.set(lanes) else { return };
+        self.more.get_or_init(|| Box::new(Self::new())).push(lanes);
+    }
+}
+
+static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
