@@ -18,6 +18,8 @@ mod compress;
 mod crc;
 mod encode;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod layout;
 mod limits;
 mod memory;
