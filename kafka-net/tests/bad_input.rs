@@ -1,5 +1,7 @@
 //! Wrong addresses and strangers' ports: each a clear sentence, within a bounded time.
 
+#![expect(clippy::disallowed_methods, reason = "a test starts tasks where it likes")]
+
 use std::{error::Error, net::SocketAddr, time::Duration};
 
 use kafka_mock::MockCluster;
@@ -39,9 +41,9 @@ fn chain(error: &NetError) -> String {
 }
 
 /// A port where each connection meets the given stranger.
-async fn port<F: Future<Output = ()> + Send>(stranger: fn(TcpStream) -> F) -> SocketAddr
+async fn port<F>(stranger: fn(TcpStream) -> F) -> SocketAddr
 where
-    F: 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");

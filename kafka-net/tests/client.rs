@@ -1,5 +1,7 @@
 //! A client against the mock cluster, over real sockets.
 
+#![expect(clippy::disallowed_methods, reason = "a test starts tasks where it likes")]
+
 use std::time::Duration;
 
 use futures::{FutureExt, future::join_all};
