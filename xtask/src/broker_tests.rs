@@ -13,11 +13,14 @@ use crate::{shell, test};
 pub(crate) fn command(mut args: Args) -> Result<()> {
     let keep = args.flag("--keep");
     let mut names = args.all("--version")?;
-    let filter = args.word();
+    let mut filters = args.words();
     let after = args.after();
     args.finish()?;
     if names.is_empty() {
         names = VERSIONS.map(|(name, _)| name.to_owned()).into();
+    } else if filters.is_empty() {
+        // The tests of the versions that are up: each has a module of its own.
+        filters = names.iter().map(|name| format!("v{}::", name.replace('.', "_"))).collect();
     }
     shell::need("kcat", "it reads back what was produced (Debian: apt-get install kcat)")?;
     let versions = names.iter().map(|name| Version::named(name)).collect::<Result<Vec<_>>>()?;
@@ -32,12 +35,13 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     cargo.env(TOOLS, &lib);
     let mut clusters = Clusters { up: Vec::new(), keep };
     for version in versions {
-        let variable = format!("{ADDRESSES}{}", version.name.replace('.', "_"));
+        let plain = version.name.replace('.', "_");
         let cluster = clusters.start(version)?;
-        cargo.env(variable, cluster.bootstrap());
+        cargo.env(format!("{CLUSTER}{plain}"), cluster.bootstrap());
+        cargo.env(format!("{CLUSTER}{plain}_DIR"), &cluster.dir);
     }
     eprintln!("{} clusters are ready after {:.0} s", clusters.up.len(), watch.elapsed().as_secs_f32());
-    cargo.args(filter).arg("--").args(after);
+    cargo.arg("--").args(filters).args(after);
     let passed = shell::run(&mut cargo);
     ensure!(
         passed.is_ok() || keep,
@@ -86,7 +90,7 @@ impl Drop for Clusters {
 /// clients against the mock cluster.
 const CRATES: [&str; 2] = ["kafka-producer", "kafka-mock"];
 const TESTS: [&str; 2] = ["broker", "strangers"];
-/// Environment variables that tell the tests where things are: bootstrap addresses by version, and the jars whose
-/// tools they use.
-const ADDRESSES: &str = "LINGER_KAFKA_";
+/// Environment variables that tell the tests where things are: addresses and folder of each version's cluster, and the
+/// jars whose tools they use.
+const CLUSTER: &str = "LINGER_KAFKA_";
 const TOOLS: &str = "LINGER_KAFKA_LIB";

@@ -9,7 +9,7 @@ use crate::{broker_tests, shell};
 
 const HELP: &str = "\
 usage: cargo xtask test [FILTER] [-- TEST-ARGUMENTS]
-       cargo xtask test --kafka [FILTER] [--keep] [--version V]...
+       cargo xtask test --kafka [FILTER]... [--keep] [--version V]...
 
   Without --kafka: unit, integration and doc tests of every crate, every codec compiled in, corpora replayed.
   With it: starts three brokers of Kafka 4.3.1, one of 3.9.1 and one of 2.8.2 on free ports, runs the tests that need
