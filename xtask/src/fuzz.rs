@@ -1,6 +1,7 @@
 //! `cargo xtask fuzz`: the fuzz targets, for a time.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
@@ -12,7 +13,8 @@ const HELP: &str = "\
 usage: cargo xtask fuzz [TARGET]... [--seconds N]
 
   Runs each target (all of them when none is named) for N seconds (60), on the nightly compiler, starting from the
-  corpus that `cargo test` replays. What it finds goes to fuzz/corpus/TARGET, a crash to fuzz/artifacts/TARGET.
+  corpus that `cargo test` replays. Inputs that reach something new are kept in target/fuzz/TARGET for the next run, one
+  that crashes goes to fuzz/artifacts/TARGET: copy it to fuzz/corpus/TARGET, and `cargo test` replays it ever after.
 ";
 
 /// `cargo xtask fuzz`.
@@ -38,7 +40,13 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
         let mut fuzz = std::process::Command::new("cargo");
         // The toolchain that started us has put itself into the environment, before the one asked for.
         fuzz.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO").current_dir(shell::workspace());
-        fuzz.args(["+nightly", "fuzz", "run", target, "--", "-rss_limit_mb=4096"]);
+        // The first folder is written to, the second only read.
+        let grown = shell::target().join("fuzz").join(target);
+        fs::create_dir_all(&grown).with_context(|| format!("cannot create {}", grown.display()))?;
+        fuzz.args(["+nightly", "fuzz", "run", target])
+            .arg(grown)
+            .arg(Path::new("fuzz").join("corpus").join(target));
+        fuzz.args(["--", "-rss_limit_mb=4096"]);
         fuzz.arg(format!("-max_total_time={seconds}"));
         shell::run(&mut fuzz).with_context(|| format!("fuzz target {target} found something"))?;
         println!("{target}: clean after {:.0} s", watch.elapsed().as_secs_f32());

@@ -84,6 +84,9 @@ const WITH_IO: [&str; 3] = ["kafka-net", "kafka-producer", "kafka-mock"];
 /// Lines of a file, its module of tests left out.
 const MAX_LINES: usize = 800;
 
+/// Lines of a fuzz target.
+const MAX_FUZZ_LINES: usize = 15;
+
 /// Macros and attributes that stand for work not done.
 const NOT_DONE: [&str; 4] = ["todo!", "unimplemented!", "dbg!", "#[ignore"];
 
@@ -116,6 +119,7 @@ pub(crate) fn run(metadata: &Metadata) -> Result<String> {
     faults.extend(manifests(metadata)?);
     faults.extend(c_libraries()?);
     faults.extend(files.iter().flat_map(file_faults));
+    faults.extend(fuzz_targets(&files));
     if faults.is_empty() {
         return Ok(format!("{} files", files.len()));
     }
@@ -213,6 +217,40 @@ fn names(tree: &str) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// A fuzz target only calls a body that is in a library, and has inputs that `cargo test` replays.
+fn fuzz_targets(files: &[File]) -> Vec<String> {
+    let mut faults = Vec::new();
+    for file in files {
+        let Some(name) =
+            file.path.strip_prefix("fuzz/fuzz_targets/").and_then(|name| name.strip_suffix(".rs"))
+        else {
+            continue;
+        };
+        if file.text.lines().count() > MAX_FUZZ_LINES {
+            faults.push(format!(
+                "{}: more than {MAX_FUZZ_LINES} lines: the body belongs into a library",
+                file.path
+            ));
+        }
+        let corpus = shell::workspace().join("fuzz").join("corpus").join(name);
+        if !fs::read_dir(&corpus).is_ok_and(|mut inputs| inputs.next().is_some()) {
+            faults.push(format!("{}: there are no inputs in fuzz/corpus/{name}", file.path));
+        }
+        if !files.iter().any(|file| replays(file, name)) {
+            faults.push(format!("{}: no test replays fuzz/corpus/{name}", file.path));
+        }
+    }
+    faults
+}
+
+/// Whether a test goes through the inputs of that name.
+fn replays(file: &File, name: &str) -> bool {
+    let names = [format!("\"{name}\""), format!("corpus/{name}")];
+    file.path.contains("/tests/")
+        && file.text.contains("corpus")
+        && names.iter().any(|name| file.text.contains(name))
 }
 
 fn file_faults(file: &File) -> Vec<String> {
