@@ -123,6 +123,14 @@ impl Default for Limits {
     }
 }
 
+impl LimitsError {
+    /// The setting at fault, by its name in Kafka.
+    #[must_use]
+    pub const fn setting(&self) -> &'static str {
+        self.setting
+    }
+}
+
 impl fmt::Display for LimitsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { setting, value, .. } = self;

@@ -10,6 +10,7 @@ mod value;
 
 use std::{collections::BTreeSet, time::Duration};
 
+use kafka_batch::Compression;
 use kafka_wire::Acks;
 
 pub use error::{ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind};
@@ -44,7 +45,8 @@ pub struct ProducerConfig {
     buffer_memory: usize,
     max_block: Duration,
     max_request_size: usize,
-    codec: Codec,
+    /// Without its level, which is apart as in Kafka, and kept when the codec changes.
+    compression: Compression,
     gzip_level: i32,
     lz4_level: i32,
     zstd_level: i32,
@@ -81,16 +83,6 @@ pub enum MetadataRecovery {
     /// Begin again with the bootstrap servers.
     #[default]
     Rebootstrap,
-}
-
-/// `compression.type`; the level is apart, as in Kafka, and kept when the codec changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Codec {
-    None,
-    Gzip,
-    Snappy,
-    Lz4,
-    Zstd,
 }
 
 /// Text in, and questions.
@@ -220,7 +212,7 @@ impl Default for ProducerConfig {
             buffer_memory: 32 << 20,
             max_block: Duration::from_secs(60),
             max_request_size: 1 << 20,
-            codec: Codec::None,
+            compression: Compression::None,
             gzip_level: -1,
             lz4_level: 9,
             zstd_level: 3,
@@ -245,18 +237,6 @@ impl Default for ProducerConfig {
             receive_buffer: Some(32_768),
             partitioner_ignore_keys: false,
             explicit: BTreeSet::new(),
-        }
-    }
-}
-
-impl Codec {
-    fn from_name(name: &str) -> Self {
-        match name {
-            "gzip" => Self::Gzip,
-            "snappy" => Self::Snappy,
-            "lz4" => Self::Lz4,
-            "zstd" => Self::Zstd,
-            _ => Self::None,
         }
     }
 }

@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use kafka_batch::{Compression, Limits, QueueSettings};
-use kafka_net::{Backoff, Endpoint, Metadata, MetadataConfig, NetConfig};
+use kafka_net::{Backoff, Metadata, MetadataConfig, NetConfig};
 
 use crate::{
-    config::{ConfigError, ConfigErrorKind, MetadataRecovery, ProducerConfig, Settings},
+    config::{ConfigError, MetadataRecovery, ProducerConfig, Settings},
     io::{self, Shared},
     partitioner::Partitioner,
     producer::Producer,
@@ -52,21 +52,14 @@ impl ProducerConfig {
         let seed = io::seed();
         let mut rng = fastrand::Rng::with_seed(seed);
         let net = net_config(&settings)?;
-        let servers = Endpoint::parse_list(&settings.bootstrap_servers.join(",")).map_err(refused)?;
-        let metadata = Metadata::new(&servers, metadata_config(&settings)?, rng.fork());
-        let limits = Limits::new(settings.batch_size, settings.max_request_size, settings.buffer_memory);
-        let limits = limits
-            .map_err(|error| ConfigError::new(ConfigErrorKind::Value, "batch.size", error.to_string()))?;
+        let metadata = Metadata::new(&settings.bootstrap_servers, metadata_config(&settings)?, rng.fork());
+        let limits = Limits::new(settings.batch_size, settings.max_request_size, settings.buffer_memory)?;
         let queue_settings =
             QueueSettings { limits, linger: settings.linger, delivery_timeout: settings.delivery_timeout };
         let sender = Sender::new(sender_settings(&settings), metadata, rng.u64(..));
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Ok(Producer::start(Shared::new(id, settings, queue_settings, partitioner, net, sender)))
     }
-}
-
-fn refused(error: kafka_net::ConfigError) -> ConfigError {
-    ConfigError::new(ConfigErrorKind::Value, error.setting(), error.to_string())
 }
 
 fn sender_settings(settings: &Settings) -> SenderSettings {
@@ -103,7 +96,7 @@ fn net_config(settings: &Settings) -> Result<NetConfig, ConfigError> {
     net.max_idle = settings.connections_max_idle;
     net.send_buffer = settings.send_buffer;
     net.receive_buffer = settings.receive_buffer;
-    net.validate().map_err(refused)?;
+    net.validate()?;
     Ok(net)
 }
 
@@ -115,7 +108,7 @@ fn metadata_config(settings: &Settings) -> Result<MetadataConfig, ConfigError> {
     metadata.retry_backoff_max = settings.retry_backoff_max;
     metadata.rebootstrap = settings.metadata_recovery == MetadataRecovery::Rebootstrap;
     metadata.rebootstrap_trigger = settings.metadata_recovery_rebootstrap_trigger;
-    metadata.validate().map_err(refused)?;
+    metadata.validate()?;
     Ok(metadata)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_batch::Compression;
 use kafka_wire::Acks;
 
-use super::{Codec, MetadataRecovery, ProducerConfig, table};
+use super::{MetadataRecovery, ProducerConfig, table};
 
 /// Setters. Ranges are those of Kafka, and are checked by [`settle`](ProducerConfig::settle).
 impl ProducerConfig {
@@ -53,23 +53,28 @@ impl ProducerConfig {
         self.explicit("max.request.size")
     }
 
+    /// `compression.type` with the level of its codec: what batches are compressed with. Nothing.
+    ///
+    /// Whether this build has the codec and the level is checked by [`settle`](ProducerConfig::settle).
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        let (place, name) = match compression {
+            Compression::Gzip(level) => (Some((&mut self.gzip_level, level)), "compression.gzip.level"),
+            Compression::Lz4(level) => (Some((&mut self.lz4_level, level)), "compression.lz4.level"),
+            Compression::Zstd(level) => (Some((&mut self.zstd_level, level)), "compression.zstd.level"),
+            Compression::None | Compression::Snappy => (None, ""),
+        };
+        if let Some((place, level)) = place {
+            *place = level;
+            self.explicit.insert(name);
+        }
+        self.explicit("compression.type")
+    }
+
     /// `acks`: who must have written a record before it counts as delivered. All replicas in sync.
     pub fn acks(mut self, acks: Acks) -> Self {
         self.acks = acks;
         self.explicit("acks")
-    }
-
-    /// What batches are compressed with, and at which level. Nothing by default.
-    #[must_use]
-    pub fn compression(mut self, compression: Compression) -> Self {
-        self.codec = Codec::from_name(compression.name());
-        match compression {
-            Compression::Gzip(level) => self.gzip_level = level,
-            Compression::Lz4(level) => self.lz4_level = level,
-            Compression::Zstd(level) => self.zstd_level = level,
-            Compression::None | Compression::Snappy => {}
-        }
-        self.explicit("compression.type")
     }
 
     /// `retries`: how often a batch is sent again after its first attempt. Bounded by the delivery timeout alone.

@@ -36,7 +36,7 @@ pub enum ConfigErrorKind {
 }
 
 impl ConfigError {
-    pub(crate) fn new(kind: ConfigErrorKind, setting: &str, text: impl Into<Box<str>>) -> Self {
+    pub(super) fn new(kind: ConfigErrorKind, setting: &str, text: impl Into<Box<str>>) -> Self {
         Self { kind, line: None, setting: Some(setting.into()), other: None, text: text.into() }
     }
 
@@ -97,6 +97,18 @@ impl fmt::Display for ConfigError {
 }
 
 impl error::Error for ConfigError {}
+
+impl From<kafka_batch::LimitsError> for ConfigError {
+    fn from(error: kafka_batch::LimitsError) -> Self {
+        Self::new(ConfigErrorKind::Value, error.setting(), error.to_string())
+    }
+}
+
+impl From<kafka_net::ConfigError> for ConfigError {
+    fn from(error: kafka_net::ConfigError) -> Self {
+        Self::new(ConfigErrorKind::Value, error.setting(), error.to_string())
+    }
+}
 
 /// Something about the settings that works, and that whoever wrote them should know.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use kafka_batch::Compression;
+use kafka_batch::{Compression, Limits};
+use kafka_net::Endpoint;
 use kafka_wire::Acks;
 
 use super::{
-    Codec, ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind, MetadataRecovery, ProducerConfig,
+    ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind, MetadataRecovery, ProducerConfig,
 };
 
 /// The settings in force: checked, and with everything settled that one setting decides about another.
@@ -15,8 +16,8 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The brokers to ask first, `host:port` each; at least one.
-    pub bootstrap_servers: Vec<String>,
+    /// The brokers to ask first; at least one.
+    pub bootstrap_servers: Vec<Endpoint>,
     /// The name that brokers show in logs, metrics and quotas.
     pub client_id: String,
     /// How large a batch may grow before it is full; never more than `max_request_size`.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub max_block: Duration,
     /// The largest sum of uncompressed batches in a request.
     pub max_request_size: usize,
+    /// What batches are compressed with; compiled in.
+    pub compression: Compression,
     /// Who must have written a record before it counts as delivered.
     pub acks: Acks,
     /// How often a batch is sent again after its first attempt.
@@ -73,8 +76,6 @@ pub struct Settings {
     pub receive_buffer: Option<u32>,
     /// Whether records with a key are spread like those without.
     pub partitioner_ignore_keys: bool,
-    /// What batches are compressed with.
-    pub compression: Compression,
 }
 
 impl ProducerConfig {
@@ -86,13 +87,12 @@ impl ProducerConfig {
     /// is not compiled in.
     pub fn settle(&self) -> Result<(Settings, Vec<ConfigWarning>), ConfigError> {
         let mut warnings = Vec::new();
-        self.check_servers()?;
         self.check_ranges()?;
         let batch_size = self.batch_limit(&mut warnings)?;
         let idempotence = self.settled_idempotence(&mut warnings)?;
         let linger = self.linger.min(LONGEST_TIMEOUT);
         let settings = Settings {
-            bootstrap_servers: self.bootstrap_servers.clone(),
+            bootstrap_servers: self.settled_servers()?,
             client_id: self.client_id.clone(),
             batch_size,
             batch_size_is_set: self.is_set("batch.size"),
@@ -101,6 +101,7 @@ impl ProducerConfig {
             buffer_memory: self.buffer_memory,
             max_block: self.max_block.min(LONGEST),
             max_request_size: self.max_request_size,
+            compression: self.settled_compression()?,
             acks: self.acks,
             retries: self.retries,
             idempotence,
@@ -126,36 +127,37 @@ impl ProducerConfig {
             send_buffer: self.send_buffer,
             receive_buffer: self.receive_buffer,
             partitioner_ignore_keys: self.partitioner_ignore_keys,
-            compression: self.settled_compression()?,
         };
         Ok((settings, warnings))
     }
 
-    /// The codec at its level, if this build has both.
-    fn settled_compression(&self) -> Result<Compression, ConfigError> {
-        let compression = match self.codec {
-            Codec::None => Compression::None,
-            Codec::Gzip => Compression::Gzip(self.gzip_level),
-            Codec::Snappy => Compression::Snappy,
-            Codec::Lz4 => Compression::Lz4(self.lz4_level),
-            Codec::Zstd => Compression::Zstd(self.zstd_level),
-        };
-        compression.check().map_err(|error| {
-            let text = format!("compression.type={}: {error}", compression.name());
-            ConfigError::new(ConfigErrorKind::NotCompiledIn, "compression.type", text)
-        })?;
-        Ok(compression)
-    }
-
     /// C12: at least one server, and each a host and a port.
-    fn check_servers(&self) -> Result<(), ConfigError> {
-        let missing = |text: &str| ConfigError::new(ConfigErrorKind::Missing, "bootstrap.servers", text);
+    fn settled_servers(&self) -> Result<Vec<Endpoint>, ConfigError> {
         if self.bootstrap_servers.is_empty() {
-            return Err(missing(
+            return Err(ConfigError::new(
+                ConfigErrorKind::Missing,
+                "bootstrap.servers",
                 "bootstrap.servers is missing: name at least one broker, as in bootstrap.servers=localhost:9092",
             ));
         }
-        Ok(())
+        self.bootstrap_servers.iter().map(|server| Ok(server.trim().parse()?)).collect()
+    }
+
+    /// The codec with its level, if this build has it.
+    fn settled_compression(&self) -> Result<Compression, ConfigError> {
+        let compression = match self.compression {
+            Compression::Gzip(_) => Compression::Gzip(self.gzip_level),
+            Compression::Lz4(_) => Compression::Lz4(self.lz4_level),
+            Compression::Zstd(_) => Compression::Zstd(self.zstd_level),
+            Compression::None | Compression::Snappy => self.compression,
+        };
+        match compression.check() {
+            Ok(()) => Ok(compression),
+            Err(error) => {
+                let text = format!("compression.type={compression}: {error}");
+                Err(ConfigError::new(ConfigErrorKind::NotCompiledIn, "compression.type", text))
+            }
+        }
     }
 
     /// The ranges of Kafka's table for what the setters let pass, and the values that nothing could come of.
@@ -209,15 +211,6 @@ impl ProducerConfig {
     /// C13 and the limit in force: no batch is larger than the request it goes into, or than all memory.
     fn batch_limit(&self, warnings: &mut Vec<ConfigWarning>) -> Result<usize, ConfigError> {
         let (batch, request, memory) = (self.batch_size, self.max_request_size, self.buffer_memory);
-        if request < MIN_REQUEST {
-            return Err(ConfigError::new(
-                ConfigErrorKind::Value,
-                "max.request.size",
-                format!(
-                    "max.request.size={request}: no record fits; a batch begins with 61 bytes, and {MIN_REQUEST} is the least that is taken"
-                ),
-            ));
-        }
         let limit = batch.min(request);
         if limit > memory {
             return Err(ConfigError::contradiction(
@@ -230,6 +223,7 @@ impl ProducerConfig {
                 ),
             ));
         }
+        Limits::new(batch, request, memory)?;
         if limit < batch {
             warnings.push(ConfigWarning::new(
                 ConfigWarningKind::Adjusted,
@@ -355,5 +349,3 @@ const LONGEST_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// Brokers remember the last five batches of a producer and partition, and so know a batch that comes again.
 const MAX_IN_FLIGHT_IDEMPOTENT: u32 = 5;
-/// The header of a batch, and the smallest record: seven bytes, none of them key, value or header.
-const MIN_REQUEST: usize = 68;

@@ -113,7 +113,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     core("max.block.ms", millis(0, LONG_MAX), "60000", |c, v| c.max_block = duration(v)),
     core("max.request.size", bytes(0, INT_MAX), "1048576", |c, v| c.max_request_size = size(v)),
     core("compression.type", Kind::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]), "none",
-        |c, v| c.codec = super::Codec::from_name(&v.into_text())),
+        |c, v| c.compression = v.into_text().parse().unwrap_or_default()),
     core("compression.gzip.level", Kind::Choice(&["-1", "1", "2", "3", "4", "5", "6", "7", "8", "9"]), "-1",
         |c, v| c.gzip_level = v.into_text().parse().unwrap_or(-1)),
     core("compression.lz4.level", int(1, 17), "9", |c, v| c.lz4_level = level(v)),

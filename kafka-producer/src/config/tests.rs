@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use kafka_net::Endpoint;
 use proptest::prelude::*;
 
 use super::table::SETTINGS;
@@ -114,7 +115,7 @@ fn reads_values_as_kafka_does() {
     config.set("enable.idempotence", " TRUE ").unwrap();
     config.set("metadata.recovery.strategy", "None").unwrap();
     let (settings, _) = config.settle().unwrap();
-    assert_eq!(settings.bootstrap_servers, ["a:1", "b:2"]);
+    assert_eq!(settings.bootstrap_servers, [Endpoint::new("a", 1), Endpoint::new("b", 2)]);
     assert_eq!(settings.metadata_recovery, MetadataRecovery::None);
 }
 
@@ -270,6 +271,9 @@ fn setters_are_held_to_the_same_ranges() {
     let over = 1_usize << 31;
     for (config, setting) in [
         (ProducerConfig::default(), "bootstrap.servers"),
+        (ProducerConfig::new(["localhost"]), "bootstrap.servers"),
+        (ProducerConfig::new(["http://localhost:9092"]), "bootstrap.servers"),
+        (base().batch_size(0).buffer_memory(10), "buffer.memory"),
         (base().batch_size(over), "batch.size"),
         (base().max_request_size(over), "max.request.size"),
         (base().max_request_size(60), "max.request.size"),
@@ -289,6 +293,32 @@ fn setters_are_held_to_the_same_ranges() {
         .settle()
         .unwrap();
     assert!(settings.metadata_max_age < Duration::from_secs(1 << 30));
+}
+
+#[test]
+fn a_codec_has_its_level_and_must_be_compiled_in() {
+    let compression = |settings: &str| with(settings).settle().map(|(settings, _)| settings.compression);
+    assert_eq!(compression("compression.gzip.level=3 compression.lz4.level=4"), Ok(Compression::None));
+    let gzip = base().compression(Compression::Gzip(2)).settle().map(|(settings, _)| settings.compression);
+    assert_eq!(gzip.is_ok_and(|gzip| gzip == Compression::Gzip(2)), Compression::GZIP.check().is_ok());
+    assert!(base().compression(Compression::Gzip(10)).settle().is_err());
+    for (settings, codec, feature) in [
+        ("compression.type=gzip compression.gzip.level=3", Compression::Gzip(3), "gzip"),
+        ("compression.type=snappy", Compression::Snappy, "snappy"),
+        ("compression.type=lz4", Compression::LZ4, "lz4"),
+        ("compression.lz4.level=12 compression.type=lz4", Compression::Lz4(12), "lz4-hc"),
+        ("compression.type=zstd compression.zstd.level=-5", Compression::Zstd(-5), "zstd"),
+    ] {
+        // What the feature of this crate turns on, another crate of the build may have turned on, too.
+        let compiled = codec.check().is_ok();
+        match compression(settings) {
+            Ok(settled) => assert!(compiled && settled == codec, "{settings}"),
+            Err(error) => {
+                assert_eq!((compiled, error.kind()), (false, ConfigErrorKind::NotCompiledIn), "{settings}");
+                assert!(error.to_string().contains(&format!("`{feature}`")), "{error}");
+            }
+        }
+    }
 }
 
 #[test]
