@@ -140,7 +140,12 @@ impl ProducerConfig {
                 "bootstrap.servers is missing: name at least one broker, as in bootstrap.servers=localhost:9092",
             ));
         }
-        self.bootstrap_servers.iter().map(|server| Ok(server.trim().parse()?)).collect()
+        let mut servers = Vec::new();
+        for entry in &self.bootstrap_servers {
+            // An entry of the builder's may itself be a list, as everybody has it at hand.
+            servers.extend(Endpoint::parse_list(entry)?);
+        }
+        Ok(servers)
     }
 
     /// The codec with its level, if this build has it.

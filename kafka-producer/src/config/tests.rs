@@ -117,6 +117,8 @@ fn reads_values_as_kafka_does() {
     let (settings, _) = config.settle().unwrap();
     assert_eq!(settings.bootstrap_servers, [Endpoint::new("a", 1), Endpoint::new("b", 2)]);
     assert_eq!(settings.metadata_recovery, MetadataRecovery::None);
+    let (settings, _) = ProducerConfig::new(["a:1,b:2", "c:3"]).settle().unwrap();
+    assert_eq!(settings.bootstrap_servers.len(), 3);
 }
 
 #[test]
