@@ -8,7 +8,7 @@ use std::fmt;
 use bytes::Bytes;
 use kafka_wire::varint;
 
-use crate::compress::{DecompressError, decompress};
+use crate::compress::decompress;
 use crate::crc::crc32c;
 use crate::layout::{BatchHeader, CRC_START, HEADER_SIZE, LENGTH_OVERHEAD, MAGIC};
 use crate::record::{OwnedHeader, OwnedRecord};
@@ -194,12 +194,7 @@ impl RecordReader {
     pub(crate) fn new(header: &BatchHeader, payload: Bytes, limit: usize) -> Result<Self, ReadError> {
         let rest = match header.codec() {
             0 => payload,
-            codec => Bytes::from(decompress(codec, &payload, limit).map_err(|error| match error {
-                DecompressError::Unknown => ReadError::UnknownCodec(codec),
-                DecompressError::NotCompiled(feature) => ReadError::NotCompiled(feature),
-                DecompressError::Corrupt(name) => ReadError::Corrupt(name),
-                DecompressError::TooLarge => ReadError::TooLarge { limit },
-            })?),
+            codec => Bytes::from(decompress(codec, &payload, limit)?),
         };
         Ok(Self { rest, header: *header, read: 0, last_delta: -1, failed: false })
     }

@@ -5,7 +5,7 @@ use std::io::Read;
 use flate2::read::MultiGzDecoder;
 use flate2::{Compress, Crc, FlushCompress, Status};
 
-use super::DecompressError;
+use crate::reader::ReadError;
 
 pub(super) struct Encoder {
     deflate: Compress,
@@ -52,11 +52,11 @@ impl Encoder {
     }
 }
 
-pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
     let mut output = Vec::new();
     let mut decoder = MultiGzDecoder::new(input).take((limit as u64).saturating_add(1));
-    decoder.read_to_end(&mut output).map_err(|_| DecompressError::Corrupt("gzip"))?;
-    if output.len() > limit { Err(DecompressError::TooLarge) } else { Ok(output) }
+    decoder.read_to_end(&mut output).map_err(|_| ReadError::Corrupt("gzip"))?;
+    if output.len() > limit { Err(ReadError::TooLarge { limit }) } else { Ok(output) }
 }
 
 /// Deflate, no flags, no time, no hint, operating system unknown: what Java writes.

@@ -5,7 +5,8 @@
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
 
-use super::{DecompressError, LZ4_FAST, for_each_block};
+use super::{LZ4_FAST, for_each_block};
+use crate::reader::ReadError;
 
 pub(super) struct Encoder {
     level: i32,
@@ -63,7 +64,7 @@ fn compress_block(block: &[u8], room: &mut [u8], level: i32, table: &mut Compres
 
 /// Reads any sequence of frames with independent blocks. The header's checksum and those of blocks are checked; a checksum of
 /// the content is skipped, as in Kafka: the batch has a CRC.
-pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
     let mut output = Vec::new();
     let mut rest = input;
     while !rest.is_empty() {
@@ -72,7 +73,7 @@ pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, Decompre
     Ok(output)
 }
 
-fn frame<'a>(input: &'a [u8], output: &mut Vec<u8>, limit: usize) -> Result<&'a [u8], DecompressError> {
+fn frame<'a>(input: &'a [u8], output: &mut Vec<u8>, limit: usize) -> Result<&'a [u8], ReadError> {
     let after_magic = input.strip_prefix(MAGIC.as_slice()).ok_or(CORRUPT)?;
     let (&[flags, sizes], _) = after_magic.split_first_chunk::<2>().ok_or(CORRUPT)?;
     let has = |bit: u8| flags & bit != 0;
@@ -124,12 +125,12 @@ fn put_block(
     max_block: usize,
     output: &mut Vec<u8>,
     limit: usize,
-) -> Result<(), DecompressError> {
+) -> Result<(), ReadError> {
     let at = output.len();
     let left = limit.saturating_sub(at);
     if stored {
         if block.len() > left {
-            return Err(DecompressError::TooLarge);
+            return Err(ReadError::TooLarge { limit });
         }
         output.extend_from_slice(block);
         return Ok(());
@@ -141,7 +142,7 @@ fn put_block(
     let written = match decompress_into(block, room) {
         Ok(written) => written,
         Err(lz4_flex::block::DecompressError::OutputTooSmall { .. }) if left < most => {
-            return Err(DecompressError::TooLarge);
+            return Err(ReadError::TooLarge { limit });
         }
         Err(_) => return Err(CORRUPT),
     };
@@ -191,7 +192,7 @@ fn xxh32(input: &[u8]) -> u32 {
 
 const PRIMES: [u32; 5] = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f, 0x1656_67b1];
 
-const CORRUPT: DecompressError = DecompressError::Corrupt("lz4");
+const CORRUPT: ReadError = ReadError::Corrupt("lz4");
 
 const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 

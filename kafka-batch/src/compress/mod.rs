@@ -15,6 +15,8 @@ mod zstd;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::reader::ReadError;
+
 /// What batches are compressed with.
 ///
 /// [`check`](Self::check) says whether this build has the codec and the level.
@@ -252,47 +254,27 @@ impl fmt::Debug for Compressor {
     }
 }
 
-/// Why compressed bytes could not be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(
-    any(
-        not(any(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")),
-        all(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")
-    ),
-    expect(dead_code, reason = "without codecs none can fail, with all of them none is missing")
-)]
-pub(crate) enum DecompressError {
-    /// There is no codec with this number.
-    Unknown,
-    /// It is not in this build.
-    NotCompiled(&'static str),
-    /// The bytes are not what the codec writes.
-    Corrupt(&'static str),
-    /// More comes out than is allowed.
-    TooLarge,
-}
-
 /// Decompresses at most `limit` bytes.
-pub(crate) fn decompress(codec: i16, input: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+pub(crate) fn decompress(codec: i16, input: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
     let _ = (input, limit);
     match codec {
         #[cfg(feature = "gzip")]
         1 => gzip::decompress(input, limit),
         #[cfg(not(feature = "gzip"))]
-        1 => Err(DecompressError::NotCompiled("gzip")),
+        1 => Err(ReadError::NotCompiled("gzip")),
         #[cfg(feature = "snappy")]
         2 => snappy::decompress(input, limit),
         #[cfg(not(feature = "snappy"))]
-        2 => Err(DecompressError::NotCompiled("snappy")),
+        2 => Err(ReadError::NotCompiled("snappy")),
         #[cfg(feature = "lz4")]
         3 => lz4::decompress(input, limit),
         #[cfg(not(feature = "lz4"))]
-        3 => Err(DecompressError::NotCompiled("lz4")),
+        3 => Err(ReadError::NotCompiled("lz4")),
         #[cfg(feature = "zstd")]
         4 => zstd::decompress(input, limit),
         #[cfg(not(feature = "zstd"))]
-        4 => Err(DecompressError::NotCompiled("zstd")),
-        _ => Err(DecompressError::Unknown),
+        4 => Err(ReadError::NotCompiled("zstd")),
+        _ => Err(ReadError::UnknownCodec(codec)),
     }
 }
 

@@ -4,7 +4,8 @@
 
 use snap::raw::{Decoder, Encoder as RawEncoder, decompress_len, max_compress_len};
 
-use super::{DecompressError, for_each_block};
+use super::for_each_block;
+use crate::reader::ReadError;
 
 pub(super) struct Encoder {
     raw: RawEncoder,
@@ -36,7 +37,7 @@ impl Encoder {
     }
 }
 
-pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
     let mut output = Vec::new();
     let Some(mut rest) = input.strip_prefix(MAGIC.as_slice()) else {
         block(input, &mut output, limit)?;
@@ -54,7 +55,7 @@ pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, Decompre
     Ok(output)
 }
 
-fn block(input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<(), DecompressError> {
+fn block(input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<(), ReadError> {
     let size = decompress_len(input).map_err(|_| CORRUPT)?;
     // A copy of two bytes makes at most 64: a claim beyond that is a lie that must not become an allocation.
     if size > input.len().saturating_mul(MAX_EXPANSION) {
@@ -62,7 +63,7 @@ fn block(input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<(), Decompr
     }
     let at = output.len();
     if size > limit.saturating_sub(at) {
-        return Err(DecompressError::TooLarge);
+        return Err(ReadError::TooLarge { limit });
     }
     output.resize(at + size, 0);
     let room = output.get_mut(at..).ok_or(CORRUPT)?;
@@ -70,7 +71,7 @@ fn block(input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<(), Decompr
     if written == size { Ok(()) } else { Err(CORRUPT) }
 }
 
-const CORRUPT: DecompressError = DecompressError::Corrupt("snappy");
+const CORRUPT: ReadError = ReadError::Corrupt("snappy");
 
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 

@@ -37,7 +37,7 @@ fn what_goes_in_comes_out_however_it_is_cut() {
                 assert_eq!(output, data, "{codec} {len} {piece}");
                 assert_eq!(
                     decompress(codec.codec(), compressed, len - 1),
-                    Err(DecompressError::TooLarge),
+                    Err(ReadError::TooLarge { limit: len - 1 }),
                     "{codec} {len}"
                 );
             }
@@ -68,7 +68,10 @@ fn every_level_works() {
     for &(codec, levels) in levels {
         for &level in levels {
             let Ok(mut compressor) = Compressor::new(codec.with_level(level)) else { continue };
-            let compressed = compressor.compress([&data[..]].into_iter(), data.len()).unwrap();
+            let Some(compressed) = compressor.compress([&data[..]].into_iter(), data.len()) else {
+                assert_eq!(level, -131_072, "only this level is too fast to find anything");
+                continue;
+            };
             assert_eq!(decompress(codec.codec(), compressed, data.len()).unwrap(), data, "{codec} {level}");
         }
     }
@@ -101,7 +104,7 @@ fn refusals_name_the_feature_or_the_levels() {
     assert_eq!(text(Compression::Zstd(23)), "zstd has no level 23: the levels are -131072 to 22");
     if cfg!(not(feature = "zstd")) {
         assert_eq!(text(Compression::ZSTD), "zstd is not compiled in: turn on the feature `zstd`");
-        assert_eq!(decompress(4, &[], 0), Err(DecompressError::NotCompiled("zstd")));
+        assert_eq!(decompress(4, &[], 0), Err(ReadError::NotCompiled("zstd")));
     }
     if cfg!(not(feature = "lz4-hc")) {
         let expected = "lz4 at a level other than 9 is not compiled in: turn on the feature `lz4-hc`";
@@ -112,5 +115,5 @@ fn refusals_name_the_feature_or_the_levels() {
         "no codec \"brotli\": there are none, gzip, snappy, lz4 and zstd"
     );
     assert_eq!("lz4".parse(), Ok(Compression::LZ4));
-    assert_eq!(decompress(5, &[], 0), Err(DecompressError::Unknown));
+    assert_eq!(decompress(5, &[], 0), Err(ReadError::UnknownCodec(5)));
 }

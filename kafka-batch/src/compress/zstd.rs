@@ -3,7 +3,7 @@
 use ::zstd::bulk::Decompressor;
 use ::zstd::stream::raw::{Encoder as RawEncoder, InBuffer, Operation, OutBuffer};
 
-use super::DecompressError;
+use crate::reader::ReadError;
 
 pub(super) struct Encoder {
     level: i32,
@@ -46,16 +46,16 @@ impl Encoder {
 }
 
 /// Into one buffer, which needs no window: a frame's claim of a large window costs nothing.
-pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, DecompressError> {
+pub(super) fn decompress(input: &[u8], limit: usize) -> Result<Vec<u8>, ReadError> {
     let mut decompressor = Decompressor::new().map_err(|_| CORRUPT)?;
     let mut capacity = input.len().saturating_mul(FIRST_GUESS).max(SMALLEST_GUESS).min(limit);
     loop {
         let mut output = Vec::with_capacity(capacity);
         match decompressor.decompress_to_buffer(input, &mut output) {
-            Ok(_) if output.len() > limit => return Err(DecompressError::TooLarge),
+            Ok(_) if output.len() > limit => return Err(ReadError::TooLarge { limit }),
             Ok(_) => return Ok(output),
             Err(error) if !is_too_small(&error) => return Err(CORRUPT),
-            Err(_) if capacity >= limit => return Err(DecompressError::TooLarge),
+            Err(_) if capacity >= limit => return Err(ReadError::TooLarge { limit }),
             Err(_) => capacity = capacity.saturating_mul(2).min(limit),
         }
     }
@@ -66,7 +66,7 @@ fn is_too_small(error: &std::io::Error) -> bool {
     error.to_string().contains("too small")
 }
 
-const CORRUPT: DecompressError = DecompressError::Corrupt("zstd");
+const CORRUPT: ReadError = ReadError::Corrupt("zstd");
 
 const FIRST_GUESS: usize = 4;
 
