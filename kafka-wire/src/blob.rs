@@ -149,3 +149,37 @@ blob!(Records, "records", |records: &Records, buf: &mut FrameBuf| {
         buf.put_shared(chunk.clone());
     }
 });
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn records_are_equal_however_they_are_cut() {
+        let cut = Records::from_chunks([&b"ab"[..], b"", b"c"].map(Bytes::from_static));
+        let whole = Records::from(Bytes::from_static(b"abc"));
+        assert_eq!(cut, whole);
+        assert_eq!((cut.len(), cut.chunks().count()), (3, 3));
+        assert_eq!(cut.to_bytes(), "abc");
+        assert_ne!(cut, Records::from(Bytes::from_static(b"abd")));
+        assert_ne!(cut, Records::new());
+        assert!(Records::from_chunks([Bytes::new(), Bytes::new()]).is_empty());
+    }
+
+    /// One chunk, in the memory of the frame; and back into a frame without a copy.
+    #[test]
+    fn records_share_memory_both_ways() {
+        let cx = Cx { version: 0, flexible: false };
+        let frame = Bytes::from([&1000_i32.to_be_bytes()[..], &vec![7; 1000]].concat());
+        let (rest, records) = Records::decode(Input::new(&frame), cx).expect("records");
+        assert!(rest.is_empty());
+        let address = frame.as_ptr().addr() + 4;
+        assert_eq!(records.chunks().map(|chunk| chunk.as_ptr().addr()).collect::<Vec<_>>(), [address]);
+        let mut buf = FrameBuf::new();
+        records.encode(&mut buf, cx);
+        let segments = buf.into_segments();
+        assert_eq!(segments.slices().map(|slice| slice.as_ptr().addr()).last(), Some(address));
+    }
+}

@@ -263,3 +263,30 @@ codes! {
     132 STREAMS_TOPOLOGY_FENCED: final_;
     133 SHARE_SESSION_LIMIT_REACHED: retriable;
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn every_number_from_the_first_to_the_last_has_a_name() {
+        let numbers: alloc::vec::Vec<i16> = ErrorCode::ALL.iter().map(|code| code.get()).collect();
+        assert_eq!(numbers, (-1..=133).collect::<alloc::vec::Vec<i16>>());
+    }
+
+    #[test]
+    fn codes_have_kafkas_classes() {
+        let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+        assert!(code.is_retriable() && code.is_invalid_metadata() && code.is_err());
+        assert_eq!(code.to_string(), "NOT_LEADER_OR_FOLLOWER (6)");
+        let code = ErrorCode::REQUEST_TIMED_OUT;
+        assert!(code.is_retriable() && !code.is_invalid_metadata());
+        assert!(!ErrorCode::MESSAGE_TOO_LARGE.is_retriable());
+        assert!(ErrorCode::NONE.is_ok() && !ErrorCode::NONE.is_retriable());
+        let unknown = ErrorCode(999);
+        assert!(unknown.is_err() && !unknown.is_retriable());
+        assert_eq!(unknown.to_string(), "UNKNOWN_SERVER_ERROR (999)");
+    }
+}

@@ -310,3 +310,136 @@ pub const LEN_SIZE: usize = 4;
 /// Chunks up to this size are copied: an own slice in a vectored write, and a reference count, cost more. The header
 /// of a record batch (61 bytes) is below it.
 const MAX_COPIED: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    const SHARED: usize = MAX_COPIED + 1;
+
+    /// Inline, shared, shared, inline, shared.
+    fn mixed() -> (FrameBuf, Vec<u8>) {
+        let (a, b) = (Bytes::from(vec![7; SHARED]), Bytes::from(vec![8; SHARED + 5]));
+        let mut buf = FrameBuf::new();
+        buf.put_i16(0x0102);
+        buf.put_shared(a.clone());
+        buf.put_shared(b.clone());
+        buf.put_shared(Bytes::new());
+        buf.put_u8(3);
+        buf.put_shared(a.clone());
+        let expected = [&[1, 2][..], &a, &b, &[3], &a].concat();
+        assert_eq!(buf.len(), expected.len());
+        (buf, expected)
+    }
+
+    #[test]
+    fn pieces_come_in_the_order_they_were_put() {
+        let (buf, expected) = mixed();
+        assert_eq!(buf.clone().into_bytes(), expected);
+        let segments = buf.into_segments();
+        let slices: Vec<&[u8]> = segments.slices().collect();
+        assert_eq!(
+            slices.iter().map(|slice| slice.len()).collect::<Vec<_>>(),
+            [2, SHARED, SHARED + 5, 1, SHARED]
+        );
+        assert_eq!(slices.concat(), expected);
+    }
+
+    #[test]
+    fn segments_are_consumed_in_any_steps() {
+        for step in [1, 2, 3, SHARED - 1, SHARED, SHARED + 1, 5000] {
+            let (buf, expected) = mixed();
+            let mut segments = buf.into_segments();
+            let mut seen = Vec::new();
+            while segments.has_remaining() {
+                let rest: Vec<u8> = segments.slices().flatten().copied().collect();
+                assert_eq!(rest.len(), segments.remaining());
+                let step = step.min(rest.len());
+                assert!(!segments.chunk().is_empty() && rest.starts_with(segments.chunk()));
+                seen.extend_from_slice(&rest[..step]);
+                segments.advance(step);
+            }
+            assert_eq!(seen, expected, "in steps of {step}");
+            assert_eq!(segments.chunk(), [0_u8; 0]);
+        }
+    }
+
+    #[test]
+    fn chunks_are_shared_if_they_are_large_and_let_go_once_consumed() {
+        let (small, large) = (Bytes::from(vec![1; MAX_COPIED]), Bytes::from(vec![2; SHARED]));
+        let mut buf = FrameBuf::new();
+        buf.put_shared(small.clone());
+        buf.put_shared(large.clone());
+        assert!(small.is_unique());
+        assert!(!large.is_unique());
+        let mut segments = buf.into_segments();
+        segments.advance(MAX_COPIED + SHARED - 1);
+        assert!(!large.is_unique());
+        segments.advance(1);
+        assert!(large.is_unique());
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn a_vectored_write_gets_as_many_pieces_as_it_has_room_for() {
+        let (buf, expected) = mixed();
+        let segments = buf.into_segments();
+        let mut into = [std::io::IoSlice::new(&[]); 8];
+        assert_eq!(segments.chunks_vectored(&mut into[..3]), 3);
+        assert_eq!(segments.chunks_vectored(&mut into), 5);
+        assert_eq!(into.iter().flat_map(|slice| slice.iter()).copied().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn each_frame_has_its_own_length() {
+        let mut buf = FrameBuf::new();
+        for chunk in [SHARED, 10] {
+            let start = buf.begin_frame();
+            buf.put_u8(1);
+            buf.put_shared(Bytes::from(vec![0; chunk]));
+            buf.finish_frame(start).expect("it has bytes");
+        }
+        let mut read = BytesMut::from(&buf.into_bytes()[..]);
+        for chunk in [SHARED, 10] {
+            let frame = split(&mut read, 1000).expect("a length").expect("a frame");
+            assert_eq!(frame.len(), 1 + chunk);
+        }
+        assert!(read.is_empty());
+    }
+
+    #[test]
+    fn the_first_failure_is_reported() {
+        let mut buf = FrameBuf::new();
+        let start = buf.begin_frame();
+        buf.put_u8(1);
+        buf.fail(WireErrorKind::TooLong);
+        buf.fail_in("name");
+        buf.fail(WireErrorKind::UnexpectedNull);
+        buf.fail_in("other");
+        assert_eq!(buf.finish_frame(start), Err(WireError::new(WireErrorKind::TooLong, 5).in_field("name")));
+    }
+
+    #[test]
+    fn frames_are_split_when_they_are_whole() {
+        let mut read = BytesMut::from(&[0, 0, 0, 2, 7][..]);
+        assert_eq!(split(&mut read, 2), Ok(None));
+        assert_eq!(read.len(), 5);
+        read.extend_from_slice(&[8, 0, 0, 0, 0, 9]);
+        assert_eq!(split(&mut read, 2), Ok(Some(Bytes::from_static(&[7, 8]))));
+        assert_eq!(split(&mut read, 2), Ok(Some(Bytes::new())));
+        assert_eq!(split(&mut read, 2), Ok(None));
+        assert_eq!(read, [9][..]);
+    }
+
+    #[test]
+    fn lengths_that_are_none_are_refused() {
+        let kind = |bytes: &[u8]| split(&mut BytesMut::from(bytes), 100).map_err(|error| error.kind());
+        assert_eq!(kind(&[0xff, 0xff, 0xff, 0xff]), Err(WireErrorKind::BadLength));
+        assert_eq!(kind(&[0, 0, 0, 101]), Err(WireErrorKind::TooLong));
+        // What a web server answers.
+        assert_eq!(kind(b"HTTP/1.1 400 Bad Request"), Err(WireErrorKind::TooLong));
+        assert_eq!(kind(&[0, 0, 0, 100]), Ok(None));
+    }
+}

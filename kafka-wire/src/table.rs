@@ -406,3 +406,93 @@ pub(crate) const fn same_text(a: &str, b: &str) -> bool {
 fn in_field(error: nom::Err<WireError>, field: &'static str) -> nom::Err<WireError> {
     error.map(|error| error.in_field(field))
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::{String, ToString};
+    use alloc::vec;
+
+    use bytes::Bytes;
+
+    use crate::error::WireErrorKind;
+    use crate::frame::FrameBuf;
+    use crate::header::{decode_body, encode_body};
+    use crate::messages::{
+        ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataRequestTopic, SupportedFeatureKey,
+    };
+
+    #[test]
+    fn a_field_is_not_written_in_a_version_without_it() {
+        let request = MetadataRequest { allow_auto_topic_creation: false, ..Default::default() };
+        let mut buf = FrameBuf::new();
+        assert_eq!(encode_body(&request, 3, &mut buf), Ok(4));
+        assert_eq!(buf.into_bytes(), [0; 4][..]);
+    }
+
+    #[test]
+    fn null_has_no_bytes_in_a_version_without_it() {
+        let request = MetadataRequest { topics: None, ..Default::default() };
+        let error = encode_body(&request, 0, &mut FrameBuf::new()).expect_err("version 0 has no null");
+        assert_eq!((error.kind(), error.field()), (WireErrorKind::UnexpectedNull, Some("topics")));
+        assert_eq!(encode_body(&request, 1, &mut FrameBuf::new()), Ok(4));
+
+        let topic = MetadataRequestTopic { name: None, ..Default::default() };
+        let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+        let error = encode_body(&request, 9, &mut FrameBuf::new()).expect_err("version 9 has no null");
+        assert_eq!((error.kind(), error.field()), (WireErrorKind::UnexpectedNull, Some("name")));
+        let null_name = Bytes::from_static(&[0, 0, 0, 1, 0xff, 0xff]);
+        let error = decode_body::<MetadataRequest>(&null_name, 1).expect_err("version 1 has no null");
+        assert_eq!(
+            (error.kind(), error.field(), error.offset()),
+            (WireErrorKind::UnexpectedNull, Some("name"), 4)
+        );
+    }
+
+    #[test]
+    fn a_string_beyond_the_limit_has_no_bytes() {
+        let name = |len| ApiVersionsRequest { client_software_name: "x".repeat(len), ..Default::default() };
+        assert_eq!(encode_body(&name(0x7fff), 3, &mut FrameBuf::new()), Ok(3 + 0x7fff + 1 + 1));
+        let error = encode_body(&name(0x8000), 3, &mut FrameBuf::new()).expect_err("it is too long");
+        assert_eq!(error.to_string(), "too long in client_software_name at byte 0");
+    }
+
+    #[test]
+    fn errors_name_the_innermost_field() {
+        let decode = |bytes: &'static [u8]| {
+            let error =
+                decode_body::<ApiVersionsRequest>(&Bytes::from_static(bytes), 3).expect_err("no request");
+            error.to_string()
+        };
+        assert_eq!(decode(&[2, b'a', 3, b'b']), "bad length in client_software_version at byte 3");
+        assert_eq!(decode(&[2, 0xff, 1, 0]), "not UTF-8 in client_software_name at byte 0");
+        assert_eq!(decode(&[0, 1, 0]), "unexpected null in client_software_name at byte 0");
+        assert_eq!(decode(&[1, 1]), "truncated at byte 2");
+        assert_eq!(decode(&[1, 1, 0, 9]), "trailing bytes at byte 3");
+        assert_eq!(decode(&[1, 1, 9]), "bad length at byte 2");
+    }
+
+    #[test]
+    fn tagged_fields_are_found_in_any_order_and_must_fill_their_bytes() {
+        // No error, no keys, no throttling; then tags 1, 9 (unknown) and 0: a feature `f`, levels 1 to 2.
+        let body = |epoch_size: u8, epoch: &[u8]| {
+            let start = [&[0, 0, 1, 0, 0, 0, 0, 3, 1, epoch_size][..], epoch].concat();
+            Bytes::from([&start[..], &[9, 1, 42], &[0, 8, 2, 2, b'f', 0, 1, 0, 2, 0]].concat())
+        };
+        let response: ApiVersionsResponse =
+            decode_body(&body(8, &[0, 0, 0, 0, 0, 0, 0, 5]), 3).expect("a response");
+        assert_eq!(response.finalized_features_epoch, 5);
+        let feature = SupportedFeatureKey { name: String::from("f"), min_version: 1, max_version: 2 };
+        assert_eq!(response.supported_features, [feature]);
+
+        let long = decode_body::<ApiVersionsResponse>(&body(9, &[0; 9]), 3).expect_err("a byte too many");
+        assert_eq!(
+            (long.kind(), long.field()),
+            (WireErrorKind::TrailingBytes, Some("finalized_features_epoch"))
+        );
+        let short = decode_body::<ApiVersionsResponse>(&body(7, &[0; 7]), 3).expect_err("a byte too few");
+        assert_eq!(
+            (short.kind(), short.field()),
+            (WireErrorKind::Truncated, Some("finalized_features_epoch"))
+        );
+    }
+}

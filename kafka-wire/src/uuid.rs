@@ -76,3 +76,19 @@ impl Wire for TopicId {
 }
 
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_shown_as_kafka_shows_them() {
+        // By `Uuid.toString()` of kafka-clients 4.3.1.
+        assert_eq!(TopicId::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(TopicId([0xff; 16]).to_string(), "_____________________w");
+        let bytes = core::array::from_fn(|index| 0x11 * u8::try_from(index).expect("one of 16"));
+        assert_eq!(TopicId(bytes).to_string(), "ABEiM0RVZneImaq7zN3u_w");
+    }
+}

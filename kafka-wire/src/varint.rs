@@ -171,3 +171,80 @@ fn take_long(bytes: &[u8], max_len: usize, last: u8) -> Taken<'_, u64> {
     }
     Err(if bytes.len() < max_len { WireErrorKind::Truncated } else { WireErrorKind::BadVarint })
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    /// Value and bytes, from Kafka's `ByteUtils`.
+    const GOLDEN: [(i32, &[u8]); 16] = [
+        (0, &[0x00]),
+        (-1, &[0x01]),
+        (1, &[0x02]),
+        (63, &[0x7e]),
+        (-64, &[0x7f]),
+        (64, &[0x80, 0x01]),
+        (-65, &[0x81, 0x01]),
+        (300, &[0xd8, 0x04]),
+        (8191, &[0xfe, 0x7f]),
+        (-8192, &[0xff, 0x7f]),
+        (8192, &[0x80, 0x80, 0x01]),
+        (-8193, &[0x81, 0x80, 0x01]),
+        (1_048_575, &[0xfe, 0xff, 0x7f]),
+        (1_048_576, &[0x80, 0x80, 0x80, 0x01]),
+        (i32::MAX, &[0xfe, 0xff, 0xff, 0xff, 0x0f]),
+        (i32::MIN, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+    ];
+
+    #[test]
+    fn integers_have_kafkas_bytes() {
+        for (value, bytes) in GOLDEN {
+            let mut out = Vec::new();
+            put_i32(&mut out, value);
+            assert_eq!(out, bytes, "{value}");
+            put_i64(&mut out, i64::from(value));
+            assert_eq!(&out[bytes.len()..], bytes, "{value}");
+            assert_eq!((size_i32(value), size_i64(i64::from(value))), (bytes.len(), bytes.len()), "{value}");
+            assert_eq!(take_i32(&out), Ok((value, bytes)));
+            assert_eq!(take_i64(bytes), Ok((i64::from(value), &[][..])));
+        }
+        let mut out = Vec::new();
+        put_i64(&mut out, i64::MIN);
+        assert_eq!(out, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
+        assert_eq!(take_i64(&out), Ok((i64::MIN, &[][..])));
+    }
+
+    #[test]
+    fn sizes_are_exact_at_every_width() {
+        for bits in 0..64 {
+            for value in [1_u64 << bits, (1 << bits) - 1, u64::MAX >> bits] {
+                let mut out = Vec::new();
+                put_u64(&mut out, value);
+                assert_eq!(size_u64(value), out.len(), "{value:#x}");
+                assert_eq!(take_u64(&out), Ok((value, &[][..])));
+                if let Ok(value) = u32::try_from(value) {
+                    assert_eq!(size_u32(value), out.len(), "{value:#x}");
+                    assert_eq!(take_u32(&out), Ok((value, &[][..])));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn too_few_and_too_many_bits_are_told_apart() {
+        assert_eq!(take_u32(&[]), Err(WireErrorKind::Truncated));
+        assert_eq!(take_u32(&[0x80, 0x80]), Err(WireErrorKind::Truncated));
+        assert_eq!(take_u32(&[0xff, 0xff, 0xff, 0xff, 0x10]), Err(WireErrorKind::BadVarint));
+        assert_eq!(take_u32(&[0xff, 0xff, 0xff, 0xff, 0xff]), Err(WireErrorKind::BadVarint));
+        assert_eq!(take_u64(&[0xff; 9]), Err(WireErrorKind::Truncated));
+        assert_eq!(take_u64(&[0xff; 10]), Err(WireErrorKind::BadVarint));
+        assert_eq!(
+            take_u64(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]),
+            Err(WireErrorKind::BadVarint)
+        );
+        // Longer than it need be, but within its type.
+        assert_eq!(take_u32(&[0x81, 0x80, 0x00, 9]), Ok((1, &[9][..])));
+    }
+}
