@@ -20,6 +20,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
         names = VERSIONS.map(|(name, _)| name.to_owned()).into();
     } else if filters.is_empty() {
         // The tests of the versions that are up: each has a module of its own.
+        // Other people's clients against the mock cluster need none.
         filters = names.iter().map(|name| format!("v{}::", name.replace('.', "_"))).collect();
     }
     shell::need("kcat", "it reads back what was produced (Debian: apt-get install kcat)")?;
@@ -64,7 +65,12 @@ impl Clusters {
         let brokers = if version.name == VERSIONS[0].0 { 3 } else { 1 };
         let port = free_port(brokers)?;
         eprintln!("starting {brokers} broker(s) of Kafka {} at port {port}", version.name);
-        self.up.push(Cluster::up(&Spec { version, brokers, port, settings: Vec::new() })?);
+        self.up.push(Cluster::up(&Spec {
+            version,
+            brokers,
+            port,
+            settings: SETTINGS.map(str::to_owned).into(),
+        })?);
         Ok(&self.up[self.up.len() - 1])
     }
 }
@@ -86,6 +92,9 @@ impl Drop for Clusters {
     }
 }
 
+/// Records have timestamps years apart: by default a broker would begin a new segment at each leap, and soon delete what
+/// looks old.
+const SETTINGS: [&str; 2] = ["log.roll.ms=9223372036854775807", "log.retention.ms=-1"];
 /// The crates that have such tests, and the names of these: the producer against real brokers, and other people's
 /// clients against the mock cluster.
 const CRATES: [&str; 2] = ["kafka-producer", "kafka-mock"];

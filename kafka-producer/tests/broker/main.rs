@@ -1,0 +1,232 @@
+//! Against real brokers: produced by us, read by kcat and by Kafka's console consumer, looked at on the brokers' disks.
+//!
+//! `cargo xtask test --kafka` starts the clusters and runs these.
+
+mod dump;
+mod read;
+mod records;
+mod tools;
+
+use std::ops::RangeInclusive;
+use std::time::{Duration, UNIX_EPOCH};
+
+use kafka_producer::{Header, Producer, ProducerConfig, Record};
+
+use crate::read::{Console, Kcat};
+use crate::records::{Planned, Topic};
+use crate::tools::Cluster;
+
+/// The same tests for each version.
+macro_rules! versions {
+    ($($module:ident $version:literal;)*) => {$(
+        mod $module {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn without_a_codec() {
+                round_trips($version, "none").await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn gzip() {
+                round_trips($version, "gzip").await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn snappy() {
+                round_trips($version, "snappy").await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn lz4() {
+                round_trips($version, "lz4").await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn zstd() {
+                round_trips($version, "zstd").await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn acks_of_one_without_idempotence() {
+                let settings = "acks=1\nenable.idempotence=false\nmax.in.flight.requests.per.connection=1";
+                let run = Run { cluster: Cluster::of($version), codec: "none", settings, sequenced: false };
+                run.round_trip("acks-one", 12).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn keys_go_where_kafkas_own_producer_sends_them() {
+                partitions_agree($version).await;
+            }
+        }
+    )*};
+}
+
+versions! {
+    v4_3_1 "4.3.1";
+    v3_9_1 "3.9.1";
+    v2_8_2 "2.8.2";
+}
+
+/// Every record of a plan, over one partition and over twelve.
+async fn round_trips(version: &str, codec: &str) {
+    let run = Run { cluster: Cluster::of(version), codec, settings: "", sequenced: true };
+    for partitions in [1, 12] {
+        run.round_trip(&format!("trip-{codec}-{partitions}"), partitions).await;
+    }
+}
+
+struct Run<'a> {
+    cluster: Cluster,
+    codec: &'a str,
+    settings: &'a str,
+    /// Whether batches carry sequences.
+    sequenced: bool,
+}
+
+impl Run<'_> {
+    async fn round_trip(&self, name: &str, partitions: i32) {
+        tools::create(&self.cluster, &[name.to_owned()], partitions);
+        let planned = records::plan(SEED, RECORDS, partitions);
+        let started = now();
+        let acknowledged = self.produce(name, &planned).await;
+        let clock = RangeInclusive::new(started - CLOCK_SLACK, now() + CLOCK_SLACK);
+        let topic =
+            Topic::new(&planned, &acknowledged, clock).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let check = |reader: &str, verdict: Result<(), String>| {
+            verdict.unwrap_or_else(|error| panic!("{name}, {reader}: {error}"));
+        };
+        check("kcat", read::compare(&topic, &tools::kcat(&self.cluster, name), &Kcat));
+        let read = tools::console(&self.cluster, name, topic.count());
+        check("console consumer", read::compare(&topic, &read, &Console));
+        self.look_at_disks(name, &topic);
+    }
+
+    /// In the order of `planned`: the partition and offset of each.
+    async fn produce(&self, topic: &str, planned: &[Planned]) -> Vec<(i32, i64)> {
+        let producer =
+            connect(&self.cluster, &format!("compression.type={}\n{}", self.codec, self.settings)).await;
+        let mut deliveries = Vec::with_capacity(planned.len());
+        for planned in planned {
+            let headers: Vec<_> = planned
+                .headers
+                .iter()
+                .map(|(name, value)| Header { key: name, value: value.as_deref() })
+                .collect();
+            let delivery = producer.send(record(topic, planned, &headers)).await;
+            deliveries.push(delivery.unwrap_or_else(|error| panic!("{topic}: not accepted: {error}")));
+        }
+        let mut acknowledged = Vec::with_capacity(planned.len());
+        for delivery in deliveries {
+            let metadata = delivery.await.unwrap_or_else(|error| panic!("{topic}: not delivered: {error}"));
+            acknowledged.push((metadata.partition, metadata.offset.expect("an offset, for acks is not 0")));
+        }
+        producer.close(Duration::from_secs(30)).await.expect("the producer closes");
+        acknowledged
+    }
+
+    /// Every replica of every partition: valid batches of the codec, consecutive, and the same bytes on every broker.
+    fn look_at_disks(&self, name: &str, topic: &Topic<'_>) {
+        let logs: Vec<_> = topic
+            .logs
+            .iter()
+            .map(|(partition, log)| (log.len(), self.cluster.logs(name, *partition)))
+            .collect();
+        let files: Vec<_> = logs.iter().flat_map(|(_, files)| files.clone()).collect();
+        let dumped = tools::dump(name, &files);
+        let compressed =
+            dumped.iter().flat_map(|(_, batches)| batches).filter(|batch| batch.codec == self.codec);
+        assert!(compressed.count() > dumped.len(), "{name}: hardly a batch went through the codec");
+        let mut dumped = dumped.into_iter();
+        for (count, files) in logs {
+            assert_eq!(
+                files.len(),
+                usize::try_from(self.cluster.brokers.min(3)).expect("few"),
+                "{name}: replicas"
+            );
+            let contents = |file| std::fs::read(file).expect("a log can be read");
+            let first = contents(&files[0]);
+            for file in &files {
+                let (_, batches) = dumped.next().expect("every file was dumped");
+                dump::check(&batches, count, self.codec, self.sequenced)
+                    .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+                assert!(contents(file) == first, "{} differs from {}", file.display(), files[0].display());
+            }
+        }
+    }
+}
+
+/// Ten thousand keys of all lengths, sent by Kafka's own producer and by ours to topics of as many partitions.
+async fn partitions_agree(version: &str) {
+    let cluster = Cluster::of(version);
+    let topics = ["keys-by-java".to_owned(), "keys-by-us".to_owned()];
+    tools::create(&cluster, &topics, 12);
+    let mut rng = fastrand::Rng::with_seed(7);
+    let keys: Vec<Vec<u8>> = (0..KEYS).map(|i| (0..i % 259).map(|_| rng.u8(..)).collect()).collect();
+    let by_java = tools::partitions_by_java(&cluster, &topics[0], &keys);
+
+    let producer = connect(&cluster, "compression.type=lz4").await;
+    let mut deliveries = Vec::with_capacity(keys.len());
+    for key in &keys {
+        let record = Record::to(&topics[1]).key(key).value("");
+        deliveries.push(producer.send(record).await.expect("the record is accepted"));
+    }
+    let mut by_us = Vec::with_capacity(keys.len());
+    for delivery in deliveries {
+        by_us.push(delivery.await.expect("the record is delivered").partition);
+    }
+    producer.close(Duration::from_secs(30)).await.expect("the producer closes");
+    assert_eq!(by_java.len(), keys.len());
+    for ((key, java), ours) in keys.iter().zip(by_java).zip(by_us) {
+        assert_eq!(
+            java,
+            ours,
+            "{version}: the partition of a key of {} bytes: {}",
+            key.len(),
+            key.escape_ascii()
+        );
+    }
+}
+
+async fn connect(cluster: &Cluster, settings: &str) -> Producer {
+    let settings = format!("bootstrap.servers={}\n{settings}", cluster.bootstrap);
+    let (config, warnings) = ProducerConfig::from_properties(&settings).expect("the settings are understood");
+    assert!(warnings.is_empty(), "{warnings:?}");
+    config.connect().await.expect("the cluster is reached")
+}
+
+fn record<'a>(topic: &'a str, planned: &'a Planned, headers: &'a [Header<'a>]) -> Record<'a> {
+    let mut record = Record::to(topic).headers(headers);
+    if let Some(key) = &planned.key {
+        record = record.key(key);
+    }
+    if let Some(value) = &planned.value {
+        record = record.value(value);
+    }
+    if let Some(timestamp) = planned.timestamp {
+        record = record.timestamp(timestamp);
+    }
+    if let Some(partition) = planned.partition {
+        record = record.partition(partition);
+    }
+    record
+}
+
+/// Milliseconds since the epoch.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "compared with what the producer's own clock has put into records"
+)]
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    i64::try_from(since.as_millis()).expect("it is before the end of time")
+}
+
+/// Records of a round trip.
+const RECORDS: usize = 2000;
+/// What the plans are made from.
+const SEED: u64 = 11;
+/// Keys whose partitions are compared.
+const KEYS: usize = 10_000;
+/// The producer's clock ticks; it may be behind by that much.
+const CLOCK_SLACK: i64 = 1000;

@@ -1,0 +1,136 @@
+//! The programs that look at what was produced: kcat, and Kafka's own, the latter in one Java process.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::dump;
+use crate::read::{Console, Kcat};
+
+/// A cluster that `cargo xtask test --kafka` started.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    pub(crate) bootstrap: String,
+    pub(crate) brokers: i16,
+    dir: PathBuf,
+}
+
+impl Cluster {
+    /// The one of that version.
+    pub(crate) fn of(version: &str) -> Self {
+        let name = format!("LINGER_KAFKA_{}", version.replace('.', "_"));
+        let bootstrap = variable(&name);
+        let brokers = i16::try_from(bootstrap.split(',').count()).expect("a few brokers");
+        Self { bootstrap, brokers, dir: variable(&format!("{name}_DIR")).into() }
+    }
+
+    /// The first segment of a partition's log, on every broker that has one.
+    pub(crate) fn logs(&self, topic: &str, partition: i32) -> Vec<PathBuf> {
+        let file = |node| {
+            let folder = self.dir.join(format!("data-{node}")).join(format!("{topic}-{partition}"));
+            folder.join("00000000000000000000.log")
+        };
+        (1..=self.brokers).map(file).filter(|file| file.is_file()).collect()
+    }
+}
+
+/// Makes topics and waits until every partition has a leader.
+pub(crate) fn create(cluster: &Cluster, topics: &[String], partitions: i32) {
+    let replicas = cluster.brokers.min(3).to_string();
+    java(&["create", &cluster.bootstrap, &partitions.to_string(), &replicas, &topics.join(",")]);
+}
+
+/// What kcat reads from the beginning to the end, checksums checked.
+pub(crate) fn kcat(cluster: &Cluster, topic: &str) -> Vec<u8> {
+    let mut kcat = Command::new("kcat");
+    kcat.args(["-C", "-b", &cluster.bootstrap, "-t", topic, "-o", "beginning", "-e", "-q"]);
+    kcat.args(["-X", "check.crcs=true", "-X", "fetch.wait.max.ms=50", "-f", Kcat::FORMAT]);
+    let output = kcat.stdin(Stdio::null()).output().expect("kcat starts");
+    assert!(output.status.success(), "kcat: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// What Kafka's console consumer reads, up to that many records.
+pub(crate) fn console(cluster: &Cluster, topic: &str, count: usize) -> Vec<u8> {
+    let out = scratch(&format!("console-{topic}"));
+    let count = count.to_string();
+    let mut words = vec!["consume", &out, "--bootstrap-server", &cluster.bootstrap, "--topic", topic];
+    words.extend(["--from-beginning", "--max-messages", &count, "--timeout-ms", "30000"]);
+    for property in Console::PROPERTIES {
+        words.extend(["--formatter-property", property]);
+    }
+    java(&words);
+    take(&out)
+}
+
+/// What is in the files of logs, batch by batch.
+pub(crate) fn dump(topic: &str, files: &[PathBuf]) -> Vec<(PathBuf, Vec<dump::Batch>)> {
+    let out = scratch(&format!("dump-{topic}"));
+    let names: Vec<&str> = files.iter().map(|file| file.to_str().expect("a path in UTF-8")).collect();
+    java(&["dump", &out, "--deep-iteration", "--files", &names.join(",")]);
+    let text = String::from_utf8(take(&out)).expect("the tool prints UTF-8");
+    let mut found = dump::parse(&text).unwrap_or_else(|error| panic!("{topic}: {error}"));
+    let mut batches = |name: &str| found.remove(name).unwrap_or_else(|| panic!("{name} was not dumped"));
+    files.iter().zip(names).map(|(file, name)| (file.clone(), batches(name))).collect()
+}
+
+/// The partitions that Kafka's own producer sends records with these keys to.
+pub(crate) fn partitions_by_java(cluster: &Cluster, topic: &str, keys: &[Vec<u8>]) -> Vec<i32> {
+    let (list, out) = (scratch(&format!("keys-{topic}")), scratch(&format!("partitions-{topic}")));
+    let sized =
+        |key: &Vec<u8>| [&u32::try_from(key.len()).expect("short").to_be_bytes(), key.as_slice()].concat();
+    fs::write(&list, keys.iter().flat_map(sized).collect::<Vec<u8>>()).expect("a file is written");
+    java(&["send", &cluster.bootstrap, topic, &list, &out]);
+    let text = String::from_utf8(take(&out)).expect("numbers");
+    text.lines().map(|line| line.parse().expect("a number")).collect()
+}
+
+struct Java {
+    _process: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+/// Runs one of the commands of `Tools.java`; one at a time.
+fn java(words: &[&str]) {
+    static JAVA: OnceLock<Mutex<Java>> = OnceLock::new();
+    let java = JAVA.get_or_init(|| Mutex::new(start_java()));
+    // A test that failed meanwhile has left it between two commands.
+    let mut java = java.lock().unwrap_or_else(PoisonError::into_inner);
+    writeln!(java.commands, "{}", words.join("\t")).expect("the Java process takes commands");
+    let mut answer = String::new();
+    java.answers.read_line(&mut answer).expect("the Java process answers");
+    assert_eq!(answer.trim_end(), "ok", "{}; what it says of it is above", words[0]);
+}
+
+fn start_java() -> Java {
+    let mut java = Command::new("java");
+    java.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]);
+    java.arg(Path::new(&variable("LINGER_KAFKA_LIB")).join("*"));
+    java.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broker/Tools.java"));
+    // It ends when its standard input does: with this process.
+    let mut process = java.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("java starts");
+    let commands = process.stdin.take().expect("it was asked for");
+    let answers = BufReader::new(process.stdout.take().expect("it was asked for"));
+    Java { _process: process, commands, answers }
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: `cargo xtask test --kafka` starts the clusters and runs these tests")
+    })
+}
+
+fn scratch(name: &str) -> String {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("broker");
+    fs::create_dir_all(&dir).expect("a folder is made");
+    dir.join(format!("{name}.{}", std::process::id())).to_str().expect("a path in UTF-8").to_owned()
+}
+
+fn take(file: &str) -> Vec<u8> {
+    let bytes = fs::read(file).expect("the tool wrote its file");
+    fs::remove_file(file).expect("the file can go");
+    bytes
+}
