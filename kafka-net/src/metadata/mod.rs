@@ -122,8 +122,6 @@ struct Asked {
     node: NodeId,
     /// About every topic, not only the new ones.
     is_full: bool,
-    /// Those of a partial update.
-    topics: Vec<TopicName>,
 }
 
 /// Pairs an answer with the [`Action::Ask`] it belongs to.
@@ -251,8 +249,8 @@ impl Metadata {
     pub fn handle_status(&mut self, node: NodeId, status: &Status, now: Instant) {
         self.nodes.handle_status(node, status, now);
         let Status::Down { error, .. } = status else { return };
-        if let Some(asked) = self.asked.take_if(|asked| asked.node == node) {
-            self.failed(asked, now);
+        if self.asked.take_if(|asked| asked.node == node).is_some() {
+            self.refresh.failed(now);
         }
         if error.is_idle() || error.is_aborted() {
             return;
@@ -266,8 +264,10 @@ impl Metadata {
 
     /// An update could not be sent, or was not answered. One that is no longer waited for is ignored.
     pub fn handle_failure(&mut self, ticket: Ticket, error: &NetError, now: Instant) {
-        let Some(asked) = self.asked.take_if(|asked| asked.ticket == ticket) else { return };
-        self.failed(asked, now);
+        if self.asked.take_if(|asked| asked.ticket == ticket).is_none() {
+            return;
+        }
+        self.refresh.failed(now);
         if error.is_aborted() {
             return;
         }
@@ -283,7 +283,7 @@ impl Metadata {
             return Update::default();
         };
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
-            self.failed(asked, now);
+            self.refresh.failed(now);
             return self.rebootstrap();
         }
         let brokers: BTreeMap<NodeId, Broker> = response
@@ -300,7 +300,7 @@ impl Metadata {
             code => Some(NetError::new(Kind::Refused { doing: "to describe the cluster", code })),
         };
         if let Some(error) = error {
-            self.failed(asked, now);
+            self.refresh.failed(now);
             if !error.is_retriable() {
                 self.broadcast(error.clone());
             }
@@ -369,8 +369,8 @@ impl Metadata {
         }
         if self.config.rebootstrap && self.rebootstrap_deadline().is_some_and(|deadline| deadline <= now) {
             self.refresh.restart_clock();
-            if let Some(asked) = self.asked.take() {
-                self.failed(asked, now);
+            if self.asked.take().is_some() {
+                self.refresh.failed(now);
             }
             self.rebootstrap();
             return std::mem::take(&mut self.must_hang_up).then_some(Action::HangUp);
@@ -426,31 +426,20 @@ impl Metadata {
             self.refresh.asked_for_all();
         }
         let asked_for = self.topics.iter_mut().filter(|(_, wanted)| is_full || wanted.is_new);
-        let topics: Vec<TopicName> = asked_for
-            .map(|(name, wanted)| {
-                wanted.is_new = false;
-                name.clone()
-            })
-            .collect();
+        let topics = asked_for.map(|(name, wanted)| {
+            // Should this fail, the next question is about every topic.
+            wanted.is_new = false;
+            topic_by_name(name.clone())
+        });
         let request = MetadataRequest {
-            topics: Some(topics.iter().map(|name| topic_by_name(name.clone())).collect()),
+            topics: Some(topics.collect()),
             allow_auto_topic_creation: self.config.allow_auto_topic_creation,
             ..MetadataRequest::default()
         };
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.asked = Some(Asked { ticket, node, is_full, topics });
+        self.asked = Some(Asked { ticket, node, is_full });
         Action::Ask { node, ticket, request }
-    }
-
-    fn failed(&mut self, asked: Asked, now: Instant) {
-        for topic in asked.topics {
-            if let Some(wanted) = self.topics.get_mut(&topic) {
-                // The next request may be partial: it must have these, too.
-                wanted.is_new |= !self.view.topics.contains_key(&topic);
-            }
-        }
-        self.refresh.failed(now);
     }
 
     /// The topics of the next view. Those nobody wants (any more) are left out, whatever the answer has.
