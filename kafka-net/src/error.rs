@@ -318,7 +318,7 @@ impl fmt::Display for NetError {
             Kind::NoLeader { topic, partition, code } => {
                 write!(f, "partition {topic}-{partition} has no leader now: {code}")
             }
-            Kind::Waited { goal, after, .. } => write!(f, "{goal}: not within {after:?}"),
+            Kind::Waited { goal, after, .. } => write!(f, "{goal} within {after:?}"),
         }
     }
 }
