@@ -194,5 +194,5 @@ fn is_fallback(body: Input<'_>) -> bool {
 /// Headers have no compact fields.
 const FIXED: Cx = Cx { version: 0, flexible: false };
 
-/// Room for the inline part of all but big requests.
-const HEAD_CAPACITY: usize = 256;
+/// Room for the inline part of all but big requests: a dozen partitions with the headers of their batches.
+const HEAD_CAPACITY: usize = 1024;

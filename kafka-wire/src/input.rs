@@ -109,7 +109,7 @@ impl<'a> nom::Input for Input<'a> {
     }
 
     fn take_from(&self, index: usize) -> Self {
-        self.at(self.bytes.get(index..).unwrap_or_default())
+        self.at(self.bytes.split_at(index.min(self.bytes.len())).1)
     }
 
     fn take_split(&self, index: usize) -> (Self, Self) {
@@ -133,5 +133,46 @@ impl<'a> nom::Input for Input<'a> {
             None | Some(0) => Ok(count),
             Some(missing) => Err(Needed::new(missing)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use nom::Parser as _;
+    use nom::bytes::complete::{take, take_while};
+    use nom::multi::many_m_n;
+    use nom::number::complete::be_u8;
+
+    use super::*;
+
+    type Parsed<'a, T> = IResult<Input<'a>, T, WireError>;
+
+    #[test]
+    fn nom_runs_over_a_frame() {
+        let frame = Bytes::from_static(b"\x02ab\x00\x03cdeXX!");
+        let parsed: Parsed<'_, Vec<Input<'_>>> =
+            many_m_n(3, 3, be_u8.flat_map(take)).parse(Input::new(&frame));
+        let (rest, parts) = parsed.expect("three parts");
+        assert_eq!(parts.iter().map(Input::lend).collect::<Vec<_>>(), [&b"ab"[..], b"", b"cde"]);
+        assert_eq!((rest.offset(), rest.len()), (8, 3));
+        let parsed: Parsed<'_, Input<'_>> = take_while(|byte| byte == b'X').parse(rest);
+        let (rest, letters) = parsed.expect("letters");
+        assert_eq!((letters.as_slice(), rest.offset()), (&b"XX"[..], 10));
+        let parsed: Parsed<'_, Input<'_>> = take(2_usize).parse(rest);
+        assert_eq!(parsed.map(drop), Err(rest.error(WireErrorKind::Truncated)));
+    }
+
+    #[test]
+    fn what_is_lent_shares_the_frame() {
+        let frame = Bytes::from_static(b"abcdef");
+        let (rest, taken) = Input::new(&frame).take_input(4).expect("four bytes");
+        assert_eq!(taken.lend().as_ptr(), frame.as_ptr());
+        assert_eq!((rest.lend(), rest.offset()), (Bytes::from_static(b"ef"), 4));
+        let error = rest.take_input(3).map(drop);
+        assert_eq!(error, Err(nom::Err::Error(WireError::new(WireErrorKind::BadLength, 4))));
+        let error = rest.take_array::<3>().map(drop);
+        assert_eq!(error, Err(nom::Err::Error(WireError::new(WireErrorKind::Truncated, 4))));
     }
 }

@@ -133,6 +133,22 @@ fn fields_of_other_versions_have_their_defaults() {
     assert_eq!(response.responses[0].partition_responses[0].log_start_offset, -1);
 }
 
+#[test]
+fn errors_are_kafkas() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/errors.txt");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let ours = ErrorCode::ALL.iter().map(|code| {
+        let what = match (code.is_invalid_metadata(), code.is_retriable()) {
+            (true, _) => "refresh",
+            (false, true) => "retriable",
+            (false, false) => "final",
+        };
+        format!("{} {} {what}", code.get(), code.name())
+    });
+    let theirs: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(ours.collect::<Vec<_>>(), theirs);
+}
+
 /// KIP-511: a broker that does not know the version asked answers in version 0.
 #[test]
 fn an_answer_in_version_0_is_read_whatever_version_was_asked() {

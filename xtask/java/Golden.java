@@ -12,10 +12,13 @@ import java.util.HexFormat;
 import java.util.List;
 
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.errors.InvalidMetadataException;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.message.RequestHeaderData;
 import org.apache.kafka.common.message.ResponseHeaderData;
 import org.apache.kafka.common.protocol.ApiKeys;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
+import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
 import org.apache.kafka.common.protocol.types.BoundField;
@@ -47,10 +50,24 @@ public class Golden {
 
     public static void main(String[] arguments) throws Exception {
         Path folder = Path.of(arguments[0]);
+        writeErrors(folder);
         for (int index = 1; index < arguments.length; index++) {
             ApiKeys api = ApiKeys.valueOf(arguments[index].replaceAll("(?<=[a-z])(?=[A-Z])", "_").toUpperCase());
             write(folder, api, arguments[index] + "Request", true);
             write(folder, api, arguments[index] + "Response", false);
+        }
+    }
+
+    /** The table of errors: number, name, and what a client does about it, by the class of the exception. */
+    private static void writeErrors(Path folder) throws Exception {
+        try (PrintWriter out = new PrintWriter(Files.newBufferedWriter(folder.resolve("errors.txt")))) {
+            out.print("# Errors.values() of org.apache.kafka:kafka-clients:" + AppInfoParser.getVersion()
+                + ", written by xtask/java/Golden.java\n");
+            for (Errors error : Errors.values()) {
+                String what = error.exception() instanceof InvalidMetadataException ? "refresh"
+                    : error.exception() instanceof RetriableException ? "retriable" : "final";
+                out.print(error.code() + " " + error.name() + " " + what + "\n");
+            }
         }
     }
 

@@ -40,7 +40,7 @@ impl Comparison<'_> {
             let at = format!("{at}.{}", row.name);
             match ours.get(index) {
                 Some((field, ours)) if field.name == row.name => {
-                    self.row(&at, (field, *ours), (row, versions))
+                    self.row(&at, (field, *ours), (row, versions));
                 }
                 Some((field, _)) => self.differ(&at, &format!("{} stands in its place", field.name)),
                 None => self.differ(&at, "missing"),
@@ -71,11 +71,9 @@ impl Comparison<'_> {
     }
 
     fn group(&mut self, at: &str, ours: &Struct, row: &Row, versions: VersionRange) {
-        match self.definition.fields_of(row) {
-            Some(theirs) => {
-                let theirs = theirs.to_vec();
-                self.rows(at, ours.fields, &theirs, versions);
-            }
+        let definition = self.definition;
+        match definition.fields_of(row) {
+            Some(theirs) => self.rows(at, ours.fields, theirs, versions),
             None => self.differ(at, "no structure in Kafka's definition"),
         }
     }

@@ -18,7 +18,7 @@ pub(crate) struct Definition {
 }
 
 /// A field.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: String,
     /// As it is written: `[]int32`.
@@ -29,7 +29,7 @@ pub(crate) struct Row {
     pub(crate) tagged: Option<VersionRange>,
     pub(crate) default: Option<String>,
     pub(crate) entity: Option<String>,
-    pub(crate) fields: Vec<Row>,
+    pub(crate) fields: Vec<Self>,
 }
 
 impl Definition {
