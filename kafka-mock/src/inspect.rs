@@ -15,11 +15,19 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// Index and sentence for each record that is to blame, where it is single records (KIP-467).
     pub(crate) records: Vec<(i32, String)>,
+    /// Whether the answer tells where the log starts: it does not where a broker never came to the log, and for some codes.
+    pub(crate) tells_log_start: bool,
 }
 
 impl Fault {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), records: Vec::new() }
+        let tells_log_start = !matches!(code, ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::CORRUPT_MESSAGE);
+        Self { code, message: message.into(), records: Vec::new(), tells_log_start }
+    }
+
+    /// The same, found before a broker looks for the log.
+    pub(crate) fn before_log(self) -> Self {
+        Self { tells_log_start: false, ..self }
     }
 }
 
@@ -57,6 +65,10 @@ pub(crate) fn claimed_count(records: &Records) -> i64 {
 impl Inspected {
     /// Fails where a broker refuses a batch before it looks for the log.
     fn new(records: Option<&Records>, version: i16) -> Result<Self, Fault> {
+        Self::of_one_batch(records, version).map_err(Fault::before_log)
+    }
+
+    fn of_one_batch(records: Option<&Records>, version: i16) -> Result<Self, Fault> {
         let bytes = records.map(Records::to_bytes).unwrap_or_default();
         let invalid = |message: &str| Fault::new(ErrorCode::INVALID_RECORD, message);
         if bytes.is_empty() {

@@ -13,7 +13,6 @@ pub(crate) struct TopicSettings {
     pub(crate) compacted: bool,
     pub(crate) timestamp_before_max_ms: i64,
     pub(crate) timestamp_after_max_ms: i64,
-    pub(crate) min_insync_replicas: usize,
     /// `None` where the topic says nothing and the cluster's bound holds alone.
     retention_bytes: Option<u64>,
 }
@@ -26,7 +25,6 @@ impl Default for TopicSettings {
             compacted: false,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: HOUR_MS,
-            min_insync_replicas: 1,
             retention_bytes: None,
         }
     }
@@ -49,9 +47,6 @@ impl TopicSettings {
             }
             ("message.timestamp.before.max.ms", Some(ms)) => self.timestamp_before_max_ms = ms,
             ("message.timestamp.after.max.ms", Some(ms)) => self.timestamp_after_max_ms = ms,
-            ("min.insync.replicas", Some(count)) => {
-                self.min_insync_replicas = usize::try_from(count).unwrap_or(1);
-            }
             ("retention.bytes", Some(bytes)) => self.retention_bytes = u64::try_from(bytes).ok(),
             _ => {}
         }
@@ -225,7 +220,7 @@ const TOPIC_SETTINGS: &[Setting] = &[
         kind: Kind::Int { min: 1 },
         default: "1",
         broker_name: "min.insync.replicas",
-        documentation: "Replicas that must be in sync for a write with acks=all.",
+        documentation: "Kept, without effect: all replicas are in sync, always.",
     },
     Setting {
         name: "retention.bytes",
@@ -312,7 +307,7 @@ mod tests {
             settings.set(name, value).expect("valid");
         }
         assert!(settings.compacted);
-        assert_eq!((settings.max_message_bytes, settings.min_insync_replicas), (100, 2));
+        assert_eq!(settings.max_message_bytes, 100);
         let cluster = Retention { bytes: 70, records: 9 };
         assert_eq!(settings.retention(cluster), Retention { bytes: 50, records: 9 });
         assert_eq!(settings.entries().filter(|entry| !entry.is_default).count(), 4);

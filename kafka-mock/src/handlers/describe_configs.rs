@@ -1,5 +1,7 @@
 //! DescribeConfigs: settings of topics and brokers.
 
+use std::collections::BTreeSet;
+
 use kafka_wire::ErrorCode;
 use kafka_wire::messages::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -11,7 +13,11 @@ use crate::settings::{Entry, TopicSettings};
 
 pub(super) fn answer(cluster: &Cluster, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);
-    let results = request.resources.into_iter().map(|resource| {
+    // Each once, however often it is named: a small request must not make a huge answer.
+    let mut answered = BTreeSet::new();
+    let mut resources = request.resources;
+    resources.retain(|resource| answered.insert((resource.resource_type, resource.resource_name.clone())));
+    let results = resources.into_iter().map(|resource| {
         let described = match resource.resource_type {
             TOPIC => topic(cluster, &resource, synonyms, documentation),
             BROKER => broker(cluster, &resource, documentation),

@@ -71,7 +71,7 @@ fn is_enough(cluster: &Cluster, node: NodeId, version: i16, request: &FetchReque
 }
 
 fn respond(cluster: &Cluster, node: NodeId, version: i16, request: FetchRequest) -> FetchResponse {
-    let mut left = usize::try_from(request.max_bytes).unwrap_or(0);
+    let mut left = usize::try_from(request.max_bytes).unwrap_or(0).min(MAX_BYTES);
     let mut is_first = true;
     let mut hinted = Vec::new();
     let responses = request.topics.iter().map(|topic| {
@@ -176,3 +176,6 @@ const FIRST_BY_ID: i16 = 13;
 const FIRST_WITH_HINTS: i16 = 16;
 
 const READ_COMMITTED: i8 = 1;
+
+/// `fetch.max.bytes` of a broker: what an answer carries at most, but for a single larger batch.
+const MAX_BYTES: usize = 55 << 20;

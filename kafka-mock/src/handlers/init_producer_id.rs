@@ -22,5 +22,5 @@ pub(super) fn answer(cluster: &mut Cluster, request: &InitProducerIdRequest) -> 
 }
 
 fn failed(error_code: ErrorCode) -> InitProducerIdResponse {
-    InitProducerIdResponse { error_code, ..Default::default() }
+    InitProducerIdResponse { error_code, producer_epoch: ProducerEpoch::NONE, ..Default::default() }
 }

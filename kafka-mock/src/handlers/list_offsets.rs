@@ -1,6 +1,6 @@
 //! ListOffsets: first, last, by time.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use kafka_wire::messages::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
@@ -19,36 +19,30 @@ pub(super) fn answer(
     version: i16,
     request: ListOffsetsRequest,
 ) -> ListOffsetsResponse {
-    // Brokers refuse a partition named twice, each time it is named.
-    let mut seen = BTreeSet::new();
-    let mut twice = BTreeSet::new();
+    let mut times = BTreeMap::<_, usize>::new();
     for topic in &request.topics {
         for partition in &topic.partitions {
-            let key = (topic.name.clone(), partition.partition_index);
-            if !seen.insert(key.clone()) {
-                twice.insert(key);
-            }
+            *times.entry((topic.name.clone(), partition.partition_index)).or_default() += 1;
         }
     }
     let topics = request.topics.into_iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|wanted| {
-            let duplicate = twice.contains(&(topic.name.clone(), wanted.partition_index));
-            let found = if duplicate {
-                Err(ErrorCode::INVALID_REQUEST)
-            } else {
-                look_up(cluster, node, version, &topic.name, wanted)
+        let partitions = topic.partitions.iter().filter_map(|wanted| {
+            // A partition named twice is refused once.
+            let found = match times.remove(&(topic.name.clone(), wanted.partition_index))? {
+                1 => look_up(cluster, node, version, &topic.name, wanted),
+                _ => Err(ErrorCode::INVALID_REQUEST),
             };
             let (error_code, place) = match found {
                 Ok(place) => (ErrorCode::NONE, place),
                 Err(code) => (code, Place::NONE),
             };
-            ListOffsetsPartitionResponse {
+            Some(ListOffsetsPartitionResponse {
                 partition_index: wanted.partition_index,
                 error_code,
                 timestamp: place.timestamp,
                 offset: place.offset,
                 leader_epoch: place.leader_epoch,
-            }
+            })
         });
         ListOffsetsTopicResponse { partitions: partitions.collect(), name: topic.name.clone() }
     });

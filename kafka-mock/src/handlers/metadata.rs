@@ -1,5 +1,7 @@
 //! Metadata: brokers, topics, leaders.
 
+use std::collections::BTreeSet;
+
 use kafka_wire::messages::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
@@ -16,7 +18,10 @@ pub(super) fn answer(cluster: &mut Cluster, version: i16, request: &MetadataRequ
         Some(wanted) if wanted.is_empty() && version == 0 => cluster.topics().map(found).collect(),
         Some(wanted) => {
             let may_create = request.allow_auto_topic_creation && cluster.config.auto_create;
-            wanted.iter().map(|topic| look_up(cluster, version, topic, may_create)).collect()
+            // Each once, however often it is named: a small request must not make a huge answer.
+            let mut answered = BTreeSet::new();
+            let wanted = wanted.iter().filter(|topic| answered.insert((topic.topic_id, topic.name.as_ref())));
+            wanted.map(|topic| look_up(cluster, version, topic, may_create)).collect()
         }
     };
     MetadataResponse {

@@ -15,7 +15,14 @@ use crate::producers::{Appended, BatchNumbers, Verdict};
 use crate::topic::{Partition, Topic};
 
 /// What became of one partition's batch.
-type Outcome = Result<Appended, Fault>;
+type Outcome = Result<Acknowledged, Fault>;
+
+/// What a positive answer says.
+struct Acknowledged {
+    base_offset: i64,
+    /// Of a batch that comes again, brokers tell its largest timestamp here; else there is none.
+    log_append_time_ms: i64,
+}
 
 pub(super) fn answer(
     cluster: &mut Cluster,
@@ -121,12 +128,12 @@ fn append(
     batch: Result<Inspected, Fault>,
 ) -> Outcome {
     if let Some(fault) = &common.refused {
-        return Err(fault.clone());
+        return Err(fault.clone().before_log());
     }
-    let name = topic.as_ref().map_err(Fault::clone)?;
-    let (topic, partition) = find(cluster, name, index)?;
+    let name = topic.as_ref().map_err(|fault| fault.clone().before_log())?;
+    let (topic, partition) = find(cluster, name, index).map_err(Fault::before_log)?;
     let batch = batch?;
-    check_request(common, topic, partition, &batch)?;
+    check_request(common, partition, &batch).map_err(Fault::before_log)?;
     batch.check(&topic.settings, common.now.timestamp)?;
 
     let header = &batch.header;
@@ -140,7 +147,10 @@ fn append(
     });
     match numbers.map_or(Verdict::Next, |numbers| partition.producers.judge(numbers, common.now.timestamp)) {
         Verdict::Next => {}
-        Verdict::Duplicate(appended) => return Ok(appended),
+        Verdict::Duplicate(first) => {
+            let (base_offset, log_append_time_ms) = (first.base_offset, first.max_timestamp);
+            return Ok(Acknowledged { base_offset, log_append_time_ms });
+        }
         Verdict::Refused(code) => {
             return Err(refused_numbers(
                 code,
@@ -164,7 +174,7 @@ fn append(
     if let (Some(partition), Some(numbers)) = (partition, numbers) {
         partition.producers.record(numbers, appended, common.now.timestamp);
     }
-    Ok(appended)
+    Ok(Acknowledged { base_offset, log_append_time_ms: -1 })
 }
 
 fn find<'a>(
@@ -179,13 +189,9 @@ fn find<'a>(
     })
 }
 
-/// What a broker checks before it looks at a batch's bytes.
-fn check_request(
-    common: &Common,
-    topic: &Topic,
-    partition: &Partition,
-    batch: &Inspected,
-) -> Result<(), Fault> {
+/// What a broker checks before it looks at a batch's bytes. Replicas are never too few: all are in sync, and a broker
+/// wants no more than there are, whatever `min.insync.replicas` says.
+fn check_request(common: &Common, partition: &Partition, batch: &Inspected) -> Result<(), Fault> {
     if ![Acks::NONE, Acks::LEADER, Acks::ALL].contains(&common.acks) {
         let message = format!("acks is {}, and must be 0, 1 or -1", common.acks);
         return Err(Fault::new(ErrorCode::INVALID_REQUIRED_ACKS, message));
@@ -197,11 +203,6 @@ fn check_request(
     if partition.leader != common.node {
         let message = format!("broker {} is not the leader, broker {} is", common.node, partition.leader);
         return Err(Fault::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, message));
-    }
-    let (needed, present) = (topic.settings.min_insync_replicas, partition.replicas.len());
-    if common.acks == Acks::ALL && present < needed {
-        let message = format!("{present} replicas are in sync, and min.insync.replicas is {needed}");
-        return Err(Fault::new(ErrorCode::NOT_ENOUGH_REPLICAS, message));
     }
     Ok(())
 }
@@ -217,15 +218,16 @@ fn discard(
     topic: &Result<TopicName, Fault>,
     data: &PartitionProduceData,
 ) -> Outcome {
-    let name = topic.as_ref().map_err(Fault::clone)?;
+    let name = topic.as_ref().map_err(|fault| fault.clone().before_log())?;
     let count = data.records.as_ref().map_or(0, claimed_count);
     let found = cluster.topic_mut(name.as_str()).and_then(|topic| topic.partition_mut(data.index));
     let partition =
         found.ok_or_else(|| Fault::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "no such partition"))?;
     if partition.leader != node {
-        return Err(Fault::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, "this broker is not the leader"));
+        let fault = Fault::new(ErrorCode::NOT_LEADER_OR_FOLLOWER, "this broker is not the leader");
+        return Err(fault.before_log());
     }
-    Ok(Appended { base_offset: partition.log.skip(count), max_timestamp: -1 })
+    Ok(Acknowledged { base_offset: partition.log.skip(count), log_append_time_ms: -1 })
 }
 
 fn partition_response(
@@ -237,9 +239,14 @@ fn partition_response(
 ) -> PartitionProduceResponse {
     let log_start_offset = partition.map_or(-1, |partition| partition.log.start_offset());
     let fault = match outcome {
-        Ok(appended) => {
-            let base_offset = appended.base_offset;
-            return PartitionProduceResponse { index, base_offset, log_start_offset, ..Default::default() };
+        Ok(Acknowledged { base_offset, log_append_time_ms }) => {
+            return PartitionProduceResponse {
+                index,
+                base_offset,
+                log_append_time_ms,
+                log_start_offset,
+                ..Default::default()
+            };
         }
         Err(fault) => fault,
     };
@@ -251,7 +258,7 @@ fn partition_response(
         index,
         error_code: fault.code,
         base_offset: -1,
-        log_start_offset: if WITHOUT_LOG_START.contains(&fault.code) { -1 } else { log_start_offset },
+        log_start_offset: if fault.tells_log_start { log_start_offset } else { -1 },
         record_errors: record_errors.collect(),
         error_message: Some(fault.message),
         ..Default::default()
@@ -265,17 +272,6 @@ fn partition_response(
     }
     response
 }
-
-/// Codes for which brokers answer a log start offset of -1, even where they know it.
-const WITHOUT_LOG_START: &[ErrorCode] = &[
-    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-    ErrorCode::UNKNOWN_TOPIC_ID,
-    ErrorCode::NOT_LEADER_OR_FOLLOWER,
-    ErrorCode::MESSAGE_TOO_LARGE,
-    ErrorCode::CORRUPT_MESSAGE,
-    ErrorCode::INVALID_REQUIRED_ACKS,
-    ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-];
 
 /// Topics are named by id from this version on (KIP-516).
 const FIRST_BY_ID: i16 = 13;

@@ -219,6 +219,16 @@ fn configs_of_topics() {
 }
 
 #[test]
+fn a_resource_named_twice_is_described_once() {
+    let mut world = World::new();
+    let resource =
+        DescribeConfigsResource { resource_type: 2, resource_name: "orders".into(), ..Default::default() };
+    let request =
+        DescribeConfigsRequest { resources: vec![resource.clone(), resource], ..Default::default() };
+    assert_eq!(world.call(LEADER, 4, &request).results.len(), 1);
+}
+
+#[test]
 fn configs_of_brokers() {
     let mut world = World::new();
     let found = describe(&mut world, 4, 4, "2", Some(&["node.id", "auto.create.topics.enable"]));

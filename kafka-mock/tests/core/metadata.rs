@@ -87,6 +87,13 @@ fn an_unknown_topic_is_not_created_unless_both_sides_want_it() {
 }
 
 #[test]
+fn a_topic_named_twice_is_answered_once() {
+    let mut world = World::new();
+    let response: MetadataResponse = world.call(LEADER, 9, &by_name(&["orders", "nope", "orders", "nope"]));
+    assert_eq!(names(&response), ["orders", "nope"]);
+}
+
+#[test]
 fn an_illegal_name_is_said_to_be_one() {
     let mut world = World::with(ClusterConfig::default().brokers(3).auto_create(true));
     for name in ["a b", "", ".."] {
