@@ -75,6 +75,7 @@ struct Book {
     told: Vec<(u32, Result<(), NetError>)>,
     is_ready: bool,
     must_finish: bool,
+    must_abort: bool,
     must_panic: bool,
     wait: Option<Instant>,
     polls: usize,
@@ -118,7 +119,11 @@ impl Feed for TestFeed {
     fn poll_demand(&mut self, cx: &mut Context<'_>, _: Instant) -> Demand {
         self.book(|book| {
             book.waker = Some(cx.waker().clone());
-            if book.must_finish { Demand::Finish } else { Demand::Connect }
+            match (book.must_abort, book.must_finish) {
+                (true, _) => Demand::Abort,
+                (false, true) => Demand::Finish,
+                (false, false) => Demand::Connect,
+            }
         })
     }
 
@@ -127,6 +132,9 @@ impl Feed for TestFeed {
         assert!(!must_panic, "a feed that fails");
         self.book(|book| {
             book.polls += 1;
+            if book.must_abort {
+                return Next::Abort;
+            }
             if book.must_finish {
                 return Next::Finish;
             }
@@ -259,6 +267,29 @@ async fn what_was_not_written_is_told_so() {
     assert!(!ended.error.is_aborted() && !ended.error.is_timeout(), "{ended:?}");
     // 4096 bytes: the first request and a part of the second.
     assert_eq!(feed.told(), "1! 2! 3?");
+}
+
+/// What was told to be unwritten stays so, although the connection is closed in good order.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_after_an_abort() {
+    let feed = TestFeed::default();
+    let (pump, mut broker) = start(&feed, 4096);
+    while !feed.book(|book| book.is_ready) {
+        time::sleep(Duration::from_millis(1)).await;
+        let _ = broker.next().now_or_never();
+    }
+    for number in 1..=3 {
+        feed.add(number, 3000, true);
+    }
+    feed.wake();
+    time::sleep(Duration::from_millis(1)).await;
+    feed.book(|book| book.must_abort = true);
+    feed.wake();
+    time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(feed.told(), "1! 2! 3?");
+    assert_eq!(broker.next().await.map(|(_, number)| number), Some(1));
+    assert!(broker.next().await.is_none(), "the second was cut, the third never began");
+    assert!(pump.await.expect("no panic").error.is_aborted());
 }
 
 #[tokio::test(start_paused = true)]

@@ -36,6 +36,7 @@ pub(crate) struct State {
 struct Link {
     id: u64,
     endpoint: Endpoint,
+    /// One for each caller that waits, and one for metadata at most.
     queue: VecDeque<ClientCall>,
     in_flight: usize,
     /// The metadata wants a connection, although no call waits.
@@ -241,8 +242,11 @@ impl State {
         match status {
             Status::Connecting => {}
             Status::Ready => link.is_wanted = false,
-            // Closed without a fault, just when something came: that will dial again.
-            Status::Down { error, .. } if error.is_idle() || error.is_aborted() => link.is_wanted = false,
+            // Closed without a fault, just when something came: that will dial again. The metadata asks anew.
+            Status::Down { error, .. } if error.is_idle() || error.is_aborted() => {
+                link.is_wanted = false;
+                link.queue.retain(|call| matches!(call, ClientCall::User(_)));
+            }
             Status::Down { error, .. } => {
                 link.is_wanted = false;
                 let queue = std::mem::take(&mut link.queue);

@@ -53,8 +53,9 @@ where
     };
     let error = poll_fn(|cx| pump.poll(cx)).await;
     if error.is_aborted() || error.is_idle() {
-        // What is written should reach the broker: say that no more will come, rather than reset.
-        let close = poll_fn(|cx| Pin::new(&mut pump.sink).poll_close(cx));
+        // What is written should reach the broker: say that no more will come, rather than reset. Frames still held are
+        // not flushed: their calls have been told that they were not written.
+        let close = poll_fn(|cx| Pin::new(pump.sink.stream_mut()).poll_shutdown(cx));
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, close).await;
     }
     Ended { error, was_ready: pump.was_ready, stats: *pump.connection.stats() }
@@ -191,6 +192,7 @@ where
 
     /// Writes what there is. True if that made room for more calls.
     fn poll_write(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        // No `poll_ready`: the connection's own bound is how many frames there can be.
         while let Some(frame) = self.connection.poll_transmit() {
             if let Err(error) = Pin::new(&mut self.sink).start_send(frame) {
                 self.connection.handle_broken(error, now);
