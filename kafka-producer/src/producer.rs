@@ -160,7 +160,11 @@ impl Producer {
         let topic = self.shared.topic(name).map_err(SendError::new)?;
         let mut progress = Progress::default();
         while topic.count() == 0 {
-            let refusal = poll_fn(|cx| progress.poll_topic(&self.shared, Arc::clone(&topic), None, cx)).await;
+            let look = |cx: &mut Context<'_>| match topic.count() {
+                0 => progress.poll_topic(&self.shared, Arc::clone(&topic), None, cx),
+                _ => Poll::Ready(None),
+            };
+            let refusal = poll_fn(look).await;
             if let Some(refusal) = refusal {
                 return Err(SendError::new(refusal));
             }

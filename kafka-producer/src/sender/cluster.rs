@@ -300,6 +300,13 @@ impl Sender {
             });
         }
         let lanes = topic.lanes.clone();
+        if std::mem::replace(&mut topic.id, view.id) != view.id {
+            for lane in &lanes {
+                if let Some(partition) = self.partitions.get_mut(lane.0 as usize) {
+                    partition.ledger.forget();
+                }
+            }
+        }
         if !added.is_empty() {
             tracing::debug!(topic = %name, partitions = lanes.len(), "topic known");
             self.effects.grown.push(Grown { topic: name.clone(), first: known as u32, lanes: added });

@@ -9,6 +9,8 @@
 //!   another, but for gaps left by batches that were given up; a gap always comes with a wish to bump.
 //! * A batch is sent only if all before it are in flight: a retry goes before anything newer.
 //! * No batch gets its first sequence while a bump is wanted.
+//! * Until a batch is acknowledged under the producer id, one is in flight at a time: brokers take any sequence from an
+//!   id they do not know, so that a second batch could be appended although the first was refused.
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
@@ -28,6 +30,8 @@ pub(super) struct Ledger<B> {
     /// A bump is wanted: see [`is_settled`](Self::is_settled).
     bump: bool,
     last_key: u64,
+    /// The partition's brokers know the producer id: one of its batches was acknowledged.
+    is_known: bool,
     /// How many batches may be in flight: what a broker remembers, or fewer.
     max_in_flight: usize,
 }
@@ -98,6 +102,7 @@ impl<B> Ledger<B> {
             next: 0,
             bump: false,
             last_key: 0,
+            is_known: false,
             max_in_flight,
         }
     }
@@ -178,6 +183,9 @@ impl<B> Ledger<B> {
             // All before it are in flight, and a broker remembers no more: parts of a split batch wait here.
             return Candidate::None;
         }
+        if at > 0 && identity.is_some() && !self.is_known {
+            return Candidate::None;
+        }
         let entry = &self.entries[at];
         let Place::Waiting(from) = entry.place else { return Candidate::None };
         let allowed = match (identity, entry.sequence) {
@@ -209,6 +217,7 @@ impl<B> Ledger<B> {
         if let (Some(identity), None) = (identity, self.entries[at].sequence) {
             if self.identity != identity {
                 debug_assert!(at == 0, "another epoch's batches are resolved first");
+                self.is_known &= self.identity.id == identity.id;
                 self.identity = identity;
                 self.next = 0;
             }
@@ -233,7 +242,14 @@ impl<B> Ledger<B> {
 
     /// Takes an acknowledged entry out.
     pub(super) fn acknowledge(&mut self, at: usize) -> Option<Entry<B>> {
-        self.entries.remove(at)
+        let entry = self.entries.remove(at)?;
+        self.is_known |= entry.sequence.is_some();
+        Some(entry)
+    }
+
+    /// The partition is another one under the same name, and knows nobody.
+    pub(super) fn forget(&mut self) {
+        self.is_known = false;
     }
 
     /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.
@@ -265,6 +281,7 @@ impl<B> Ledger<B> {
     pub(super) fn renumber(&mut self, identity: Identity) {
         debug_assert!(self.is_settled(), "only batches proven not appended are renumbered");
         debug_assert!(self.identity != identity, "under another epoch");
+        self.is_known &= self.identity.id == identity.id;
         self.identity = identity;
         self.bump = false;
         self.next = 0;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use kafka_net::{Backoff, Metadata};
-use kafka_wire::{Acks, ErrorCode, NodeId, TopicName};
+use kafka_wire::{Acks, ErrorCode, NodeId, TopicId, TopicName};
 
 pub(crate) use self::{
     call::{Call, Reply},
@@ -102,6 +102,8 @@ struct Partition {
 
 #[derive(Debug, Default)]
 struct TopicState {
+    /// Another id is another topic of the same name (KIP-516).
+    id: TopicId,
     /// By partition index.
     lanes: Vec<LaneId>,
 }
