@@ -1,6 +1,6 @@
 //! [`Stats`]: what the producer has done so far, in plain numbers.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use kafka_batch::SendReason;
 
@@ -100,7 +100,7 @@ impl SendReasons {
 }
 
 /// A distribution of times: exact below 16 µs, then to within an eighth, in a fixed number of counters.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Latency {
     counts: Box<[u64]>,
     count: u64,
@@ -136,6 +136,17 @@ impl Latency {
         self.counts[bucket(micros)] += weight;
         self.count += weight;
         self.max = self.max.max(time);
+    }
+}
+
+impl fmt::Debug for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Latency")
+            .field("count", &self.count)
+            .field("p50", &self.quantile(0.5))
+            .field("p99", &self.quantile(0.99))
+            .field("max", &self.max)
+            .finish()
     }
 }
 

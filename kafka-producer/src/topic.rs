@@ -60,7 +60,7 @@ pub(crate) struct TopicShared {
 /// The lanes of a topic, by partition. Partitions are only ever added: then another link is.
 struct Lanes {
     here: OnceLock<Box<[Lane]>>,
-    more: OnceLock<Box<Lanes>>,
+    more: OnceLock<Box<Self>>,
 }
 
 #[derive(Default)]

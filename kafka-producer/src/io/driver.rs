@@ -93,8 +93,8 @@ impl Driver {
         shared.clock.refresh();
         shared.with_control("to keep the time", None, |control, afterwards| {
             control.sender.handle_timeout(now);
-            for gate in shared.gates().values().chain([&shared.nowhere]) {
-                shared.expire(control, afterwards, gate, now);
+            for gate in shared.all_gates() {
+                shared.expire(control, afterwards, &gate, now);
             }
         });
         // What was set by this very turn needs no other one.
@@ -112,12 +112,8 @@ impl Driver {
         let shared = &self.shared;
         // First the flag, then the gates: a batch begun in between is seen, or signals.
         shared.ticking.store(false, Ordering::SeqCst);
-        let gates = shared.gates();
-        let due: Vec<_> = gates
-            .values()
-            .chain([&shared.nowhere])
-            .filter_map(|gate| gate.lock().index.first_expiry())
-            .collect();
+        let gates = shared.all_gates();
+        let due: Vec<_> = gates.iter().filter_map(|gate| gate.lock().index.first_expiry()).collect();
         shared.ticking.store(!due.is_empty(), Ordering::SeqCst);
         let tick = (!due.is_empty() && shared.queue_settings.linger > crate::CLOCK_TICK)
             .then(|| now + crate::CLOCK_TICK);
@@ -175,7 +171,7 @@ impl Driver {
         if is_done {
             self.end_by = Some(now + END_PATIENCE);
             let end = if life == ABORTED { End::Abort } else { End::Finish };
-            for gate in shared.gates().values() {
+            for gate in shared.all_gates() {
                 gate.end(end);
             }
         }

@@ -181,8 +181,7 @@ impl Shared {
 
     /// Somebody waits for memory: whatever lingers must go.
     pub(crate) fn press(&self) {
-        let gates: Vec<_> = self.gates().values().cloned().collect();
-        gates.iter().for_each(|gate| gate.wake());
+        self.all_gates().iter().for_each(|gate| gate.wake());
     }
 
     /// A batch was begun: from now on time matters.
@@ -238,7 +237,7 @@ impl Shared {
                 }
             }
         });
-        for gate in self.gates().values().cloned().collect::<Vec<_>>() {
+        for gate in self.all_gates() {
             gate.end(End::Abort);
         }
         self.wake_topics();
@@ -421,6 +420,12 @@ impl Shared {
         Arc::clone(gates.entry(node).or_insert_with(|| Gate::new(node)))
     }
 
+    /// Every gate, the one of partitions without a leader included. Owned, so that other locks can be taken.
+    fn all_gates(&self) -> Vec<Arc<Gate>> {
+        self.gates().values().chain([&self.nowhere]).cloned().collect()
+    }
+
+    /// The gates by node. No other lock is taken, but for a gate's own, while this is held.
     fn gates(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<NodeId, Arc<Gate>>> {
         self.gates.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -117,6 +117,9 @@ impl Sender {
                 Some(Action::HangUp) => {
                     self.effects.hang_up = true;
                     self.effects.brokers = true;
+                    // No partition has a leader any more.
+                    let topics: Vec<TopicName> = self.topics.keys().cloned().collect();
+                    topics.iter().for_each(|topic| self.apply_topic(topic, now));
                 }
                 Some(other) => debug_assert!(false, "an action nobody carries out: {other:?}"),
             }
@@ -284,7 +287,7 @@ impl Sender {
     fn apply_topic(&mut self, name: &TopicName, now: Instant) {
         // A topic that is no longer in the view was not used for long. Its last leaders are as good a guess as any.
         let Some(view) = self.metadata.view().topic(name.as_str()).map(Arc::clone) else { return };
-        let topic = self.topics.entry(name.clone()).or_insert_with(TopicState::default);
+        let topic = self.topics.entry(name.clone()).or_default();
         let known = topic.lanes.len();
         let mut added = Vec::new();
         for index in known..view.partitions.len() {

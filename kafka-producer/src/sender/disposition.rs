@@ -113,7 +113,7 @@ mod tests {
     fn every_retriable_code_is_retried_and_no_other_one_is() {
         for number in -1..=133 {
             let code = ErrorCode(number);
-            let retried = rule(code).disposition == Disposition::Retry;
+            let retried = rule(code).disposition == Retry;
             assert_eq!(retried, code.is_retriable(), "{code}");
         }
     }

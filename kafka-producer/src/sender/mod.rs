@@ -88,7 +88,7 @@ pub(crate) struct SenderSettings {
 }
 
 /// A partition that is produced to; an index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LaneId(pub(crate) u32);
 
 #[derive(Debug)]
@@ -148,12 +148,6 @@ enum IdentityState {
         node: NodeId,
     },
     Known(Identity),
-}
-
-impl Default for LaneId {
-    fn default() -> Self {
-        Self(0)
-    }
 }
 
 impl Sender {
