@@ -6,7 +6,7 @@ use kafka_net::{Action, Answer, Broker, CallResult, LeaderHint, Pick, Status};
 use kafka_wire::{ErrorCode, NodeId, TopicName, messages::ProduceResponse};
 
 use super::{
-    Call, Connection, IdentityState, LaneId, Partition, Reply, Sender, TopicState,
+    Call, Connection, IdentityState, LaneId, Partition, Reply, Sender,
     call::{MetadataCall, ProduceCall},
     effects::{Grown, News, Route},
     ledger::{Ledger, Place},
