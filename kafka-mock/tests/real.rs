@@ -523,7 +523,15 @@ fn producer_ids(pair: &mut Pair) {
                 transaction_timeout_ms: i32::MAX,
                 ..Default::default()
             };
-            let response = side.call(version, &request);
+            let mut response = side.call(version, &request);
+            // A cluster that has just started has no ids to give out for a while.
+            for _ in 0..600 {
+                if response.error_code != ErrorCode::COORDINATOR_LOAD_IN_PROGRESS {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+                response = side.call(version, &request);
+            }
             (response.error_code, response.producer_epoch, response.producer_id.0 >= 0)
         });
     }
