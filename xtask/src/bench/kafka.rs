@@ -26,7 +26,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
         None => running()?,
     };
     args.finish()?;
-    let programs = programs::build()?;
+    let linger = programs::build_linger()?;
     let payloads = programs::payloads(SIZE)?;
     let cluster = Cluster { lib: jars::lib(&Version::default_one()?)?, bootstrap };
     let load = Load { records, size: SIZE, key: false, run: 1, linger: Duration::from_millis(5), window: 1 };
@@ -36,14 +36,14 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
         let (mut ours, mut java) = (Rounds::default(), Rounds::default());
         for round in 1..=rounds {
             eprintln!("{codec}, round {round} of {rounds}");
-            let linger = |topic: &str| {
-                let mut command = Command::new(&programs.linger);
+            let perf = |topic: &str| {
+                let mut command = Command::new(&linger);
                 command.args(["perf", "--bootstrap-server", &cluster.bootstrap, "--topic", topic]);
                 command.args(["--records", &records.to_string(), "--size", &SIZE.to_string()]);
                 command.args(["-X", "linger.ms=5", "-X", &format!("compression.type={codec}")]);
                 client::run_linger(&mut command)
             };
-            ours.add(cluster.with_topic(&format!("bench-linger-{codec}-{round}"), linger)?);
+            ours.add(cluster.with_topic(&format!("bench-linger-{codec}-{round}"), perf)?);
             let performance = |topic: &str| {
                 let mut command = Command::new("java");
                 command.args(["-Xmx512m", "-cp", &jars::class_path(&cluster.lib)]);

@@ -17,23 +17,28 @@ pub(crate) struct Programs {
     pub(crate) producer: PathBuf,
     /// The hand-written loop.
     pub(crate) baseline: PathBuf,
-    /// `linger`.
-    pub(crate) linger: PathBuf,
+    /// The mock cluster as a sink.
+    pub(crate) sink: PathBuf,
 }
 
 /// Builds all of them.
 pub(crate) fn build() -> Result<Programs> {
-    // Two builds: the producer is measured with its default features, not with what `linger` turns on.
-    let mut clients = shell::cargo();
-    clients.args(["build", "--release", "--quiet", "--package", "xtask", "--features", "bench-programs"]);
-    shell::run(clients.args(["--bin", "bench-producer", "--bin", "bench-baseline"]))?;
-    shell::run(shell::cargo().args(["build", "--release", "--quiet", "--package", "kafka-cli"]))?;
+    let mut programs = shell::cargo();
+    programs.args(["build", "--release", "--quiet", "--package", "xtask", "--features", "bench-programs"]);
+    programs.args(["--bin", "bench-producer", "--bin", "bench-baseline", "--bin", "bench-sink"]);
+    shell::run(&mut programs)?;
     let release = shell::target().join("release");
     Ok(Programs {
         producer: release.join("bench-producer"),
         baseline: release.join("bench-baseline"),
-        linger: release.join("linger"),
+        sink: release.join("bench-sink"),
     })
+}
+
+/// Builds `linger`, and says where it is.
+pub(crate) fn build_linger() -> Result<PathBuf> {
+    shell::run(shell::cargo().args(["build", "--release", "--quiet", "--package", "kafka-cli"]))?;
+    Ok(shell::target().join("release").join("linger"))
 }
 
 /// A file with a thousand different values of that size, a line each: letters, as `ProducerPerformance` makes them.
@@ -91,9 +96,7 @@ pub(crate) struct Sink {
 impl Sink {
     /// Starts it on a core of its own and waits until it listens.
     pub(crate) fn start(programs: &Programs) -> Result<Self> {
-        let mut command = pinned(SINK_CORE, &programs.linger);
-        command.args(["mock", "--sink", "--brokers", "3", "--port", "0"]);
-        command.args(["--topic", &format!("{TOPIC}:{PARTITIONS}")]);
+        let mut command = pinned(SINK_CORE, &programs.sink);
         let shown = shell::show(&command);
         let mut process = command
             .stdin(Stdio::null())
