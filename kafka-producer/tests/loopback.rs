@@ -1,4 +1,5 @@
 //! The whole path over sockets, against `kafka-mock`: a cluster that judges what it is sent as a broker does.
+#![expect(clippy::disallowed_methods, reason = "a test has a runtime and a clock of its own")]
 
 use std::{
     collections::{BTreeMap, VecDeque},
