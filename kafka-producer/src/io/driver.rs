@@ -111,11 +111,14 @@ impl Driver {
     fn next_turn(&self, now: Instant) -> Option<Instant> {
         let shared = &self.shared;
         // First the flag, then the gates: a batch begun in between is seen, or signals.
-        shared.ticking.store(false, Ordering::SeqCst);
+        let was_ticking = shared.ticking.swap(false, Ordering::SeqCst);
         let gates = shared.all_gates();
         let due: Vec<_> = gates.iter().filter_map(|gate| gate.lock().index.first_expiry()).collect();
-        shared.ticking.store(!due.is_empty(), Ordering::SeqCst);
-        let tick = (!due.is_empty() && shared.queue_settings.linger > crate::CLOCK_TICK)
+        // Batches may come and go between two turns, and each would wake the driver if it rested as soon as none is
+        // open: so it looks once more before it does. One begun meanwhile is seen in time by far.
+        let looks_again = due.is_empty() && !was_ticking;
+        shared.ticking.store(!due.is_empty() || looks_again, Ordering::SeqCst);
+        let tick = (looks_again || (!due.is_empty() && shared.queue_settings.linger > crate::CLOCK_TICK))
             .then(|| now + crate::CLOCK_TICK);
         let timeout = shared.lock("to ask for the next time-out").sender.poll_timeout(now);
         due.into_iter().chain(tick).chain(timeout).chain(self.end_by).min()
