@@ -86,7 +86,8 @@ pub(crate) struct Control {
 /// What is done once the locks are gone.
 #[derive(Default)]
 struct Afterwards {
-    effects: Effects,
+    /// None where the sender wants nothing, which is so for most looks at it.
+    effects: Option<Effects>,
     wakers: Vec<Waker>,
     /// Batches that were given up before they were sent.
     dropped: Vec<DrainedBatch<Arc<Outcome>>>,
@@ -318,8 +319,11 @@ impl Shared {
         let result = {
             let mut control = self.lock(purpose);
             let result = f(&mut control, &mut afterwards);
-            afterwards.effects = control.sender.take_effects();
-            self.route(&mut control, &mut afterwards, from);
+            if control.sender.has_effects() {
+                let mut effects = control.sender.take_effects();
+                self.route(&mut control, &mut effects, &mut afterwards.wakers, from);
+                afterwards.effects = Some(effects);
+            }
             result
         };
         self.carry_out(afterwards);
@@ -327,8 +331,13 @@ impl Shared {
     }
 
     /// The part of the effects that must keep its order, and so is done under the lock. Nothing foreign runs here.
-    fn route(&self, control: &mut Control, afterwards: &mut Afterwards, from: Option<NodeId>) {
-        let Afterwards { effects, wakers, .. } = afterwards;
+    fn route(
+        &self,
+        control: &mut Control,
+        effects: &mut Effects,
+        wakers: &mut Vec<Waker>,
+        from: Option<NodeId>,
+    ) {
         for grown in effects.grown.drain(..) {
             let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
             let topic = topics.get(grown.topic.as_str()).cloned();
@@ -383,6 +392,11 @@ impl Shared {
     /// The part of the effects that may run foreign code: outside every lock.
     fn carry_out(&self, afterwards: Afterwards) {
         let Afterwards { effects, wakers, dropped } = afterwards;
+        let Some(effects) = effects else {
+            wakers.into_iter().for_each(Waker::wake);
+            drop(dropped);
+            return;
+        };
         let any_resolved = !effects.resolved.is_empty();
         for resolution in effects.resolved {
             resolution.outcome.resolve(resolution.result).into_iter().for_each(Waker::wake);

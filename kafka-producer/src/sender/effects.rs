@@ -37,6 +37,34 @@ pub(crate) struct Effects {
     pub(crate) timer: bool,
 }
 
+impl Effects {
+    /// Whether nothing is to be done.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            resolved,
+            released,
+            wake,
+            routes,
+            grown,
+            news,
+            splits,
+            brokers,
+            hang_up,
+            hopeless,
+            fatal,
+            timer,
+        } = self;
+        resolved.is_empty()
+            && released.is_empty()
+            && wake.is_empty()
+            && routes.is_empty()
+            && grown.is_empty()
+            && news.is_empty()
+            && splits.is_empty()
+            && !(*brokers || *hang_up || *hopeless || fatal.is_some() || *timer)
+    }
+}
+
 /// A batch has its result.
 #[derive(Debug)]
 pub(crate) struct Resolution {

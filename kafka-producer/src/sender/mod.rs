@@ -212,6 +212,11 @@ impl Sender {
         self.fatal
     }
 
+    /// (A) Whether anything is to be done outside since [`take_effects`](Self::take_effects) was last called.
+    pub(crate) fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// (D) What is to be done outside, since the last call.
     pub(crate) fn take_effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
