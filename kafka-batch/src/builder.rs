@@ -83,7 +83,7 @@ impl BatchBuilder {
 
     /// Appends a record that fits into what is left of the current chunk and of the batch; its index in the batch. `None`
     /// says that [`append_slow`](Self::append_slow) has to look at it; nothing has changed then.
-    #[inline]
+    #[inline(always)]
     pub fn append_fast(&mut self, record: &Record<'_>) -> Option<u32> {
         let delta = record.timestamp.wrapping_sub(self.base_timestamp);
         let index = self.count;

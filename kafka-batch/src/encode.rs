@@ -13,7 +13,7 @@ use crate::record::Record;
 
 /// Writes a record without key and headers; the number of bytes, or `None` if it is not for this routine or `room` may be
 /// too small.
-#[inline]
+#[inline(always)]
 pub(crate) fn keyless(room: &mut [u8], delta: i64, index: u32, value: Option<&[u8]>) -> Option<usize> {
     let (value, value_len) = with_length(value);
     let (delta, index) = (zigzag(delta), u64::from(index) << 1);
@@ -32,14 +32,15 @@ pub(crate) fn keyless(room: &mut [u8], delta: i64, index: u32, value: Option<&[u
     let rest = room.get_mut(head.width..)?;
     *rest.first_chunk_mut()? = value_len.to_le_bytes();
     let rest = rest.get_mut(value_width..)?;
+    // The number of headers goes first: nothing is left to be checked after the copy.
     let (bytes, end) = rest.split_at_mut_checked(value.len())?;
-    bytes.copy_from_slice(value);
     *end.first_mut()? = 0;
+    bytes.copy_from_slice(value);
     Some(head.width + value_width + value.len() + 1)
 }
 
 /// Writes a record with a key and without headers, as [`keyless`] does.
-#[inline]
+#[inline(always)]
 pub(crate) fn keyed(
     room: &mut [u8],
     delta: i64,
@@ -69,9 +70,10 @@ pub(crate) fn keyed(
     bytes.copy_from_slice(key);
     *rest.first_chunk_mut()? = value_len.to_le_bytes();
     let rest = rest.get_mut(value_width..)?;
+    // The number of headers goes first: nothing is left to be checked after the copy.
     let (bytes, end) = rest.split_at_mut_checked(value.len())?;
-    bytes.copy_from_slice(value);
     *end.first_mut()? = 0;
+    bytes.copy_from_slice(value);
     Some(head.width + key_width + key.len() + value_width + value.len() + 1)
 }
 

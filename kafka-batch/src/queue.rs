@@ -87,7 +87,7 @@ impl<T> PartitionQueue<T> {
     /// Appends a record to the open batch if that is all there is to do: it fits, and nobody has to be told.
     ///
     /// `None` leaves everything as it was; [`append_slow`](Self::append_slow) is next.
-    #[inline]
+    #[inline(always)]
     pub fn append_fast(&mut self, record: &Record<'_>) -> Option<Slot<T>>
     where
         T: Clone,

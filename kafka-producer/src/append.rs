@@ -47,7 +47,7 @@ enum Choice {
 
 impl Shared {
     /// Appends a record if that is all there is to do. `None` says nothing but that the cold path must look.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn append(&self, record: &Record<'_>) -> Option<Delivery> {
         match record.topic.0 {
             Named::Handle(topic) if topic.shared.producer == self.id => self.append_to(&topic.shared, record),
@@ -64,7 +64,8 @@ impl Shared {
         }
     }
 
-    #[inline]
+    /// A function of its own, so that each caller's loop has one call to make for a record.
+    #[inline(never)]
     fn append_to(&self, topic: &TopicShared, record: &Record<'_>) -> Option<Delivery> {
         if !self.is_plain {
             return None;
@@ -74,25 +75,22 @@ impl Shared {
             Some(timestamp) if timestamp >= 0 => timestamp,
             Some(_) => return None,
         };
-        let encoded =
-            kafka_batch::Record { timestamp, key: record.key, value: record.value, headers: record.headers };
-        let slot = match (record.partition, record.key) {
-            (None, None) => {
-                let lane = topic.lane(Sticky::current(topic.key)?)?;
-                // Taken by somebody else: the cold path goes elsewhere.
-                lane.try_lock()?.queue.append_fast(&encoded)?
-            }
-            (Some(partition), _) => {
-                topic.lane(u32::try_from(partition).ok()?)?.lock().queue.append_fast(&encoded)?
-            }
+        // One place to append, whichever lane it is: the encoder is inlined there, and nowhere else.
+        let mut lane = match (record.partition, record.key) {
+            // Taken by somebody else: the cold path goes elsewhere.
+            (None, None) => topic.lane(Sticky::current(topic.key)?)?.try_lock()?,
+            (Some(partition), _) => topic.lane(u32::try_from(partition).ok()?)?.lock(),
             (None, Some(key)) => {
                 let count = topic.count();
                 if count == 0 {
                     return None;
                 }
-                topic.lane(partition_for_key(key, count))?.lock().queue.append_fast(&encoded)?
+                topic.lane(partition_for_key(key, count))?.lock()
             }
         };
+        let encoded =
+            kafka_batch::Record { timestamp, key: record.key, value: record.value, headers: record.headers };
+        let slot = lane.queue.append_fast(&encoded)?;
         Some(Delivery::new(slot.tag, slot.index))
     }
 
@@ -283,7 +281,26 @@ impl ChunkSource for Source<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     yielded: bool,
-    wait: Option<Box<Waiting>>,
+    wait: Held,
+}
+
+/// What a record has that waits. Nearly none ever does: the drop of one that did not is a look, not a call.
+#[derive(Debug, Default)]
+struct Held(Option<Box<Waiting>>);
+
+impl Drop for Held {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(wait) = self.0.take() {
+            end(wait);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn end(wait: Box<Waiting>) {
+    drop(wait);
 }
 
 /// A record waits, at most `max.block.ms` in all.
@@ -301,7 +318,7 @@ struct Waiting {
 
 impl Progress {
     /// Appends the record now or later. Dropping the progress gives up its place in every queue.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(
         &mut self,
         shared: &Arc<Shared>,
@@ -309,7 +326,7 @@ impl Progress {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Delivery, SendError>> {
         // Somebody who has waited goes on where he stopped.
-        if self.wait.is_none() {
+        if self.wait.0.is_none() {
             if let Some(delivery) = shared.append(record) {
                 return Poll::Ready(Ok(delivery));
             }
@@ -318,6 +335,7 @@ impl Progress {
     }
 
     #[cold]
+    #[inline(never)]
     fn poll_slow(
         &mut self,
         shared: &Arc<Shared>,
@@ -325,7 +343,7 @@ impl Progress {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Delivery, SendError>> {
         loop {
-            if let Some(wait) = &mut self.wait {
+            if let Some(wait) = &mut self.wait.0 {
                 if let Some(ticket) = wait.ticket {
                     match shared.pool.poll_grant(ticket, cx.waker()) {
                         Some(chunks) => (wait.granted, wait.ticket) = (chunks, None),
@@ -340,13 +358,13 @@ impl Progress {
                     }
                 }
             }
-            let mut source = match &mut self.wait {
+            let mut source = match &mut self.wait.0 {
                 Some(wait) if !wait.granted.is_empty() => Source::Granted(&mut wait.granted),
                 _ => Source::Pool(&shared.pool),
             };
             match shared.append_slow(record, &mut source, !self.yielded) {
                 Ok(delivery) => {
-                    self.wait = None;
+                    self.wait.0 = None;
                     return Poll::Ready(Ok(delivery));
                 }
                 Err(Stop::Yield) => {
@@ -416,7 +434,7 @@ impl Progress {
     }
 
     fn wait(&mut self, shared: &Arc<Shared>) -> &mut Waiting {
-        self.wait.get_or_insert_with(|| {
+        self.wait.0.get_or_insert_with(|| {
             let since = now();
             Box::new(Waiting {
                 shared: Arc::clone(shared),
