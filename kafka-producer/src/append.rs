@@ -4,7 +4,7 @@
 //! may be to do (a batch to close or to open, memory to take, a topic to learn of) is the cold path's.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -22,6 +22,8 @@ use crate::{
 };
 
 thread_local! {
+    /// Bytes of batches that this thread found full since it last yielded.
+    static FULL: Cell<usize> = const { Cell::new(0) };
     /// The topic that this thread last named.
     static LAST: RefCell<Option<Arc<TopicShared>>> = const { RefCell::new(None) };
 }
@@ -126,7 +128,7 @@ impl Shared {
             Choice::Sticky => self.append_sticky(&topic, &encoded, source, count, yields),
             Choice::Partition(partition) => {
                 let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(topic)) };
-                if yields && self.close_if_in_the_way(lane, lane.lock(), &encoded) {
+                if self.close_if_in_the_way(lane, lane.lock(), &encoded) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
                 self.append_at(lane, lane.lock(), &encoded, source)
@@ -176,7 +178,7 @@ impl Shared {
                 if state.queue.fits(record) {
                     return self.append_at(lane, state, record, source);
                 }
-                if self.close_if_in_the_way(lane, state, record) && yields {
+                if self.close_if_in_the_way(lane, state, record) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
             }
@@ -195,6 +197,14 @@ impl Shared {
         Sticky::stay(topic.key, partition);
         let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic))) };
         self.append_at(lane, lane.lock(), record, source)
+    }
+
+    /// Whether this thread has filled so much that the pumps should have a turn: its runtime may have no other thread.
+    fn is_turn_over(&self) -> bool {
+        let full = FULL.get() + self.queue_settings.limits.batch_limit();
+        let is_over = full >= TURN;
+        FULL.set(if is_over { 0 } else { full });
+        is_over
     }
 
     /// Closes a batch that has no room for a record.
@@ -223,6 +233,10 @@ impl Shared {
     ) -> Result<Delivery, Stop> {
         if state.closed {
             return Err(Stop::Refused(Refusal::Closed));
+        }
+        // The lane may only have been taken for a moment, or another thread has begun a batch here.
+        if let Some(slot) = state.queue.append_fast(record) {
+            return Ok(Delivery::new(slot.tag, slot.index));
         }
         let make = || Arc::new(Outcome::new(lane.topic.clone(), lane.partition));
         let appended = state.queue.append_slow(record, now(), source, make);
@@ -262,6 +276,10 @@ impl Shared {
     }
 }
 
+/// How much a thread fills before it yields. Enough for a few batches in a request, since a request costs as much as the
+/// records of half a batch; little enough to be sent before a millisecond is over.
+const TURN: usize = 128 * 1024;
+
 /// Where an append gets chunks from: the pool, or what it was granted after it waited.
 pub(crate) enum Source<'a> {
     Pool(&'a Arc<kafka_batch::Pool>),
@@ -281,26 +299,24 @@ impl ChunkSource for Source<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     yielded: bool,
-    wait: Held,
+    wait: Patience,
 }
 
-/// What a record has that waits. Nearly none ever does: the drop of one that did not is a look, not a call.
+/// What most records never need, so that to drop it is a test and nothing else.
 #[derive(Debug, Default)]
-struct Held(Option<Box<Waiting>>);
+struct Patience(Option<Box<Waiting>>);
 
-impl Drop for Held {
+impl Drop for Patience {
     #[inline]
     fn drop(&mut self) {
-        if let Some(wait) = self.0.take() {
-            end(wait);
+        #[cold]
+        fn end(waiting: Box<Waiting>) {
+            drop(waiting);
+        }
+        if let Some(waiting) = self.0.take() {
+            end(waiting);
         }
     }
-}
-
-#[cold]
-#[inline(never)]
-fn end(wait: Box<Waiting>) {
-    drop(wait);
 }
 
 /// A record waits, at most `max.block.ms` in all.
@@ -335,7 +351,6 @@ impl Progress {
     }
 
     #[cold]
-    #[inline(never)]
     fn poll_slow(
         &mut self,
         shared: &Arc<Shared>,
@@ -364,7 +379,7 @@ impl Progress {
             };
             match shared.append_slow(record, &mut source, !self.yielded) {
                 Ok(delivery) => {
-                    self.wait.0 = None;
+                    self.wait = Patience(None);
                     return Poll::Ready(Ok(delivery));
                 }
                 Err(Stop::Yield) => {

@@ -32,7 +32,8 @@ impl fmt::Display for Persistence {
 /// A record was not accepted: it is still the caller's, and surely not in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SendError {
-    kind: Refusal,
+    /// Boxed: what is returned for every record should be small.
+    kind: Box<Refusal>,
 }
 
 /// Why a record is not accepted.
@@ -59,13 +60,14 @@ pub(crate) enum Refusal {
 }
 
 impl SendError {
+    #[cold]
     pub(crate) fn new(kind: Refusal) -> Self {
-        Self { kind }
+        Self { kind: Box::new(kind) }
     }
 
     /// Whether the same call may succeed later.
     pub fn is_retriable(&self) -> bool {
-        match &self.kind {
+        match &*self.kind {
             Refusal::TopicUnavailable { .. } | Refusal::NoPartition { .. } | Refusal::NoRoom { .. } => true,
             Refusal::TopicRefused { .. }
             | Refusal::Unreachable { .. }
@@ -83,22 +85,22 @@ impl SendError {
 
     /// Whether the record is over a size limit.
     pub fn is_too_large(&self) -> bool {
-        matches!(self.kind, Refusal::TooLarge { .. })
+        matches!(*self.kind, Refusal::TooLarge { .. })
     }
 
     /// Whether there was no room in `buffer.memory`.
     pub fn is_no_room(&self) -> bool {
-        matches!(self.kind, Refusal::NoRoom { .. })
+        matches!(*self.kind, Refusal::NoRoom { .. })
     }
 
     /// Whether the producer is closed.
     pub fn is_closed(&self) -> bool {
-        matches!(self.kind, Refusal::Closed)
+        matches!(*self.kind, Refusal::Closed)
     }
 
     /// What a broker last said of the topic or of us, if it said anything.
     pub fn code(&self) -> Option<ErrorCode> {
-        match &self.kind {
+        match &*self.kind {
             Refusal::TopicUnavailable { code, .. } => *code,
             Refusal::TopicRefused { code, .. } | Refusal::Fatal { code } => Some(*code),
             _ => None,

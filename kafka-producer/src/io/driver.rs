@@ -60,7 +60,7 @@ impl Signal {
 
 /// Runs until everything is over. Dropped before (its runtime was shut down), it gives everything up, truthfully.
 pub(super) async fn drive(shared: Arc<Shared>) {
-    let mut driver = Driver { shared, pumps: Vec::new(), end_by: None };
+    let mut driver = Driver { shared, pumps: Vec::new(), last_busy: None, end_by: None };
     loop {
         let deadline = driver.turn(now());
         if driver.is_over() {
@@ -75,6 +75,8 @@ pub(super) async fn drive(shared: Arc<Shared>) {
 struct Driver {
     shared: Arc<Shared>,
     pumps: Vec<Pump>,
+    /// When a batch was last seen waiting.
+    last_busy: Option<Instant>,
     /// When pumps that do not end by themselves are left alone. Set once everything is resolved.
     end_by: Option<Instant>,
 }
@@ -108,18 +110,20 @@ impl Driver {
         self.next_turn(now)
     }
 
-    fn next_turn(&self, now: Instant) -> Option<Instant> {
-        let shared = &self.shared;
+    fn next_turn(&mut self, now: Instant) -> Option<Instant> {
+        let shared = Arc::clone(&self.shared);
         // First the flag, then the gates: a batch begun in between is seen, or signals.
-        let was_ticking = shared.ticking.swap(false, Ordering::SeqCst);
+        shared.ticking.store(false, Ordering::SeqCst);
         let gates = shared.all_gates();
         let due: Vec<_> = gates.iter().filter_map(|gate| gate.lock().index.first_expiry()).collect();
-        // Batches may come and go between two turns, and each would wake the driver if it rested as soon as none is
-        // open: so it looks once more before it does. One begun meanwhile is seen in time by far.
-        let looks_again = due.is_empty() && !was_ticking;
-        shared.ticking.store(!due.is_empty() || looks_again, Ordering::SeqCst);
-        let tick = (looks_again || (!due.is_empty() && shared.queue_settings.linger > crate::CLOCK_TICK))
-            .then(|| now + crate::CLOCK_TICK);
+        if shared.begun.swap(false, Ordering::Relaxed) || !due.is_empty() {
+            self.last_busy = Some(now);
+        }
+        // Batches come and go: for a while it is cheaper to look again than to be woken for each.
+        let busy_until = self.last_busy.map(|busy| busy + GRACE).filter(|until| *until > now);
+        shared.ticking.store(busy_until.is_some(), Ordering::SeqCst);
+        let lingers = shared.queue_settings.linger > crate::CLOCK_TICK;
+        let tick = busy_until.map(|until| if lingers { now + crate::CLOCK_TICK } else { until });
         let timeout = shared.lock("to ask for the next time-out").sender.poll_timeout(now);
         due.into_iter().chain(tick).chain(timeout).chain(self.end_by).min()
     }
@@ -206,6 +210,9 @@ impl Drop for Done {
         self.0.signal.set();
     }
 }
+
+/// How long the driver goes on to look after the last batch was sent. Much less than any batch lives.
+const GRACE: Duration = Duration::from_millis(100);
 
 /// How long pumps may take to hang up.
 const END_PATIENCE: Duration = Duration::from_secs(1);

@@ -70,6 +70,8 @@ pub(crate) struct Shared {
     signal: Signal,
     /// The driver looks at the clock often: batches are open.
     ticking: AtomicBool,
+    /// A batch was begun since the driver last looked.
+    begun: AtomicBool,
     /// One of the `OPEN`, `CLOSED`, ... below.
     life: AtomicU8,
 }
@@ -122,6 +124,7 @@ impl Shared {
             compressors: Compressors::new(settings.compression, shared.clone()),
             signal: Signal::default(),
             ticking: AtomicBool::new(false),
+            begun: AtomicBool::new(false),
             life: AtomicU8::new(OPEN),
             settings,
             queue_settings,
@@ -188,7 +191,8 @@ impl Shared {
     /// A batch was begun: from now on time matters.
     #[inline]
     pub(crate) fn batch_begun(&self) {
-        if !self.ticking.load(Ordering::Relaxed) {
+        self.begun.store(true, Ordering::Relaxed);
+        if !self.ticking.load(Ordering::SeqCst) {
             self.signal.set();
         }
     }
@@ -381,8 +385,12 @@ impl Shared {
                 stays
             });
         }
+        effects.wake.retain(|node| Some(*node) != from);
+        if effects.wake.is_empty() {
+            return;
+        }
         let gates = self.gates();
-        for node in std::mem::take(&mut effects.wake).into_iter().filter(|node| Some(*node) != from) {
+        for node in effects.wake.drain(..) {
             if let Some(gate) = gates.get(&node) {
                 wakers.extend(gate.lock().wakeup());
             }

@@ -147,12 +147,12 @@ impl Sender {
 
     fn connect(&mut self, node: NodeId) {
         self.nodes.entry(node).or_default().wanted = true;
-        self.effects.wake.insert(node);
+        self.effects.wake(node);
     }
 
     fn enqueue(&mut self, node: NodeId, call: Call) {
         self.nodes.entry(node).or_default().control.push_back(call);
-        self.effects.wake.insert(node);
+        self.effects.wake(node);
     }
 
     pub(super) fn handle_metadata(&mut self, call: &MetadataCall, result: CallResult<Reply>, now: Instant) {
@@ -300,6 +300,7 @@ impl Sender {
                 leader: None,
                 leader_epoch: None,
                 ledger: Ledger::new(self.settings.max_unresolved),
+                offer: None,
             });
         }
         let lanes = topic.lanes.clone();
@@ -353,9 +354,8 @@ impl Sender {
         }
         let offers = !partition.ledger.is_empty();
         if old != leader {
-            if let Some(node) = old.and_then(|old| self.nodes.get_mut(&old)) {
-                node.sendable.remove(&lane);
-            }
+            // What the old leader was offered is void.
+            partition.offer = None;
             self.effects.routes.push(Route { lane, leader });
         }
         if offers {

@@ -1,6 +1,6 @@
 //! What the [`Sender`](super::Sender) wants done outside of it, where no lock is held.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 
@@ -16,7 +16,7 @@ pub(crate) struct Effects {
     /// Batches nobody needs any more: dropping them may wake those who wait for memory.
     pub(crate) released: Vec<Sealed>,
     /// Nodes whose pump has something new to look at.
-    pub(crate) wake: BTreeSet<NodeId>,
+    pub(crate) wake: Vec<NodeId>,
     /// Partitions that have another leader.
     pub(crate) routes: Vec<Route>,
     /// Partitions that appeared.
@@ -62,6 +62,13 @@ impl Effects {
             && news.is_empty()
             && splits.is_empty()
             && !(*brokers || *hang_up || *hopeless || fatal.is_some() || *timer)
+    }
+
+    /// A node's pump is to look.
+    pub(super) fn wake(&mut self, node: NodeId) {
+        if !self.wake.contains(&node) {
+            self.wake.push(node);
+        }
     }
 }
 

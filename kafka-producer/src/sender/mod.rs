@@ -62,6 +62,7 @@ pub(crate) struct Sender {
     next_expiry: Option<Instant>,
     /// Batches that were drained and are not sealed yet.
     sealing: usize,
+    last_offer: u64,
     /// Nodes that had more to drain than could be sealed.
     starved: BTreeSet<NodeId>,
     rng: fastrand::Rng,
@@ -98,6 +99,15 @@ struct Partition {
     leader: Option<NodeId>,
     leader_epoch: Option<i32>,
     ledger: Ledger<Sealed>,
+    /// The number of the offer to its leader that stands, if one does.
+    offer: Option<u64>,
+}
+
+/// A partition has something for a node. Void if the partition has made another offer since.
+#[derive(Debug, Clone, Copy)]
+struct Offer {
+    lane: LaneId,
+    number: u64,
 }
 
 #[derive(Debug, Default)]
@@ -111,10 +121,8 @@ struct TopicState {
 /// A broker, as far as batches are concerned.
 #[derive(Debug, Default)]
 struct Node {
-    /// Partitions it leads with batches in the ledger that are not in flight.
-    sendable: BTreeSet<LaneId>,
-    /// Where the next request begins.
-    cursor: LaneId,
+    /// Partitions with batches in the ledger that are not in flight, in turn.
+    sendable: VecDeque<Offer>,
     /// Produce requests that are not answered.
     in_flight: usize,
     /// Calls that any node could have been asked.
@@ -167,6 +175,7 @@ impl Sender {
             fatal: None,
             next_expiry: None,
             sealing: 0,
+            last_offer: 0,
             starved: BTreeSet::new(),
             rng: fastrand::Rng::with_seed(seed),
             effects: Effects::default(),

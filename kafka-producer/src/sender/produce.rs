@@ -1,17 +1,13 @@
 //! From ready batches to Produce requests.
 
-use std::{
-    ops::Bound::{Excluded, Included, Unbounded},
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use kafka_batch::{DrainedBatch, Stamp};
 use kafka_net::Next;
 use kafka_wire::{NodeId, PartitionId};
 
 use super::{
-    Call, IdentityState, LaneId, Sealed, Sender,
+    Call, IdentityState, LaneId, Offer, Sealed, Sender,
     call::{Part, ProduceCall},
     ledger::{Arrival, Candidate, Place},
     sequence::Identity,
@@ -98,7 +94,7 @@ impl Sender {
     /// (B) A drained batch is sealed, and can be sent.
     pub(crate) fn handle_sealed(&mut self, lane: LaneId, key: u64, batch: Sealed, now: Instant) {
         self.sealing = self.sealing.saturating_sub(1);
-        self.effects.wake.append(&mut self.starved);
+        self.feed_starved();
         self.counters.sealed(batch.predicted_size(), batch.size());
         let Some(partition) = self.partition_mut(lane) else { return };
         // It may have expired meanwhile.
@@ -137,40 +133,43 @@ impl Sender {
     /// Sends what can be sent to a node, and says when there will be more, if only time is missing.
     fn collect_parts(&mut self, id: NodeId, now: Instant) -> (Vec<Part>, Option<Instant>) {
         let (mut parts, mut wait, mut size) = (Vec::new(), None, 0);
-        let Some(node) = self.nodes.get_mut(&id) else { return (parts, wait) };
-        let sendable = std::mem::take(&mut node.sendable);
-        let cursor = node.cursor;
-        let after = sendable.range((Included(cursor), Unbounded));
-        let order = after.chain(sendable.range((Unbounded, Excluded(cursor))));
-        let mut done: Vec<LaneId> = Vec::new();
-        let mut next_cursor = cursor;
         let numbers = self.numbers();
-        for &lane in order {
+        let waiting = self.nodes.get(&id).map_or(0, |node| node.sendable.len());
+        for _ in 0..waiting {
+            let Some(offer) = self.nodes.get_mut(&id).and_then(|node| node.sendable.pop_front()) else {
+                break;
+            };
+            let lane = offer.lane;
             let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
+            if partition.offer != Some(offer.number) {
+                // It was offered to another node since.
+                continue;
+            }
             match partition.ledger.candidate(now, numbers) {
                 Candidate::Now(at) => {
                     let Some(entry) = partition.ledger.entry(at) else { continue };
                     if size + entry.size > self.settings.max_request_size && !parts.is_empty() {
-                        next_cursor = lane;
+                        // The next request begins with it.
+                        if let Some(node) = self.nodes.get_mut(&id) {
+                            node.sendable.push_front(offer);
+                        }
                         break;
                     }
                     size += entry.size;
                     parts.extend(self.send(id, lane, at, now));
-                    next_cursor = LaneId(lane.0.wrapping_add(1));
                 }
                 Candidate::At(time) => wait = Some(wait.map_or(time, |wait: Instant| wait.min(time))),
                 Candidate::None => {}
             }
+            let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
             let waits = |place: Place| !matches!(place, Place::InFlight { .. });
-            if self.partition(lane).is_none_or(|it| !it.ledger.iter().any(|entry| waits(entry.place))) {
-                done.push(lane);
-            }
-        }
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.sendable = sendable;
-            node.cursor = next_cursor;
-            for lane in done {
-                node.sendable.remove(&lane);
+            if partition.ledger.iter().any(|entry| waits(entry.place)) {
+                // Behind all others, so that each has its turn.
+                if let Some(node) = self.nodes.get_mut(&id) {
+                    node.sendable.push_back(offer);
+                }
+            } else {
+                partition.offer = None;
             }
         }
         parts.sort_by(|a: &Part, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
@@ -205,15 +204,31 @@ impl Sender {
 
     /// Puts a partition among those its leader is asked about, and wakes the leader's pump.
     pub(super) fn offer(&mut self, lane: LaneId) {
-        let Some(leader) = self.partition(lane).and_then(|partition| partition.leader) else { return };
-        self.nodes.entry(leader).or_default().sendable.insert(lane);
-        self.effects.wake.insert(leader);
+        let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { return };
+        let Some(leader) = partition.leader else { return };
+        if partition.offer.is_none() {
+            self.last_offer += 1;
+            partition.offer = Some(self.last_offer);
+            let offer = Offer { lane, number: self.last_offer };
+            self.nodes.entry(leader).or_default().sendable.push_back(offer);
+        }
+        self.effects.wake(leader);
+    }
+
+    /// There is room to seal again: those who had to stop for the lack of it go on.
+    pub(super) fn feed_starved(&mut self) {
+        for node in std::mem::take(&mut self.starved) {
+            self.effects.wake(node);
+        }
     }
 
     /// The sizes of the batches that wait to be sent to a node.
     fn waiting_size(&self, node: NodeId) -> usize {
         let sendable = self.nodes.get(&node).into_iter().flat_map(|node| &node.sendable);
-        let entries = sendable.filter_map(|lane| self.partition(*lane)).flat_map(|it| it.ledger.iter());
+        let partitions = sendable.filter_map(|offer| {
+            self.partition(offer.lane).filter(|partition| partition.offer == Some(offer.number))
+        });
+        let entries = partitions.flat_map(|partition| partition.ledger.iter());
         entries
             .filter(|entry| matches!(entry.place, Place::Waiting(_) | Place::Sealing))
             .map(|entry| entry.size)

@@ -236,7 +236,9 @@ impl Sender {
 
     /// Wakes the pump of a partition's leader: its lane may give one more batch.
     fn offer_leader(&mut self, lane: LaneId) {
-        self.effects.wake.extend(self.partition(lane).and_then(|partition| partition.leader));
+        if let Some(leader) = self.partition(lane).and_then(|partition| partition.leader) {
+            self.effects.wake(leader);
+        }
     }
 
     fn want_bump(&mut self, lane: LaneId) {
@@ -291,7 +293,7 @@ impl Sender {
     pub(crate) fn handle_lost(&mut self, lane: LaneId, key: u64, was_sealing: bool) {
         if was_sealing {
             self.sealing = self.sealing.saturating_sub(1);
-            self.effects.wake.append(&mut self.starved);
+            self.feed_starved();
         }
         let Some(at) = self.partition(lane).and_then(|partition| partition.ledger.find(key)) else { return };
         self.fail(lane, at, FailureKind::Aborted, None);
