@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     fmt,
     future::Future,
+    ops::Range,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     task::{Context, Poll, Waker},
@@ -159,8 +160,21 @@ impl Deliveries {
 
     /// Notes the answers of a run whose batch is resolved.
     fn finish(&mut self, run: &Run) {
-        for index in run.first..run.first + run.count {
-            match Delivery::new(Arc::clone(&run.outcome), index).peek() {
+        let indices = run.first..run.first + run.count;
+        if let Some(BatchResult::Acknowledged { base_offset, log_append_time }) = run.outcome.result.get() {
+            self.done
+                .extend(indices.map(|index| run.outcome.metadata(*base_offset, *log_append_time, index)));
+        } else {
+            self.finish_slow(&run.outcome, indices);
+        }
+        self.count -= run.count as usize;
+    }
+
+    /// As [`finish`](Self::finish), for a batch that was split or not delivered.
+    #[cold]
+    fn finish_slow(&mut self, outcome: &Arc<Outcome>, indices: Range<u32>) {
+        for index in indices {
+            match Delivery::new(Arc::clone(outcome), index).peek() {
                 Some(Ok(metadata)) => self.done.push(metadata),
                 Some(Err(error)) => {
                     self.failed.get_or_insert(error);
@@ -168,7 +182,6 @@ impl Deliveries {
                 None => debug_assert!(false, "a run is finished once its batch is resolved"),
             }
         }
-        self.count -= run.count as usize;
     }
 }
 

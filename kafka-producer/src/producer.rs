@@ -286,28 +286,28 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {
-            let record = match this.current {
-                Some(record) => record,
-                None => match this.records.next() {
-                    Some(record) => *record.borrow(),
-                    None => return Poll::Ready(Ok(std::mem::take(&mut this.deliveries))),
-                },
+            let Some(record) = &this.current else {
+                let Some(next) = this.records.next() else {
+                    return Poll::Ready(Ok(std::mem::take(&mut this.deliveries)));
+                };
+                // Only a record that cannot be accepted at once is kept.
+                match this.shared.append(next.borrow()) {
+                    Some(delivery) => this.deliveries.push(delivery),
+                    None => this.current = Some(*next.borrow()),
+                }
+                continue;
             };
-            match this.progress.poll(this.shared, &record, cx) {
+            match this.progress.poll(this.shared, record, cx) {
                 Poll::Ready(Ok(delivery)) => {
                     this.deliveries.push(delivery);
-                    if this.current.take().is_some() {
-                        this.progress = Progress::default();
-                    }
+                    this.current = None;
+                    this.progress = Progress::default();
                 }
                 Poll::Ready(Err(source)) => {
                     let deliveries = std::mem::take(&mut this.deliveries);
                     return Poll::Ready(Err(SendAllError { accepted: deliveries.len(), deliveries, source }));
                 }
-                Poll::Pending => {
-                    this.current = Some(record);
-                    return Poll::Pending;
-                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
