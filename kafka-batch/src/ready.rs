@@ -102,6 +102,12 @@ impl<K: Copy + Ord> ReadyIndex<K> {
         later.into_iter().chain(expiry).min()
     }
 
+    /// Whether there is something to do at `now`: a partition is ready, or a batch expired.
+    #[must_use]
+    pub fn is_due(&self, now: Instant) -> bool {
+        !self.ready.is_empty() || self.poll_timeout().is_some_and(|at| at <= now)
+    }
+
     /// Begins a round where the last one ended, over what is ready at `now`.
     pub fn round(&mut self, now: Instant) -> Round<K> {
         while let Some(&(until, key)) = self.later.first().filter(|&&(until, _)| until <= now) {

@@ -36,6 +36,21 @@ impl PumpFeed {
         sender.drain(self.gate.node, now, &mut draw, &mut self.drained);
     }
 
+    /// Takes what is ready, seals it, and asks for a call.
+    fn look(&mut self, now: Instant) -> Next<Call> {
+        let node = self.gate.node;
+        let shared = Arc::clone(&self.shared);
+        let next = shared.with_control("to ask for a call", Some(node), |control, afterwards| {
+            self.drain(control, afterwards, now);
+            if self.drained.is_empty() || self.sealer.is_none() {
+                control.sender.poll_call(node, now)
+            } else {
+                Next::Wait(None)
+            }
+        });
+        self.seal(now).unwrap_or(next)
+    }
+
     /// Seals what was drained, outside every lock.
     fn seal(&mut self, now: Instant) -> Option<Next<Call>> {
         if self.drained.is_empty() {
@@ -99,27 +114,23 @@ impl Feed for PumpFeed {
         let (node, now) = (self.gate.node, offer.now);
         self.shared.clock.refresh();
         for _ in 0..MAX_LOOKS {
-            let seen = {
+            let (seen, is_due) = {
                 let state = self.gate.lock();
                 match state.end {
                     End::Open => {}
                     End::Finish => return Next::Finish,
                     End::Abort => return Next::Abort,
                 }
-                state.told
+                (state.told, state.index.is_due(now))
             };
-            let shared = Arc::clone(&self.shared);
-            let next = shared.with_control("to ask for a call", Some(node), |control, afterwards| {
-                self.drain(control, afterwards, now);
-                if self.drained.is_empty() || self.sealer.is_none() {
-                    control.sender.poll_call(node, now)
-                } else {
-                    Next::Wait(None)
+            // Each call and each reply leads to a look, and most looks end here.
+            let wait = if is_due || self.shared.has_work(node) {
+                match self.look(now) {
+                    Next::Wait(time) => time,
+                    next => return next,
                 }
-            });
-            let wait = match (self.seal(now), next) {
-                (Some(Next::Wait(time)), _) | (None, Next::Wait(time)) => time,
-                (Some(next), _) | (None, next) => return next,
+            } else {
+                None
             };
             let mut state = self.gate.lock();
             if state.told != seen {

@@ -188,6 +188,12 @@ impl Shared {
         self.all_gates().iter().for_each(|gate| gate.wake());
     }
 
+    /// Whether a node's pump has more to look at than its gate: calls to be made, or somebody who waits for memory.
+    fn has_work(&self, node: NodeId) -> bool {
+        self.lock("to see whether there is something to send").sender.has_work(node)
+            || self.pool.waiting() > 0
+    }
+
     /// A batch was begun: from now on time matters.
     #[inline]
     pub(crate) fn batch_begun(&self) {

@@ -109,6 +109,13 @@ impl Sender {
         self.offer(lane);
     }
 
+    /// (A) Whether [`poll_call`](Self::poll_call) may have something to say, or to note, about a node.
+    pub(crate) fn has_work(&self, node: NodeId) -> bool {
+        self.nodes
+            .get(&node)
+            .is_some_and(|node| node.wanted || !node.sendable.is_empty() || !node.control.is_empty())
+    }
+
     /// (D) The next request for a node that can take one.
     pub(crate) fn poll_call(&mut self, node: NodeId, now: Instant) -> Next<Call> {
         if let Some(call) = self.control_call(node) {
