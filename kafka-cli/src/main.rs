@@ -1,19 +1,27 @@
-//! The program linger: produce to Kafka and see what the producer does.
+//! The program `linger`: send records to Kafka, read them back, and see what the producer does with them.
 
 mod clock;
+mod cluster;
 mod commands;
-mod read;
+mod cpu;
+mod input;
+mod output;
 mod report;
+mod settings;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{consume, demo};
+use crate::commands::{consume, demo, mock, perf, produce};
 
-/// Produce to Apache Kafka, and see what the producer does.
+/// Send records to Kafka, read them back, and see what happened to the batches.
+///
+/// New here? `linger demo` shows everything in a few seconds and needs no Kafka. `linger mock` is a Kafka cluster in
+/// memory that any client can use.
 #[derive(Debug, Parser)]
-#[command(version, about, propagate_version = true)]
+#[command(version, propagate_version = true, arg_required_else_help = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -21,32 +29,63 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The main job with no Kafka at hand: produce to three embedded brokers, read back, compare, explain.
-    Demo(demo::Args),
-    /// Read a topic back.
-    Consume(consume::Args),
+    Produce(produce::Produce),
+    Consume(consume::Consume),
+    Demo(demo::Demo),
+    Mock(mock::Mock),
+    Perf(perf::Perf),
+}
+
+/// How a command ended that said itself what went wrong, if anything did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// All went well.
+    Success,
+    /// Something failed, and was reported.
+    Failure,
+    /// Ctrl-C ended it early.
+    Interrupted,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("linger: cannot start the runtime: {error}");
-            return ExitCode::FAILURE;
-        }
+    let ending = run(cli.command).unwrap_or_else(|error| {
+        // Each cause once, on one line, the last one deepest.
+        report::complain(&format!("{error:#}"));
+        Ending::Failure
+    });
+    ExitCode::from(match ending {
+        Ending::Success => 0,
+        Ending::Failure => 1,
+        // What shells report for SIGINT.
+        Ending::Interrupted => 130,
+    })
+}
+
+fn run(command: Command) -> Result<Ending> {
+    let threads = match &command {
+        Command::Perf(perf) => perf.threads(),
+        Command::Mock(_) => MOCK_THREADS,
+        // One thread for the sockets is the least work; compression and the reading of files have their own.
+        Command::Produce(_) | Command::Consume(_) | Command::Demo(_) => 1,
     };
-    let result = runtime.block_on(async {
-        match cli.command {
-            Command::Demo(args) => demo::run(args).await,
-            Command::Consume(args) => consume::run(args).await,
+    let runtime = match threads {
+        1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
+        count => tokio::runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build()?,
+    };
+    let ending = runtime.block_on(async {
+        match command {
+            Command::Produce(produce) => produce.run().await,
+            Command::Consume(consume) => consume.run().await,
+            Command::Demo(demo) => demo.run().await,
+            Command::Mock(mock) => mock.run().await,
+            Command::Perf(perf) => perf.run().await,
         }
     });
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("linger: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    // What is still blocked somewhere, in a read of standard input for one, is not waited for.
+    runtime.shutdown_background();
+    ending
 }
+
+/// Brokers of one process share little; more threads than this only wake each other.
+const MOCK_THREADS: usize = 2;

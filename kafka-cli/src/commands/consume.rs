@@ -1,245 +1,153 @@
-//! `linger consume`: reads a topic back.
+//! `linger consume`: records read back, for checks.
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+mod format;
 
-use anyhow::{Context, Result, bail};
-use kafka_net::{Client, ClientConfig};
-use tokio::{sync::mpsc, task::JoinSet};
+use std::time::Duration;
 
-use crate::read::{self, End, PartitionReader, Row};
+use anyhow::{Result, bail};
+use clap::Args;
+use kafka_wire::PartitionId;
 
-/// What to read, and how to print it.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Prints the records of one partition after the other, each value on a line, up to where they ended when it began.
-With --follow it goes on, and the partitions' records mix.
+use self::format::Format;
+use crate::cluster::{self, EARLIEST, LATEST, Reader};
+use crate::output::Output;
+use crate::settings::Options;
+use crate::{Ending, clock};
 
-  linger consume --topic orders
-  linger consume --topic orders --partition 3 --from 1000 --max-messages 10 --print offset,key,timestamp")]
-pub(crate) struct Args {
-    /// Brokers to ask first, as HOST:PORT[,HOST:PORT...].
-    #[arg(long, short = 'b', default_value = "localhost:9092", value_name = "ADDRESSES")]
-    bootstrap_server: String,
-    /// The topic to read.
-    #[arg(long, short)]
+/// Read records back: a simple consumer, for checks
+///
+/// Reads each partition from its beginning to the end it had when the command began, one partition after the other.
+/// There is no group, and nothing is committed.
+#[derive(Debug, Args)]
+pub(crate) struct Consume {
+    #[command(flatten)]
+    options: Options,
+
+    /// The topic
+    #[arg(long, value_name = "NAME")]
     topic: String,
-    /// Read this partition only.
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
-    partition: Option<i32>,
-    /// Where to begin: `beginning`, `end` (with --follow), or an offset.
-    #[arg(long, default_value = "beginning", value_name = "WHERE")]
-    from: From,
-    /// Stop after so many records.
-    #[arg(long, short = 'n', value_name = "N")]
-    max_messages: Option<u64>,
-    /// Wait for more records instead of stopping at the end.
+
+    /// Only this partition; can be repeated
+    #[arg(long, value_name = "NUMBER")]
+    partition: Vec<i32>,
+
+    /// Where to begin: `beginning`, `end` or an offset
+    #[arg(long, default_value = "beginning", value_name = "WHERE", value_parser = place)]
+    from: Place,
+
+    /// Where to stop: `end`, or the offset behind the last one wanted
+    #[arg(long, default_value = "end", value_name = "WHERE", value_parser = place, conflicts_with = "follow")]
+    to: Place,
+
+    /// Do not stop at the end: wait for more, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-    /// Print more before the value, in the order given.
-    #[arg(long, value_delimiter = ',', value_name = "WHAT")]
-    print: Vec<Column>,
-    /// What stands between the columns.
-    #[arg(long, default_value = "\t", value_name = "TEXT")]
-    separator: String,
-    /// What is printed for null keys, values and header values.
-    #[arg(long, default_value = "null", value_name = "TEXT")]
-    null: String,
-    /// Give up if no broker, topic or leader turns up for so long.
-    #[arg(long, default_value_t = 20, value_name = "SECONDS")]
-    timeout: u64,
+
+    /// How a record is printed: %s value, %k key, %h headers, %t topic, %p partition, %o offset, %T timestamp,
+    /// %% a percent sign, \n and \t; as with kcat
+    #[arg(long, default_value = r"%s\n", value_parser = str::parse::<Format>)]
+    format: Format,
+
+    /// What stands for a key or value that is null
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    null_value: String,
 }
 
-/// Where to begin.
-#[derive(Debug, Clone, Copy)]
-enum From {
-    End(End),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Beginning,
+    End,
     Offset(i64),
 }
 
-impl std::str::FromStr for From {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "beginning" => Ok(Self::End(End::Beginning)),
-            "end" => Ok(Self::End(End::End)),
-            number => match number.parse() {
-                Ok(offset) if offset >= 0 => Ok(Self::Offset(offset)),
-                _ => Err("it is `beginning`, `end`, or an offset".to_owned()),
-            },
-        }
+fn place(text: &str) -> Result<Place, String> {
+    match (text, text.parse()) {
+        ("beginning" | "earliest", _) => Ok(Place::Beginning),
+        ("end" | "latest", _) => Ok(Place::End),
+        (_, Ok(offset)) if offset >= 0 => Ok(Place::Offset(offset)),
+        _ => Err("expected beginning, end or an offset".to_owned()),
     }
 }
 
-/// What can be printed before the value.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Column {
-    Partition,
-    Offset,
-    Timestamp,
-    Key,
-    Headers,
-}
-
-/// Reads what was asked for.
-pub(crate) async fn run(args: Args) -> Result<()> {
-    let mut config = ClientConfig::default();
-    config.net.client_id = "linger-consume".to_owned();
-    config.max_block = Duration::from_secs(args.timeout);
-    let client = Client::connect(&args.bootstrap_server, config).await?;
-    let count = i32::try_from(client.topic(&args.topic).await?.partitions.len()).unwrap_or(i32::MAX);
-    let partitions = match args.partition {
-        Some(partition) if partition >= count => {
-            bail!(
-                "topic {} has {count} partitions, numbered from 0: there is no partition {partition}",
-                args.topic
-            )
-        }
-        Some(partition) => partition..partition + 1,
-        None => 0..count,
-    };
-    let mut printer = Printer::new(&args);
-    if args.follow {
-        follow(&client, &args, partitions, &mut printer).await?;
-    } else {
-        for partition in partitions {
-            if printer.is_done() {
-                break;
-            }
-            read_to_end(&client, &args, partition, &mut printer).await?;
+impl Consume {
+    pub(crate) async fn run(self) -> Result<Ending> {
+        tokio::select! {
+            result = self.read() => result.map(|()| Ending::Success),
+            // The buffer is written out when the reading future is dropped.
+            () = clock::interrupted() => Ok(Ending::Interrupted),
         }
     }
-    printer.flush()
-}
 
-async fn begin(client: &Client, args: &Args, partition: i32) -> Result<PartitionReader> {
-    let offset = match args.from {
-        From::Offset(offset) => offset,
-        From::End(end) => read::offset_of(client, &args.topic, partition, end).await?,
-    };
-    Ok(PartitionReader::new(client.clone(), &args.topic, partition, offset))
-}
-
-async fn read_to_end(client: &Client, args: &Args, partition: i32, printer: &mut Printer<'_>) -> Result<()> {
-    let end = read::offset_of(client, &args.topic, partition, End::End).await?;
-    let mut reader = begin(client, args, partition).await?;
-    while reader.position() < end && !printer.is_done() {
-        for batch in reader.fetch(WAIT).await? {
-            for row in batch.rows.iter().filter(|row| row.offset < end) {
-                printer.print(row)?;
-            }
+    async fn read(&self) -> Result<()> {
+        let (_, settings) = self.options.config()?;
+        let client = cluster::connect(&settings, false).await?;
+        let view = client.topic(&self.topic).await?;
+        let count = i32::try_from(view.partitions.len()).unwrap_or(i32::MAX);
+        if let Some(wrong) = self.partition.iter().find(|partition| !(0..count).contains(*partition)) {
+            bail!("topic {} has partitions 0 to {}, not {wrong}", self.topic, count - 1);
+        }
+        let partitions =
+            if self.partition.is_empty() { (0..count).collect() } else { self.partition.clone() };
+        let mut readers = Vec::new();
+        for &partition in &partitions {
+            // Asked for now, so that a leader that is missing is told before anything is printed.
+            client.leader(&self.topic, PartitionId(partition)).await?;
+            let from = offset(&client, &self.topic, partition, self.from).await?;
+            let end = offset(&client, &self.topic, partition, Place::End).await?;
+            let to = offset(&client, &self.topic, partition, self.to).await?.min(end);
+            readers.push((Reader::new(&client, &view, partition, from), to));
+        }
+        let mut output = Output::new();
+        if self.follow {
+            self.follow(readers, &mut output).await
+        } else {
+            self.read_to_end(readers, &mut output).await
         }
     }
-    Ok(())
-}
 
-/// Reads all partitions side by side, until it has enough or the program ends.
-async fn follow(
-    client: &Client,
-    args: &Args,
-    partitions: std::ops::Range<i32>,
-    printer: &mut Printer<'_>,
-) -> Result<()> {
-    let (tx, mut rx) = mpsc::channel(WAITING_BATCHES);
-    let mut tasks = JoinSet::new();
-    for partition in partitions {
-        let mut reader = begin(client, args, partition).await?;
-        let tx = tx.clone();
-        tasks.spawn(async move {
-            loop {
-                match reader.fetch(WAIT).await {
-                    Ok(batches) => {
-                        for batch in batches {
-                            if tx.send(Ok(batch.rows)).await.is_err() {
-                                return;
-                            }
-                        }
-                    }
-                    Err(error) => {
-                        // Nobody listens any more: the program is ending.
-                        let _ = tx.send(Err(error)).await;
-                        return;
-                    }
+    async fn read_to_end(&self, readers: Vec<(Reader, i64)>, output: &mut Output) -> Result<()> {
+        for (mut reader, end) in readers {
+            let mut empty = 0;
+            while reader.offset < end {
+                let before = reader.offset;
+                for found in reader.fetch(FETCH_WAIT).await?.iter().filter(|found| found.offset < end) {
+                    self.format.print(&self.topic, found, self.null_value.as_bytes(), output)?;
+                }
+                empty = if reader.offset == before { empty + 1 } else { 0 };
+                if empty == MAX_EMPTY {
+                    let (topic, partition) = (&self.topic, reader.partition);
+                    bail!(
+                        "{topic}-{partition} ends at offset {end}, and nothing comes from offset {before} on"
+                    );
                 }
             }
-        });
-    }
-    drop(tx);
-    while !printer.is_done() {
-        let Some(rows) = rx.recv().await else { break };
-        for row in &rows? {
-            printer.print(row)?;
         }
-        if rx.is_empty() {
-            printer.flush()?;
-        }
-    }
-    tasks.shutdown().await;
-    Ok(())
-}
-
-/// Standard output, and what still may be printed there.
-struct Printer<'a> {
-    args: &'a Args,
-    out: io::BufWriter<io::Stdout>,
-    left: Option<u64>,
-}
-
-impl<'a> Printer<'a> {
-    fn new(args: &'a Args) -> Self {
-        Self { args, out: io::BufWriter::with_capacity(1 << 16, io::stdout()), left: args.max_messages }
+        output.flush()
     }
 
-    fn is_done(&self) -> bool {
-        self.left == Some(0)
-    }
-
-    fn print(&mut self, row: &Row) -> Result<()> {
-        if self.is_done() {
-            return Ok(());
-        }
-        if let Some(left) = &mut self.left {
-            *left -= 1;
-        }
-        self.write(row).context(STDOUT)
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.out.flush().context(STDOUT)
-    }
-
-    fn write(&mut self, row: &Row) -> io::Result<()> {
-        let (args, out) = (self.args, &mut self.out);
-        let null = args.null.as_bytes();
-        let record = &row.record;
-        for column in &args.print {
-            match column {
-                Column::Partition => write!(out, "{}", row.partition)?,
-                Column::Offset => write!(out, "{}", row.offset)?,
-                Column::Timestamp => write!(out, "{}", record.timestamp)?,
-                Column::Key => out.write_all(record.key.as_deref().unwrap_or(null))?,
-                Column::Headers => {
-                    for (at, header) in record.headers.iter().enumerate() {
-                        let comma = if at == 0 { "" } else { "," };
-                        write!(out, "{comma}{}=", header.key())?;
-                        out.write_all(header.value().map_or(null, |value| value))?;
-                    }
+    async fn follow(&self, mut readers: Vec<(Reader, i64)>, output: &mut Output) -> Result<()> {
+        // One partition is asked after the other: each may wait only its part.
+        let wait = FETCH_WAIT / u32::try_from(readers.len().max(1)).unwrap_or(u32::MAX);
+        loop {
+            for (reader, _) in &mut readers {
+                for found in reader.fetch(wait).await? {
+                    self.format.print(&self.topic, &found, self.null_value.as_bytes(), output)?;
                 }
             }
-            out.write_all(args.separator.as_bytes())?;
+            output.flush()?;
         }
-        out.write_all(record.value.as_deref().unwrap_or(null))?;
-        out.write_all(b"\n")
     }
 }
 
+async fn offset(client: &kafka_net::Client, topic: &str, partition: i32, place: Place) -> Result<i64> {
+    match place {
+        Place::Beginning => cluster::offset(client, topic, partition, EARLIEST).await,
+        Place::End => cluster::offset(client, topic, partition, LATEST).await,
+        Place::Offset(offset) => Ok(offset),
+    }
+}
+
+/// So many answers without a record, and none will come.
+const MAX_EMPTY: u32 = 20;
 /// How long a broker may wait for records before it answers that there are none.
-const WAIT: Duration = Duration::from_millis(500);
-
-/// Batches that were read and are not printed yet.
-const WAITING_BATCHES: usize = 16;
-
-const STDOUT: &str = "cannot write to standard output";
+const FETCH_WAIT: Duration = Duration::from_millis(500);

@@ -1,202 +1,207 @@
-//! `linger demo`: the main job with no Kafka at hand.
+//! `linger demo`: the whole way of a record, with no Kafka at hand.
 
-mod data;
+mod check;
 mod story;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    time::Duration,
-};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use kafka_batch::Header;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use kafka_batch::BatchReader;
 use kafka_mock::MockCluster;
-use kafka_net::{Client, ClientConfig};
-use kafka_producer::{Delivery, Producer, Record, RecordMetadata, Stats};
+use kafka_producer::{Header, Producer, Record, Settings, Stats};
 
-use self::data::{Item, TOPICS};
-use crate::{
-    clock,
-    read::{self, End, PartitionReader, Row},
-};
+use self::check::Sent;
+use self::story::{Planned, Story, stories};
+use crate::report::number::{count, counted, percent, time};
+use crate::report::summary::reasons;
+use crate::report::table::Table;
+use crate::{Ending, clock, output};
 
-/// The demo takes no settings but the amount.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Orders to make up. There are half as many clicks.
-    #[arg(long, default_value_t = 40_000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5_000_000))]
-    orders: u32,
-}
+/// Show the way of a record and back in a few seconds, with no Kafka at hand
+///
+/// Starts three brokers inside this program, sends a text and generated logs to them over the network, reads everything
+/// back, compares it record by record, and shows what became of the batches.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {}
 
-/// What became of one partition.
-struct Partition {
-    topic: &'static str,
-    index: i32,
-    leader: i32,
-    /// Sizes of its batches, and how many records each has.
-    batches: Vec<(usize, usize)>,
-}
-
-/// Everything there is to tell.
-struct Run {
-    records: usize,
-    payload: u64,
-    sending: Duration,
-    reading: Duration,
-    partitions: Vec<Partition>,
+/// A story that was told.
+struct Told {
+    story: Story,
+    settings: Settings,
     stats: Stats,
-    brokers: Vec<(i32, String)>,
+    sent: Vec<Sent>,
 }
 
-/// Starts brokers, produces, reads back, compares, explains.
-pub(crate) async fn run(args: Args) -> Result<()> {
-    let mut cluster = MockCluster::builder().brokers(BROKERS);
-    for (topic, partitions) in TOPICS {
-        cluster = cluster.topic(topic, partitions);
+impl Demo {
+    pub(crate) async fn run(self) -> Result<Ending> {
+        tokio::select! {
+            result = tokio::time::timeout(PATIENCE, show()) => {
+                result.with_context(|| format!("the demo is not over after {}", time(PATIENCE)))??;
+                Ok(Ending::Success)
+            }
+            () = clock::interrupted() => Ok(Ending::Interrupted),
+        }
     }
-    let cluster = cluster.start().await.context("cannot start the embedded brokers")?;
-    let items = data::make(args.orders);
+}
 
-    let producer =
-        Producer::builder([cluster.bootstrap_servers()]).client_id("linger-demo").connect().await?;
+async fn show() -> Result<()> {
     let started = clock::now();
-    let places = send(&producer, &items).await?;
-    let sending = clock::now() - started;
-    let stats = producer.stats();
+    let stories = stories();
+    let mut builder = MockCluster::builder().brokers(3);
+    for story in &stories {
+        builder = builder.topic(story.topic, story.partitions);
+    }
+    let cluster = builder.start().await.context("the three brokers of the demo cannot start")?;
+    let servers = cluster.bootstrap_servers();
+    output::print(&format!(
+        "Three Kafka brokers run in this program now: {servers}\n\
+         A producer of its own for each topic sends to them over TCP:\n\n"
+    ))?;
 
-    let started = clock::now();
-    let client = Client::connect(&cluster.bootstrap_servers(), ClientConfig::default()).await?;
-    let partitions = compare(&client, &producer, &items, &places).await?;
-    let reading = clock::now() - started;
-    producer.close(PATIENCE).await?;
+    let mut told = Vec::new();
+    for story in stories {
+        let one = tell(story, &servers).await?;
+        output::print(&format!("  {:<16} {}\n", one.story.topic, one.story.what))?;
+        told.push(one);
+    }
 
-    let brokers = cluster.nodes().filter_map(|node| Some((node.0, cluster.address(node)?))).collect();
-    let payload = items.iter().map(Item::payload).sum();
-    let run = Run { records: items.len(), payload, sending, reading, partitions, stats, brokers };
+    let mut compared = 0;
+    for one in &told {
+        compared += check::read_back(&servers, one.story.topic, &one.sent).await?;
+    }
+    output::print(&format!(
+        "\nRead back over the network and compared: {}, each with the key, value, headers,\n\
+         timestamp, partition and offset it was sent with or promised. All equal.\n\n\
+         What became of the batches, partition by partition:\n\n",
+        counted(compared, "record")
+    ))?;
+    output::print(&partitions(&told, &cluster)?)?;
+    output::print("\nWhy they left, and how many shared a request:\n\n")?;
+    output::print(&topics(&told))?;
+    output::print(LESSON)?;
     cluster.shutdown().await;
-    story::tell(&run)
+    output::print(&format!("\nDone in {}.\n", time(clock::now().duration_since(started))))
 }
 
-/// Sends everything, and awaits each delivery: the place of each record.
-async fn send(producer: &Producer, items: &[Item]) -> Result<Vec<RecordMetadata>> {
-    let mut topics = BTreeMap::new();
-    for (topic, _) in TOPICS {
-        topics.insert(topic, producer.topic(topic).await?);
+/// Sends the records of a story and waits for every answer.
+async fn tell(story: Story, servers: &str) -> Result<Told> {
+    let mut config = Producer::builder([servers]).client_id("linger-demo");
+    for (name, value) in story.settings {
+        config.set(name, value)?;
     }
-    let mut places = Vec::with_capacity(items.len());
-    let mut window: VecDeque<Delivery> = VecDeque::with_capacity(WINDOW);
-    let mut previous = None;
-    for (number, item) in items.iter().enumerate() {
-        // The README is waited for, so that its last batch shows what lingering is.
-        let topic_ends = previous.is_some_and(|topic| topic != item.topic);
-        let keep = if topic_ends { 0 } else { WINDOW - 1 };
-        settle(&mut window, keep, &mut places).await?;
-        previous = Some(item.topic);
-        let headers: Vec<Header<'_>> =
-            item.headers.iter().map(|(key, value)| Header { key, value: Some(value.as_bytes()) }).collect();
-        let mut record = Record::to(&topics[item.topic]).value(&item.value).headers(&headers);
-        if let Some(key) = &item.key {
+    let (settings, _) = config.settle()?;
+    let producer = config.connect().await?;
+    let topic = producer.topic(story.topic).await?;
+    let mut deliveries = Vec::new();
+    for (index, planned) in story.records.iter().enumerate() {
+        if story.burst > 0 && index % story.burst == 0 {
+            tokio::time::sleep(BETWEEN_BURSTS).await;
+        }
+        let headers: Vec<Header<'_>> = planned
+            .headers
+            .iter()
+            .map(|(key, value)| Header { key, value: Some(value.as_bytes()) })
+            .collect();
+        let mut record = Record::to(&topic).headers(&headers).timestamp(planned.timestamp);
+        if let Some(key) = &planned.key {
             record = record.key(key);
         }
-        let accepted = producer.send(record).await;
-        window.push_back(
-            accepted.with_context(|| format!("record {number} of {} is not accepted", item.topic))?,
-        );
+        if let Some(value) = &planned.value {
+            record = record.value(value);
+        }
+        deliveries.push(producer.send(record).await?);
     }
     producer.flush().await?;
-    settle(&mut window, 0, &mut places).await?;
-    Ok(places)
+    let mut sent = Vec::new();
+    for (delivery, planned) in deliveries.into_iter().zip(&story.records) {
+        let metadata = delivery.await?;
+        let offset = metadata.offset.context("the broker told no offset")?;
+        sent.push(Sent { planned: planned.clone(), partition: metadata.partition, offset });
+    }
+    let stats = producer.stats();
+    producer.close(PATIENCE).await?;
+    Ok(Told { story, settings, stats, sent })
 }
 
-/// Awaits the oldest deliveries until no more than `keep` are left.
-async fn settle(
-    window: &mut VecDeque<Delivery>,
-    keep: usize,
-    places: &mut Vec<RecordMetadata>,
-) -> Result<()> {
-    while window.len() > keep {
-        let Some(delivery) = window.pop_front() else { break };
-        places.push(delivery.await?);
-    }
-    Ok(())
-}
-
-/// Reads everything back over the network and compares it, record by record, with what was sent: each record lies where
-/// its delivery said, is the same to the byte, and nothing else is there.
-async fn compare(
-    client: &Client,
-    producer: &Producer,
-    items: &[Item],
-    places: &[RecordMetadata],
-) -> Result<Vec<Partition>> {
-    let mut expected: BTreeMap<(&str, i32, i64), &Item> = BTreeMap::new();
-    for (item, place) in items.iter().zip(places) {
-        let offset = place.offset().context("a delivery without an offset")?;
-        let twice = expected.insert((item.topic, place.partition, offset), item);
-        ensure!(
-            twice.is_none(),
-            "two records were said to be at {}-{} offset {offset}",
-            item.topic,
-            place.partition
-        );
-    }
-    ensure!(places.len() == items.len(), "{} records, {} deliveries", items.len(), places.len());
-    let mut partitions = Vec::new();
-    for (topic, _) in TOPICS {
-        for info in producer.partitions_for(topic).await? {
-            let mut batches = Vec::new();
-            let mut last = None;
-            let end = read::offset_of(client, topic, info.partition, End::End).await?;
-            let mut reader = PartitionReader::new(client.clone(), topic, info.partition, 0);
-            while reader.position() < end {
-                for batch in reader.fetch(PATIENCE).await? {
-                    batches.push((batch.size, batch.rows.len()));
-                    for row in batch.rows {
-                        let place = (topic, row.partition, row.offset);
-                        let item = expected.remove(&place);
-                        check(topic, &row, item)?;
-                        // Earlier in the log means earlier sent.
-                        let number = item.map(|item| item.number);
-                        ensure!(
-                            last < number,
-                            "{topic}-{} is out of order at offset {}",
-                            row.partition,
-                            row.offset
-                        );
-                        last = number;
-                    }
+/// A row for each partition, from what lies in the brokers' logs.
+fn partitions(told: &[Told], cluster: &MockCluster) -> Result<String> {
+    let mut table =
+        Table::new(&["topic-partition", "leader", ">records", ">batches", ">records/batch", ">mean fill"]);
+    for Told { story, settings, .. } in told {
+        for partition in 0..story.partitions {
+            let name = format!("{}-{partition}", story.topic);
+            let Some((leader, _)) = cluster.leader(story.topic, partition) else {
+                bail!("{name} has no leader")
+            };
+            let (mut records, mut batches, mut bytes) = (0_u64, 0_u64, 0_usize);
+            for stored in cluster.batches(story.topic, partition) {
+                for batch in BatchReader::new(stored) {
+                    let batch = batch?;
+                    records += u64::try_from(batch.header().record_count)?;
+                    batches += 1;
+                    bytes += batch.bytes().len();
                 }
             }
-            let leader = info.leader.unwrap_or(-1);
-            partitions.push(Partition { topic, index: info.partition, leader, batches });
+            let (mean, fill) = match batches {
+                0 => ("-".to_owned(), "-".to_owned()),
+                _ => (
+                    format!("{:.1}", records as f64 / batches as f64),
+                    percent(bytes as f64 / (batches as f64 * settings.batch_size as f64)),
+                ),
+            };
+            table.row([name, format!("broker {leader}"), count(records), count(batches), mean, fill]);
         }
     }
-    if let Some(((topic, partition, offset), _)) = expected.first_key_value() {
-        let missing = expected.len();
-        bail!(
-            "{missing} acknowledged records are not in the log; the first is {topic}-{partition} offset {offset}"
-        );
+    Ok(table.to_string())
+}
+
+/// A row for each topic, from the statistics of its producer.
+fn topics(told: &[Told]) -> String {
+    let mut table = Table::new(&[
+        "topic",
+        ">linger.ms",
+        ">batches",
+        "left because",
+        ">requests",
+        ">batches/request",
+        ">latency p50",
+        ">p99",
+    ]);
+    for Told { story, settings, stats, .. } in told {
+        let [p50, p99] = [0.5, 0.99].map(|part| time(stats.delivery_latency.quantile(part)));
+        table.row([
+            story.topic.to_owned(),
+            settings.linger.as_millis().to_string(),
+            count(stats.batches),
+            reasons(stats),
+            count(stats.requests),
+            format!("{:.1}", stats.mean_batches_per_request()),
+            p50,
+            p99,
+        ]);
     }
-    Ok(partitions)
+    table.to_string()
 }
 
-fn check(topic: &str, row: &Row, item: Option<&Item>) -> Result<()> {
-    let place = || format!("{topic}-{} offset {}", row.partition, row.offset);
-    let Some(item) = item else { bail!("{} holds a record that no delivery spoke of", place()) };
-    let record = &row.record;
-    let headers = record.headers.iter().map(|header| (header.key(), header.value().map(|value| &value[..])));
-    let sent = item.headers.iter().map(|(key, value)| (*key, Some(value.as_bytes())));
-    let same = record.value.as_deref() == Some(item.value.as_bytes())
-        && record.key.as_deref() == item.key.as_deref().map(str::as_bytes)
-        && headers.eq(sent);
-    ensure!(same, "{} is not the record that was sent there", place());
-    Ok(())
+const LESSON: &str = "
+  full       it reached batch.size (here 16 384 bytes): the best use of a request
+  linger     it was not full when linger.ms had passed since its first record
+  piggyback  a request to the same broker left anyway and had room for it
+  flush      the program asked for everything to be sent
+
+Three settings decide. batch.size: how large a batch may grow. linger.ms: how long it waits for more when it is not full.
+buffer.memory: how much may wait in all; when it is used up, `send` waits. Compare the two sensor topics: the same records.
+";
+
+/// Between bursts of a story that has them.
+const BETWEEN_BURSTS: Duration = Duration::from_millis(2);
+/// The demo takes two seconds or so.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How a record that was planned shows in messages.
+impl Planned {
+    fn name(&self) -> String {
+        self.key.clone().unwrap_or_else(|| "without key".to_owned())
+    }
 }
-
-const BROKERS: u16 = 3;
-
-/// Deliveries that are not awaited yet.
-const WINDOW: usize = 10_000;
-
-/// How long the embedded brokers may take for anything.
-const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,98 +1,64 @@
-//! The summary of a run, from nothing but the producer's own [`Stats`].
+//! What a producer did, from its statistics alone.
 
-use std::{fmt::Write, time::Duration};
+use std::fmt::Write;
+use std::time::Duration;
 
-use kafka_producer::Stats;
+use kafka_producer::{Settings, Stats};
 
-use super::{bytes, count, duration, explanation, percent, rate};
+use super::number::{bytes, count, counted, percent, rate, time};
 
-/// What was done, in a few lines.
-pub(crate) fn summary(stats: &Stats, elapsed: Duration) -> String {
+/// A few lines on records, batches, requests and latency.
+///
+/// `size` is the bytes of keys and values as they were given.
+pub(crate) fn summary(stats: &Stats, settings: &Settings, size: u64, took: Duration) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, what: String| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {name:<10}{what}");
+    let mut line = |name: &str, value: String| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {name:<12}{value}");
     };
-    let per_second = rate(stats.delivered, elapsed);
-    line(
-        "records",
-        format!(
-            "{} delivered, {} failed, in {} ({} records/s)",
-            count(stats.delivered),
-            count(stats.failed),
-            duration(elapsed),
-            count(per_second as u64)
-        ),
-    );
-    let byte_rate = bytes(rate(stats.batch_bytes, elapsed) as u64);
-    line("bytes", format!("{} in batches ({byte_rate}/s){}", bytes(stats.batch_bytes), compressed(stats)));
+    let speed = format!("{} records/s, {}/s", count(rate(stats.records, took)), bytes(rate(size, took)));
+    line("records", format!("{}, {}, in {}: {speed}", count(stats.records), bytes(size), time(took)));
+    line("delivered", format!("{}, failed {}", count(stats.delivered), count(stats.failed)));
     line(
         "batches",
         format!(
-            "{}, {:.1} records each, {} of batch.size full on average",
+            "{}, {} full on average (batch.size {}), {:.1} records each",
             count(stats.batches),
+            percent(stats.mean_fill),
+            count(settings.batch_size as u64),
             stats.mean_records_per_batch(),
-            percent(stats.mean_fill)
         ),
     );
-    let reasons = stats.send_reasons.iter().filter(|(_, times)| *times > 0);
-    let reasons: Vec<String> =
-        reasons.map(|(reason, times)| format!("{} {}", count(times), explanation(reason).0)).collect();
-    if !reasons.is_empty() {
-        line("  left", reasons.join(", "));
-    }
+    line("left because", reasons(stats));
+    let again = match stats.retries {
+        0 => String::new(),
+        retries => format!("; {} sent again", counted(retries, "batch")),
+    };
     line(
         "requests",
-        format!(
-            "{}, {:.1} batches each{}",
-            count(stats.requests),
-            stats.mean_batches_per_request(),
-            troubles(stats)
-        ),
+        format!("{}, {:.1} batches each{again}", count(stats.requests), stats.mean_batches_per_request()),
     );
+    if settings.compression.name() != "none" {
+        let ratio = percent(stats.compression_ratio());
+        let (before, after) = (bytes(stats.batch_bytes), bytes(stats.sealed_bytes));
+        line("compression", format!("{}, {before} to {after}, {ratio}", settings.compression));
+    }
     let latency = &stats.delivery_latency;
     if latency.count() > 0 {
+        let [p50, p99] = [0.5, 0.99].map(|part| time(latency.quantile(part)));
+        let max = time(latency.max());
         line(
-            "delivery",
-            format!(
-                "p50 {}, p99 {}, max {}, from a batch's first record to its acknowledgement",
-                duration(latency.quantile(0.5)),
-                duration(latency.quantile(0.99)),
-                duration(latency.max())
-            ),
+            "latency",
+            format!("p50 {p50}, p99 {p99}, max {max}, from a batch's first record to its acknowledgement"),
         );
     }
     text
 }
 
-fn compressed(stats: &Stats) -> String {
-    if stats.sealed_bytes < stats.batch_bytes && stats.sealed_bytes > 0 {
-        format!(", {} sent: compressed to {}", bytes(stats.sealed_bytes), percent(stats.compression_ratio()))
-    } else {
-        String::new()
-    }
-}
-
-fn troubles(stats: &Stats) -> String {
-    let mut text = String::new();
-    if stats.retries > 0 {
-        let _ = write!(text, ", {} batches sent again", count(stats.retries));
-    }
-    if stats.splits > 0 {
-        let _ = write!(text, ", {} batches split", count(stats.splits));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_run_divides_nothing_by_zero() {
-        let text = summary(&Stats::default(), Duration::ZERO);
-        assert!(text.contains("0 delivered, 0 failed"), "{text}");
-        assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
-        assert!(!text.contains("p50"), "{text}");
-    }
+/// `full 12, linger 3`.
+pub(crate) fn reasons(stats: &Stats) -> String {
+    let reasons = stats.send_reasons.iter().filter(|(_, count)| *count > 0);
+    let reasons: Vec<String> =
+        reasons.map(|(reason, number)| format!("{reason} {}", count(number))).collect();
+    if reasons.is_empty() { "none left".to_owned() } else { reasons.join(", ") }
 }

@@ -1,56 +1,51 @@
-//! Tables of plain text.
+//! Tables of text, which need no terminal of any width.
 
 use std::fmt;
 
-/// Rows under a head, each column as wide as its widest cell.
-#[derive(Debug)]
+/// Rows under a head; numbers go to the right.
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
-    columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
-}
-
-/// On which side of its column a cell stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Align {
-    Left,
-    Right,
+    right: Vec<bool>,
 }
 
 impl Table {
-    pub(crate) fn new(columns: impl IntoIterator<Item = (&'static str, Align)>) -> Self {
-        Self { columns: columns.into_iter().collect(), rows: Vec::new() }
+    /// The head; a column whose title begins with `>` goes to the right.
+    pub(crate) fn new(head: &[&str]) -> Self {
+        let right = head.iter().map(|title| title.starts_with('>')).collect();
+        let head = head.iter().map(|title| title.trim_start_matches('>').to_owned()).collect();
+        Self { rows: vec![head], right }
     }
 
-    /// Adds a row. Cells that are missing stay empty.
-    pub(crate) fn row<C: Into<String>>(&mut self, cells: impl IntoIterator<Item = C>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
-    }
-
-    fn width(&self, column: usize) -> usize {
-        let head = self.columns.get(column).map_or(0, |(head, _)| head.chars().count());
-        let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).fold(head, usize::max)
+    /// A row; what it has beyond the head is left out.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().take(self.right.len()).collect());
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.width(column)).collect();
-        let line = |cell: &dyn Fn(usize) -> String| -> String {
-            let cells = self.columns.iter().zip(&widths).enumerate().map(|(at, ((_, align), &width))| {
-                let cell = cell(at);
-                match align {
-                    Align::Left => format!("{cell:<width$}"),
-                    Align::Right => format!("{cell:>width$}"),
-                }
-            });
-            let line = cells.collect::<Vec<_>>().join("  ");
-            format!("  {}", line.trim_end())
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
         };
-        writeln!(f, "{}", line(&|at| self.columns[at].0.to_owned()))?;
-        writeln!(f, "{}", line(&|at| "-".repeat(widths[at])))?;
-        for row in &self.rows {
-            writeln!(f, "{}", line(&|at| row.get(at).cloned().unwrap_or_default()))?;
+        let widths: Vec<usize> = (0..self.right.len()).map(width).collect();
+        for (index, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for ((cell, &width), &right) in row.iter().zip(&widths).zip(&self.right) {
+                let cell = if right { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+                line.push_str("  ");
+                line.push_str(&cell);
+            }
+            writeln!(f, "{}", line.trim_end())?;
+            if index == 0 {
+                let total: usize = widths.iter().map(|width| width + 2).sum();
+                writeln!(f, "  {}", "-".repeat(total.saturating_sub(2)))?;
+            }
         }
         Ok(())
     }
@@ -62,10 +57,10 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let mut table = Table::new([("name", Align::Left), ("n", Align::Right), ("", Align::Left)]);
-        table.row(["a", "1000", "x"]);
-        table.row(["long one", "7"]);
-        let expected = "  name         n\n  --------  ----  -\n  a         1000  x\n  long one     7\n";
+        let mut table = Table::new(&["topic", ">records"]);
+        table.row(["é".to_owned(), "1".to_owned()]);
+        table.row(["orders-11".to_owned(), "1 234 567".to_owned(), "beyond".to_owned()]);
+        let expected = "  topic        records\n  --------------------\n  é                  1\n  orders-11  1 234 567\n";
         assert_eq!(table.to_string(), expected);
     }
 }

@@ -1,141 +1,146 @@
-//! What the demo prints.
+//! What the demo sends: the same in each run.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-};
-
-use anyhow::{Context, Result};
-use kafka_producer::Stats;
-
-use super::{Partition, Run};
-use crate::report::{Align, Table, bytes, count, duration, explanation, percent};
-
-/// Prints what happened, for somebody who sees a producer for the first time.
-pub(super) fn tell(run: &Run) -> Result<()> {
-    let mut text = String::new();
-    // Writing to a string cannot fail.
-    let _ = write(&mut text, run);
-    io::stdout().write_all(text.as_bytes()).context("cannot write to standard output")
+/// The records of one topic and how they are sent.
+#[derive(Debug)]
+pub(super) struct Story {
+    pub(super) topic: &'static str,
+    pub(super) partitions: i32,
+    /// A line for people.
+    pub(super) what: String,
+    pub(super) settings: &'static [(&'static str, &'static str)],
+    /// So many records at once, then a pause; zero for no pause at all.
+    pub(super) burst: usize,
+    pub(super) records: Vec<Planned>,
 }
 
-fn write(text: &mut String, run: &Run) -> std::fmt::Result {
-    let brokers: Vec<String> = run.brokers.iter().map(|(id, address)| format!("{id} at {address}")).collect();
-    writeln!(
-        text,
-        "No Kafka at hand, so here is one: three brokers in this process ({}).\n",
-        brokers.join(", ")
-    )?;
-    writeln!(
-        text,
-        "  sent     {} records, {}: this project's README, orders with keys, clicks with headers",
-        count(run.records as u64),
-        bytes(run.payload)
-    )?;
-    writeln!(
-        text,
-        "  acked    each of them, by its leader, with a place in the log; all of it took {}",
-        duration(run.sending)
-    )?;
-    writeln!(
-        text,
-        "  read     back over the network in {} and compared: every record once, where its\n           \
-         delivery said, the same to the byte, and in the order in which it was sent\n",
-        duration(run.reading)
-    )?;
-    partitions(text, &run.partitions)?;
-    reasons(text, &run.stats)?;
-    requests(text, &run.stats)?;
-    settings(text)?;
-    next(text)
+/// A record before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Planned {
+    pub(super) key: Option<String>,
+    /// None is a tombstone.
+    pub(super) value: Option<String>,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) timestamp: i64,
 }
 
-fn partitions(text: &mut String, partitions: &[Partition]) -> std::fmt::Result {
-    writeln!(
-        text,
-        "WHAT BECAME OF THE RECORDS\nA topic is split into partitions, each led by one broker. The producer keeps one open batch for \
-         each\npartition; records with a key always go to that key's partition, others fill one batch after the other.\n"
-    )?;
-    let mut table = Table::new([
-        ("partition", Align::Left),
-        ("leader", Align::Left),
-        ("records", Align::Right),
-        ("batches", Align::Right),
-        ("records/batch", Align::Right),
-        ("mean fill", Align::Right),
-        ("", Align::Left),
-    ]);
-    for partition in partitions {
-        let records: usize = partition.batches.iter().map(|(_, records)| records).sum();
-        let size: usize = partition.batches.iter().map(|(size, _)| size).sum();
-        let batches = partition.batches.len();
-        let fill = size as f64 / (batches.max(1) * BATCH_SIZE) as f64;
-        table.row([
-            format!("{}-{}", partition.topic, partition.index),
-            format!("broker {}", partition.leader),
-            count(records as u64),
-            count(batches as u64),
-            format!("{:.1}", records as f64 / batches.max(1) as f64),
-            percent(fill),
-            bar(fill),
-        ]);
+/// All of them, in the order in which they are told.
+pub(super) fn stories() -> Vec<Story> {
+    vec![readme(), access_log(), sensors("sensors-eager", "0"), sensors("sensors-patient", "20")]
+}
+
+/// A text, line by line: no keys.
+fn readme() -> Story {
+    let records: Vec<Planned> = README
+        .lines()
+        .zip(START..)
+        .map(|(line, timestamp)| Planned {
+            key: None,
+            value: Some(line.to_owned()),
+            headers: Vec::new(),
+            timestamp,
+        })
+        .collect();
+    Story {
+        topic: "readme",
+        partitions: 3,
+        what: format!("{} lines of this project's README, without keys, in one go", records.len()),
+        settings: &[],
+        burst: 0,
+        records,
     }
-    writeln!(text, "{table}")
 }
 
-/// A mean fill as something to look at.
-fn bar(fill: f64) -> String {
-    "#".repeat((fill.clamp(0.0, 1.0) * BAR).round() as usize)
-}
-
-fn reasons(text: &mut String, stats: &Stats) -> std::fmt::Result {
-    writeln!(text, "WHY THE {} BATCHES LEFT\n", count(stats.batches))?;
-    let mut table =
-        Table::new([("reason", Align::Left), ("batches", Align::Right), ("which means", Align::Left)]);
-    for (reason, times) in stats.send_reasons.iter().filter(|(_, times)| *times > 0) {
-        let (name, means) = explanation(reason);
-        table.row([name.to_owned(), count(times), means.to_owned()]);
+/// A web server's log: the key is the user, headers tell host and level, and some users ask to be forgotten.
+fn access_log() -> Story {
+    let mut dice = Dice(7);
+    let record = |index: i64| {
+        let user = format!("user-{:03}", dice.roll(200));
+        let host = format!("web-{}", dice.roll(4) + 1);
+        if dice.roll(100) == 0 {
+            let headers = vec![("reason", "forget me".to_owned())];
+            return Planned { key: Some(user), value: None, headers, timestamp: START + index };
+        }
+        let path =
+            ["/", "/login", "/cart", "/search?q=linger", "/orders/latest", "/static/logo.svg"][dice.roll(6)];
+        let (status, level) =
+            [(200, "info"), (200, "info"), (304, "info"), (404, "warn"), (500, "error")][dice.roll(5)];
+        let value = format!("{user} GET {path} {status} {} us", 100 + dice.roll(90_000));
+        let headers = vec![("host", host), ("level", level.to_owned())];
+        Planned { key: Some(user), value: Some(value), headers, timestamp: START + index }
+    };
+    let records: Vec<Planned> = (0..20_000).map(record).collect();
+    let tombstones = records.iter().filter(|record| record.value.is_none()).count();
+    Story {
+        topic: "access-log",
+        partitions: 6,
+        what: format!(
+            "{} log lines with keys and headers, {tombstones} of them tombstones, in one go",
+            records.len()
+        ),
+        settings: &[],
+        burst: 0,
+        records,
     }
-    writeln!(text, "{table}")
 }
 
-fn requests(text: &mut String, stats: &Stats) -> std::fmt::Result {
-    let latency = &stats.delivery_latency;
-    writeln!(
-        text,
-        "HOW THEY TRAVELLED\n\n  {} requests with {:.1} batches each: a request takes the ready batches of all partitions that\n  \
-         its broker leads, one each, up to max.request.size. From a batch's first record to its\n  acknowledgement: p50 {}, \
-         p99 {}, at most {}.\n",
-        count(stats.requests),
-        stats.mean_batches_per_request(),
-        duration(latency.quantile(0.5)),
-        duration(latency.quantile(0.99)),
-        duration(latency.max()),
-    )
+/// Small records that trickle in: where lingering shows.
+fn sensors(topic: &'static str, linger: &'static str) -> Story {
+    let mut dice = Dice(11);
+    let record = |index: i64| {
+        let value = format!("{}.{} C", 15 + dice.roll(10), dice.roll(10));
+        Planned {
+            key: Some(format!("sensor-{:02}", dice.roll(40))),
+            value: Some(value),
+            headers: Vec::new(),
+            timestamp: START + index,
+        }
+    };
+    let records: Vec<Planned> = (0..2_000).map(record).collect();
+    let settings: &[(&str, &str)] =
+        if linger == "0" { &[("linger.ms", "0")] } else { &[("linger.ms", "20")] };
+    Story {
+        topic,
+        partitions: 3,
+        what: format!(
+            "{} small readings with keys, ten every other millisecond, linger.ms={linger}",
+            records.len()
+        ),
+        settings,
+        burst: 10,
+        records,
+    }
 }
 
-fn settings(text: &mut String) -> std::fmt::Result {
-    writeln!(
-        text,
-        "THE THREE SETTINGS\n\n  \
-         batch.size        16 KiB  how many bytes one batch of one partition may have. Reached: it leaves as full.\n  \
-         linger.ms          5 ms   how long a batch that is not full waits for more, from its first record on.\n  \
-         max.request.size   1 MiB  how many bytes of batches one request may carry; also the largest record.\n"
-    )
+/// The same numbers in each run.
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `sides`.
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
 }
 
-fn next(text: &mut String) -> std::fmt::Result {
-    writeln!(
-        text,
-        "NEXT\n\n  \
-         linger mock --topic orders:6                    brokers like these on fixed ports, for any client\n  \
-         linger produce README.md --topic orders -b ADDRESS    a line a record, to any Kafka\n  \
-         linger consume --topic orders -b ADDRESS        and back"
-    )
+const README: &str = include_str!("../../../../README.md");
+
+/// The time of the first record: some day in 2020, so that each run is alike.
+const START: i64 = 1_600_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_run_is_alike_and_has_all_kinds_of_records() {
+        let (one, other) = (stories(), stories());
+        for (a, b) in one.iter().zip(&other) {
+            assert_eq!(a.records, b.records);
+        }
+        let records = || one.iter().flat_map(|story| &story.records);
+        assert!(records().any(|record| record.key.is_none()));
+        assert!(records().any(|record| record.value.is_none()));
+        assert!(records().any(|record| record.headers.len() > 1));
+        assert!(one.iter().all(|story| !story.records.is_empty()));
+    }
 }
-
-/// The default, with which the demo runs.
-const BATCH_SIZE: usize = 16_384;
-
-/// Width of a full bar.
-const BAR: f64 = 20.0;

@@ -1,0 +1,108 @@
+//! `linger mock`: a Kafka cluster in memory.
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use kafka_mock::MockCluster;
+use kafka_wire::Message;
+use kafka_wire::messages::ProduceRequest;
+
+use crate::report::number::counted;
+use crate::{Ending, clock, output, report};
+
+/// Be a Kafka cluster, in memory, for any client on this machine
+///
+/// It checks what it is sent as a real broker does. Consumer groups and transactions are not served: consumers name
+/// their partition and offset. Nothing is kept when it ends, which Ctrl-C makes it do.
+#[derive(Debug, Args)]
+pub(crate) struct Mock {
+    /// How many brokers
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    brokers: u16,
+
+    /// The port of the first broker, the others follow; 0 for free ports
+    #[arg(long, default_value_t = 9092)]
+    port: u16,
+
+    /// A topic that is there from the start; can be repeated
+    #[arg(long, value_name = "NAME[:PARTITIONS]", value_parser = topic)]
+    topic: Vec<(String, i32)>,
+
+    /// Refuse topics that are not there, instead of creating them when a client asks
+    #[arg(long)]
+    no_auto_create: bool,
+
+    /// Throw records away and answer at once: a counterpart for measuring producers
+    #[arg(long)]
+    sink: bool,
+}
+
+/// `orders` or `orders:12`.
+fn topic(text: &str) -> Result<(String, i32), String> {
+    let Some((name, partitions)) = text.rsplit_once(':') else { return Ok((text.to_owned(), 1)) };
+    match partitions.parse() {
+        Ok(partitions) if partitions > 0 => Ok((name.to_owned(), partitions)),
+        _ => Err(format!("`{partitions}` is no number of partitions; write {name}:12")),
+    }
+}
+
+impl Mock {
+    pub(crate) async fn run(self) -> Result<Ending> {
+        let ports = (0..self.brokers).map(|index| match self.port {
+            0 => Ok(0),
+            first => first.checked_add(index).ok_or_else(|| {
+                anyhow!("{} brokers from port {first} on go beyond 65535, the last port", self.brokers)
+            }),
+        });
+        let mut builder = MockCluster::builder()
+            .brokers(self.brokers)
+            .ports(ports.collect::<Result<Vec<_>>>()?)
+            .auto_create(!self.no_auto_create)
+            .on_log(report::say);
+        for (name, partitions) in &self.topic {
+            builder = builder.topic(name, *partitions);
+        }
+        if self.sink {
+            builder = builder.sink();
+        }
+        let cluster = builder.start().await.map_err(|error| {
+            let hint = error.address().map(|_| "is another cluster running there? --port names another port");
+            let error = anyhow::Error::from(error);
+            match hint {
+                Some(hint) => anyhow!("{error:#}: {hint}"),
+                None => error,
+            }
+        })?;
+        output::print(&self.welcome(&cluster)).context("the cluster was about to start")?;
+        clock::interrupted().await;
+        let requests = cluster.requests(ProduceRequest::API);
+        report::say(&format!(
+            "\nended after {} and {}",
+            counted(cluster.connections(), "connection"),
+            counted(requests, "produce request")
+        ));
+        cluster.shutdown().await;
+        Ok(Ending::Success)
+    }
+
+    fn welcome(&self, cluster: &MockCluster) -> String {
+        let servers = cluster.bootstrap_servers();
+        let first = servers.split(',').next().unwrap_or_default();
+        let topic = self.topic.first().map_or("orders", |(name, _)| name);
+        let brokers = counted(u64::from(self.brokers), "broker");
+        if self.sink {
+            return format!(
+                "A sink of {brokers}: records are counted and thrown away. Ctrl-C ends it.\n\n  bootstrap servers  {servers}\n"
+            );
+        }
+        format!(
+            "A Kafka cluster of {brokers} in memory. Ctrl-C ends it, and nothing is kept.\n\n  \
+             bootstrap servers  {servers}\n\n\
+             In another terminal, for example:\n\n  \
+             echo hello | linger produce -b {first} --topic {topic}\n  \
+             linger consume -b {first} --topic {topic}\n  \
+             echo hello | kcat -b {first} -P -t {topic}\n  \
+             kcat -b {first} -C -t {topic} -o beginning -e\n  \
+             kafka-console-consumer.sh --bootstrap-server {first} --topic {topic} --partition 0 --offset earliest\n"
+        )
+    }
+}

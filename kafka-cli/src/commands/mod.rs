@@ -1,4 +1,0 @@
-//! The subcommands, one file each.
-
-pub(crate) mod consume;
-pub(crate) mod demo;

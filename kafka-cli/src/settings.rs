@@ -1,0 +1,76 @@
+//! The options that name brokers and settings, the same for each command.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use kafka_producer::{ProducerConfig, Settings};
+
+use crate::report;
+
+/// Brokers and settings.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Brokers to ask first: HOST:PORT, several with commas between
+    #[arg(short, long, value_name = "HOST:PORT,..")]
+    bootstrap_server: Option<String>,
+
+    /// Any setting of Kafka's producer, as in `-X linger.ms=20`; can be repeated
+    #[arg(short = 'X', value_name = "NAME=VALUE")]
+    set: Vec<String>,
+
+    /// A Java .properties file with settings; those given by -X count more
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Options {
+    /// Takes these brokers, whatever was named.
+    pub(crate) fn override_servers(&mut self, servers: String) {
+        self.bootstrap_server = Some(servers);
+    }
+
+    /// The settings, with what is remarkable about them told on standard error.
+    pub(crate) fn config(&self) -> Result<(ProducerConfig, Settings)> {
+        let mut config = ProducerConfig::default();
+        if let Some(path) = &self.config {
+            let name = path.display();
+            let size =
+                fs::metadata(path).with_context(|| format!("cannot read the settings in {name}"))?.len();
+            if size > MAX_FILE {
+                bail!("{name} has {size} bytes, far more than settings need: is it the right file?");
+            }
+            let text = fs::read(path).with_context(|| format!("cannot read the settings in {name}"))?;
+            let text = String::from_utf8(text).map_err(|error| {
+                let line =
+                    error.as_bytes()[..error.utf8_error().valid_up_to()].split(|&byte| byte == b'\n').count();
+                anyhow!("{name}, line {line}: not UTF-8; write other characters as \\u escapes")
+            })?;
+            let warnings = config.apply_properties(&text).with_context(|| name.to_string())?;
+            warnings.iter().for_each(|warning| report::warn(&format!("{name}, {warning}")));
+        }
+        for setting in &self.set {
+            let Some((name, value)) = setting.split_once('=') else {
+                bail!("-X {setting}: expected NAME=VALUE, as in -X linger.ms=20");
+            };
+            let warning = config.set(name, value).with_context(|| format!("-X {name}"))?;
+            warning.iter().for_each(|warning| report::warn(&format!("-X {name}: {warning}")));
+        }
+        if let Some(servers) = &self.bootstrap_server {
+            config.set("bootstrap.servers", servers).context("--bootstrap-server")?;
+        }
+        if !config.is_set("bootstrap.servers") {
+            bail!(
+                "no broker is named: use --bootstrap-server HOST:PORT. For a cluster to play with, run \
+                 `linger mock` in another terminal and use --bootstrap-server 127.0.0.1:9092"
+            );
+        }
+        let (settings, warnings) = config.settle()?;
+        warnings.iter().for_each(|warning| report::warn(&warning.to_string()));
+        Ok((config, settings))
+    }
+}
+
+/// Files of settings have a page or two; this is to notice a wrong file before it fills the memory.
+const MAX_FILE: u64 = 1 << 20;
