@@ -57,6 +57,13 @@ pub(crate) enum Kind {
 }
 
 impl NetError {
+    /// What a call comes back with when its connection is given up before the answer. For whoever plays the part of
+    /// a connection, in a test of a [`Feed`](crate::Feed) for instance.
+    #[must_use]
+    pub fn aborted(possibly_written: bool) -> Self {
+        Self::new(Kind::Aborted).with_written(possibly_written)
+    }
+
     pub(crate) fn new(kind: Kind) -> Self {
         Self { cause: Arc::new(Cause { kind, place: None }), possibly_written: false }
     }

@@ -318,6 +318,19 @@ impl<B> Ledger<B> {
     }
 }
 
+#[cfg(test)]
+impl<B> Ledger<B> {
+    /// As if so many batches had gone before.
+    pub(super) fn set_next(&mut self, next: i32) {
+        self.next = next;
+    }
+
+    /// As if so many bumps had gone before.
+    pub(super) fn set_identity(&mut self, identity: Identity) {
+        self.identity = identity;
+    }
+}
+
 /// Who numbers new batches now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbers {

@@ -9,6 +9,9 @@ mod produce;
 mod reply;
 mod sequence;
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,

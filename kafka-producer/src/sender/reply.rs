@@ -184,6 +184,10 @@ impl Sender {
         let attempts = entry.attempts;
         if attempts > self.settings.retries {
             let code = entry.timeline.last().and_then(|attempt| attempt.code);
+            if let Some(partition) = self.partition_mut(lane) {
+                // It is back: what is in doubt about it has been noted.
+                partition.ledger.requeue(at, now);
+            }
             self.fail(lane, at, FailureKind::Exhausted(code), None);
             return;
         }

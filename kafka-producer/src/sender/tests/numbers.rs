@@ -1,0 +1,235 @@
+//! Sequences and epochs: who gets which numbers, and when others.
+
+use std::time::Duration;
+
+use kafka_wire::ErrorCode;
+
+use super::{
+    super::{IdentityState, sequence::Identity},
+    rig::{A, Request, Rig, Seen, offset, result},
+};
+use crate::{delivery::Delivery, error::Persistence};
+
+const OK: ErrorCode = ErrorCode::NONE;
+const OUT_OF_ORDER: ErrorCode = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+
+/// A partition whose brokers know the producer, and `batches` of one record in flight after the first.
+fn in_flight(batches: usize) -> (Rig, Vec<Request>, Vec<Delivery>) {
+    let mut rig = Rig::new(2);
+    drop(rig.batch(0, 1));
+    let first = rig.request(A).expect("the first");
+    rig.answer(first, &[(OK, 0)]);
+    let deliveries = (0..batches).map(|_| rig.batch(0, 1).remove(0)).collect();
+    let requests: Vec<_> = rig.requests(A).into();
+    assert_eq!(requests.len(), batches);
+    (rig, requests, deliveries)
+}
+
+fn numbers(request: &Request) -> (i16, i32) {
+    let Seen { epoch, sequence, .. } = request.seen[0];
+    (epoch, sequence)
+}
+
+#[test]
+fn sequences_follow_one_another() {
+    let (_, requests, _) = in_flight(5);
+    let numbers: Vec<_> = requests.iter().map(numbers).collect();
+    assert_eq!(numbers, [(0, 1), (0, 2), (0, 3), (0, 4), (0, 5)]);
+}
+
+#[test]
+fn behind_a_head_that_failed_for_a_while_the_rest_keeps_its_numbers() {
+    let (mut rig, mut requests, deliveries) = in_flight(2);
+    let (second, first) = (requests.pop().expect("two"), requests.pop().expect("two"));
+    rig.answer(first, &[(ErrorCode::NOT_ENOUGH_REPLICAS, -1)]);
+    rig.answer(second, &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    let again: Vec<_> = rig.requests(A).into();
+    assert_eq!(again.iter().map(numbers).collect::<Vec<_>>(), [(0, 1), (0, 2)], "in order, no bump");
+    for (request, offset) in again.into_iter().zip(1..) {
+        rig.answer(request, &[(OK, offset)]);
+    }
+    assert_eq!(deliveries.iter().map(offset).collect::<Vec<_>>(), [Some(1), Some(2)]);
+}
+
+#[test]
+fn a_refused_head_makes_a_gap_and_the_rest_starts_anew_once_all_have_answers() {
+    let (mut rig, requests, deliveries) = in_flight(3);
+    let mut requests = requests.into_iter();
+    rig.answer(requests.next().expect("three"), &[(ErrorCode::INVALID_RECORD, -1)]);
+    rig.answer(requests.next().expect("three"), &[(OUT_OF_ORDER, -1)]);
+    drop(rig.batch(0, 1));
+    rig.advance(Duration::from_millis(200));
+    assert!(rig.request(A).is_none(), "one has no answer yet");
+    rig.answer(requests.next().expect("three"), &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    let again: Vec<_> = rig.requests(A).into();
+    assert_eq!(again.iter().map(numbers).collect::<Vec<_>>(), [(1, 0), (1, 1), (1, 2)]);
+    for (request, offset) in again.into_iter().zip(1..) {
+        rig.answer(request, &[(OK, offset)]);
+    }
+    assert!(result(&deliveries[0]).is_some_and(|result| result.is_err()));
+    assert_eq!(deliveries[1..].iter().map(offset).collect::<Vec<_>>(), [Some(1), Some(2)]);
+}
+
+#[test]
+fn a_batch_in_doubt_is_asked_for_with_its_old_numbers_before_a_bump() {
+    let (mut rig, requests, deliveries) = in_flight(2);
+    let mut requests = requests.into_iter();
+    rig.answer(requests.next().expect("two"), &[(ErrorCode::INVALID_RECORD, -1)]);
+    rig.lose(requests.next().expect("two"), true);
+    rig.advance(Duration::from_millis(200));
+    let again = rig.request(A).expect("asked again");
+    assert_eq!(numbers(&again), (0, 2), "the old numbers");
+    rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    let anew = rig.request(A).expect("proven not appended");
+    assert_eq!(numbers(&anew), (1, 0));
+    rig.answer(anew, &[(OK, 1)]);
+    assert_eq!(offset(&deliveries[1]), Some(1));
+}
+
+#[test]
+fn a_doubtful_batch_that_expires_leaves_its_partition_to_a_new_epoch() {
+    let (mut rig, requests, deliveries) = in_flight(1);
+    rig.lose(requests.into_iter().next().expect("one"), true);
+    rig.advance(Duration::from_secs(121));
+    let error = result(&deliveries[0]).expect("expired").expect_err("expired");
+    assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
+    drop(rig.batch(0, 1));
+    let next = rig.request(A).expect("the partition goes on");
+    assert_eq!(numbers(&next), (1, 0));
+}
+
+#[test]
+fn an_unsent_batch_that_expires_costs_no_epoch() {
+    let mut rig = Rig::new(1);
+    drop(rig.batch(0, 1));
+    let first = rig.request(A).expect("the first");
+    drop(rig.batch(0, 1));
+    drop(rig.drain(A));
+    rig.answer(first, &[(OK, 0)]);
+    rig.advance(Duration::from_secs(121));
+    drop(rig.batch(0, 1));
+    assert_eq!(numbers(&rig.request(A).expect("ready")), (0, 1), "its number was never given");
+}
+
+#[test]
+fn other_partitions_flow_during_a_bump_and_take_the_epoch_when_they_are_empty() {
+    let (mut rig, requests, _) = in_flight(2);
+    drop(rig.batch(1, 1));
+    let other = rig.request(A).expect("the other partition");
+    let mut requests = requests.into_iter();
+    rig.answer(requests.next().expect("two"), &[(ErrorCode::INVALID_RECORD, -1)]);
+    rig.answer(other, &[(OK, 0)]);
+    drop(rig.batch(1, 1));
+    let flowing = rig.request(A).expect("it flows, although the first waits for an answer");
+    assert_eq!((flowing.seen[0].partition, numbers(&flowing)), (1, (0, 1)));
+    rig.answer(requests.next().expect("two"), &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    let anew = rig.request(A).expect("bumped");
+    assert_eq!((anew.seen[0].partition, numbers(&anew)), (0, (1, 0)));
+    drop(rig.batch(1, 1));
+    assert!(rig.request(A).is_none(), "one of the old epoch is still out there");
+    rig.answer(flowing, &[(OK, 1)]);
+    let taken = rig.request(A).expect("empty now");
+    assert_eq!((taken.seen[0].partition, numbers(&taken)), (1, (1, 0)));
+}
+
+#[test]
+fn a_gap_that_the_broker_finds_at_the_head_is_bumped() {
+    for code in [OUT_OF_ORDER, ErrorCode::UNKNOWN_PRODUCER_ID, ErrorCode::INVALID_PRODUCER_EPOCH] {
+        let (mut rig, requests, deliveries) = in_flight(1);
+        rig.answer(requests.into_iter().next().expect("one"), &[(code, -1)]);
+        rig.advance(Duration::from_millis(200));
+        let anew = rig.request(A).expect("sent again");
+        assert_eq!(numbers(&anew), (1, 0), "{code}");
+        rig.answer(anew, &[(OK, 1)]);
+        assert_eq!(offset(&deliveries[0]), Some(1));
+    }
+}
+
+#[test]
+fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unprotected() {
+    let (mut rig, requests, deliveries) = in_flight(2);
+    let IdentityState::Known(identity) = rig.sender.identity else { panic!("known by now") };
+    let last = Identity { epoch: kafka_wire::ProducerEpoch(i16::MAX), ..identity };
+    rig.sender.identity = IdentityState::Known(last);
+    rig.sender.partitions[0].ledger.set_identity(last);
+    let mut requests = requests.into_iter();
+    rig.answer(requests.next().expect("two"), &[(ErrorCode::INVALID_RECORD, -1)]);
+    rig.answer(requests.next().expect("two"), &[(OUT_OF_ORDER, -1)]);
+    assert!(matches!(rig.sender.identity, IdentityState::Wanted { .. }));
+    rig.advance(Duration::from_millis(1));
+    rig.answer_controls();
+    rig.advance(Duration::from_millis(200));
+    let anew = rig.request(A).expect("under the new id");
+    assert_eq!(numbers(&anew), (0, 0));
+    rig.answer(anew, &[(OK, 1)]);
+    assert_eq!(offset(&deliveries[1]), Some(1));
+}
+
+#[test]
+fn sequences_wrap_to_zero() {
+    let (mut rig, requests, _) = in_flight(1);
+    rig.answer(requests.into_iter().next().expect("one"), &[(OK, 1)]);
+    rig.sender.partitions[0].ledger.set_next(i32::MAX - 1);
+    drop(rig.batch(0, 3));
+    drop(rig.batch(0, 2));
+    let requests = rig.requests(A);
+    let numbers: Vec<_> = requests.iter().map(numbers).collect();
+    assert_eq!(numbers, [(0, i32::MAX - 1), (0, 1)]);
+}
+
+#[test]
+fn a_split_batch_continues_under_a_new_epoch_in_order() {
+    let (mut rig, requests, _) = in_flight(1);
+    rig.answer(requests.into_iter().next().expect("one"), &[(OK, 1)]);
+    let deliveries = rig.batch(0, 10);
+    let after = rig.batch(0, 1);
+    let mut requests = rig.requests(A);
+    rig.answer(requests.pop_front().expect("two"), &[(ErrorCode::MESSAGE_TOO_LARGE, -1)]);
+    assert!(rig.request(A).is_none());
+    rig.answer(requests.pop_front().expect("two"), &[(OUT_OF_ORDER, -1)]);
+    rig.split();
+    rig.advance(Duration::from_millis(200));
+    let parts: Vec<_> = rig.requests(A).into();
+    let seen: Vec<_> = parts.iter().map(|part| (part.seen[0].sequence, part.seen[0].count)).collect();
+    assert_eq!(seen.iter().map(|(_, count)| count).sum::<i32>(), 11);
+    let mut expected = 0;
+    for (sequence, count) in &seen {
+        assert_eq!(*sequence, expected);
+        expected += count;
+    }
+    let mut base = 2;
+    for part in parts {
+        assert_eq!(part.seen[0].epoch, 1);
+        let count = i64::from(part.seen[0].count);
+        rig.answer(part, &[(OK, base)]);
+        base += count;
+    }
+    assert_eq!(deliveries.iter().map(offset).collect::<Vec<_>>(), (2..12).map(Some).collect::<Vec<_>>());
+    assert_eq!(offset(&after[0]), Some(12));
+}
+
+#[test]
+fn a_single_record_that_is_too_large_is_refused() {
+    let (mut rig, requests, deliveries) = in_flight(1);
+    rig.answer(requests.into_iter().next().expect("one"), &[(ErrorCode::MESSAGE_TOO_LARGE, -1)]);
+    let error = result(&deliveries[0]).expect("refused").expect_err("refused");
+    assert_eq!(error.code(), Some(ErrorCode::MESSAGE_TOO_LARGE));
+}
+
+#[test]
+fn a_batch_that_may_be_in_the_log_is_not_split() {
+    let (mut rig, requests, _) = in_flight(1);
+    rig.answer(requests.into_iter().next().expect("one"), &[(OK, 1)]);
+    let deliveries = rig.batch(0, 10);
+    let request = rig.request(A).expect("ready");
+    rig.lose(request, true);
+    rig.advance(Duration::from_millis(200));
+    let again = rig.request(A).expect("sent again");
+    rig.answer(again, &[(ErrorCode::MESSAGE_TOO_LARGE, -1)]);
+    let error = result(&deliveries[0]).expect("given up").expect_err("its parts might double it");
+    assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
+}
