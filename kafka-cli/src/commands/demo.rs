@@ -190,8 +190,9 @@ const LESSON: &str = "
   piggyback  a request to the same broker left anyway and had room for it
   flush      the program asked for everything to be sent
 
-Three settings decide. batch.size: how large a batch may grow. linger.ms: how long it waits for more when it is not full.
-buffer.memory: how much may wait in all; when it is used up, `send` waits. Compare the two sensor topics: the same records.
+Three settings decide. batch.size: how large a batch of one partition may grow. linger.ms: how long it waits for more while
+it is not full, counted from its first record. max.request.size: how many bytes of batches one request to a broker may carry.
+Compare the two sensor topics: the same records.
 ";
 
 /// Between bursts of a story that has them.
