@@ -95,7 +95,11 @@ impl BatchBuilder {
         };
         let written = match packed {
             Some(written) => written,
-            None => append_general(room, record, delta, index)?,
+            None => {
+                // A copy, made only here: so the record itself need never be put together in memory.
+                let record = *record;
+                append_general(room, &record, delta, index)?
+            }
         };
         self.at += written;
         self.count = index + 1;
@@ -178,11 +182,15 @@ impl BatchBuilder {
 
     /// Writes a record that fits, going on in `chunks` where this chunk ends.
     fn write(&mut self, record: &Record<'_>, body: usize, chunks: &mut Vec<Chunk>) {
-        let delta = record.timestamp.wrapping_sub(self.base_timestamp);
-        let index = self.count;
-        encode::general(&mut Chain { builder: self, chunks }, record, delta, index, body);
-        self.count = index + 1;
-        self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        self.end = CHUNK_SIZE;
+        // Without further chunks it stays within this one.
+        if !chunks.is_empty() || self.append_fast(record).is_none() {
+            let delta = record.timestamp.wrapping_sub(self.base_timestamp);
+            let index = self.count;
+            encode::general(&mut Chain { builder: self, chunks }, record, delta, index, body);
+            self.count = index + 1;
+            self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        }
         let left = self.limit.saturating_sub(self.size());
         self.end = CHUNK_SIZE.min(self.at + left);
     }

@@ -65,20 +65,30 @@ impl<K: Copy + Ord> ReadyIndex<K> {
 
     /// Replaces what is known about a partition; `None` removes it.
     pub fn update(&mut self, key: K, readiness: Option<Readiness>) {
-        if let Some(old) = self.entries.remove(&key) {
-            self.ready.remove(&key);
-            if let Wait::Linger(until) | Wait::Backoff(until) = old.wait {
-                self.later.remove(&(until, key));
+        let old = self.entries.get(&key).copied();
+        // Only what changed: most updates leave one of the two as it is.
+        let (was, is) = (old.map(|old| old.wait), readiness.map(|new| new.wait));
+        if was != is {
+            match was {
+                Some(Wait::Ready) => _ = self.ready.remove(&key),
+                Some(Wait::Linger(until) | Wait::Backoff(until)) => _ = self.later.remove(&(until, key)),
+                None => {}
             }
-            self.expiries.remove(&(old.expires_at, key));
+            match is {
+                Some(Wait::Ready) => _ = self.ready.insert(key),
+                Some(Wait::Linger(until) | Wait::Backoff(until)) => _ = self.later.insert((until, key)),
+                None => {}
+            }
         }
-        let Some(new) = readiness else { return };
-        match new.wait {
-            Wait::Ready => _ = self.ready.insert(key),
-            Wait::Linger(until) | Wait::Backoff(until) => _ = self.later.insert((until, key)),
+        let (was, is) = (old.map(|old| old.expires_at), readiness.map(|new| new.expires_at));
+        if was != is {
+            was.map(|at| self.expiries.remove(&(at, key)));
+            is.map(|at| self.expiries.insert((at, key)));
         }
-        self.expiries.insert((new.expires_at, key));
-        self.entries.insert(key, new);
+        match readiness {
+            Some(new) => _ = self.entries.insert(key, new),
+            None => _ = self.entries.remove(&key),
+        }
     }
 
     /// What is known about a partition.
