@@ -10,7 +10,7 @@ use crate::encode::{self, Put, Room};
 use crate::layout::HEADER_SIZE;
 use crate::limits::Limits;
 use crate::record::Record;
-use crate::size::{MIN_RECORD_SIZE, body_size, single_record_batch_size, varint_len};
+use crate::size::{MIN_RECORD_SIZE, body_size, varint_len};
 
 /// An open batch and its arena, a chain of [chunks](CHUNK_SIZE) that records may span.
 ///
@@ -46,11 +46,7 @@ impl BatchBuilder {
         limits: &Limits,
         source: &mut impl ChunkSource,
     ) -> Result<Self, AppendError> {
-        let size = single_record_batch_size(record);
-        let (max, setting) = limits.single_record_limit();
-        if size > max {
-            return Err(AppendError::TooLarge { size, max, setting });
-        }
+        limits.check(record)?;
         Self::open_with(record, limits.batch_limit(), source)
     }
 

@@ -4,7 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::chunk::CHUNK_SIZE;
+use crate::error::AppendError;
 use crate::layout::HEADER_SIZE;
+use crate::record::Record;
+use crate::size::single_record_batch_size;
 
 /// `batch.size`, `max.request.size` and `buffer.memory`, checked against each other once, when they are made.
 ///
@@ -114,6 +117,15 @@ impl Limits {
         } else {
             (self.max_request_size, "max.request.size")
         }
+    }
+}
+
+impl Limits {
+    /// Refuses a record that can never be sent.
+    pub(crate) fn check(&self, record: &Record<'_>) -> Result<(), AppendError> {
+        let size = single_record_batch_size(record);
+        let (max, setting) = self.single_record_limit();
+        if size > max { Err(AppendError::TooLarge { size, max, setting }) } else { Ok(()) }
     }
 }
 

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::batch::{Body, DrainedBatch, Life, SendReason, Slot};
 use crate::builder::BatchBuilder;
-use crate::chunk::ChunkSource;
+use crate::chunk::{CHUNK_SIZE, ChunkSource};
 use crate::error::AppendError;
+use crate::layout::HEADER_SIZE;
 use crate::limits::QueueSettings;
 use crate::ready::{Readiness, Wait};
 use crate::record::Record;
+use crate::size::single_record_batch_size;
 
 /// The batches of one partition: at most one is open and takes records, others are ready, and those that are to be sent again
 /// come first.
@@ -100,8 +102,7 @@ impl<T> PartitionQueue<T> {
     /// Appends a record where the fast path could not: takes chunks, closes the open batch if the record does not fit, opens
     /// a new one (`make` gives what it carries).
     ///
-    /// A batch that was closed to make room for a record stays closed when there is no memory for that record's own: the
-    /// edges count in any case.
+    /// When there is no memory, the open batch is closed, so that sending it makes room: the edges count in any case.
     #[cold]
     pub fn append_slow(
         &mut self,
@@ -114,6 +115,11 @@ impl<T> PartitionQueue<T> {
         T: Clone,
     {
         let mut edges = Edges::default();
+        // First of all: a hopeless record must neither wait for memory nor close a batch.
+        let limits = self.settings.limits;
+        if let Err(error) = limits.check(record) {
+            return Appended { slot: Err(error), edges };
+        }
         if let Some(open) = &mut self.open {
             match open.builder.append_slow(record, source) {
                 Ok(None) => {}
@@ -122,14 +128,19 @@ impl<T> PartitionQueue<T> {
                     edges.full = self.close_if_full();
                     return Appended { slot: Ok(slot), edges };
                 }
-                Err(error) => return Appended { slot: Err(error), edges },
+                Err(_) => {
+                    // It holds memory that this record waits for: it goes out, and the record gets a batch of its own.
+                    edges.full = self.close(SendReason::Pressure);
+                    let size = single_record_batch_size(record).saturating_sub(HEADER_SIZE);
+                    let chunks = size.div_ceil(CHUNK_SIZE);
+                    return Appended { slot: Err(AppendError::NoRoom { chunks }), edges };
+                }
             }
         }
-        let builder = match BatchBuilder::open(record, &self.settings.limits, source) {
+        let builder = match BatchBuilder::open_with(record, limits.batch_limit(), source) {
             Ok(builder) => builder,
             Err(error) => {
-                // What is open goes out and makes room, unless the record is hopeless.
-                edges.full = matches!(error, AppendError::NoRoom { .. }) && self.close(SendReason::Full);
+                edges.full = self.close(SendReason::Full);
                 return Appended { slot: Err(error), edges };
             }
         };
