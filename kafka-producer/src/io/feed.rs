@@ -151,8 +151,9 @@ impl Feed for PumpFeed {
     fn on_reply(&mut self, call: Call, result: CallResult<Reply>, now: Instant) {
         let node = self.gate.node;
         self.shared.with_control("to hand in a reply", Some(node), |control, _| {
-            control.sender.handle_reply(node, call, result, now);
+            control.sender.handle_reply(node, &call, result, now);
         });
+        drop(call);
     }
 
     fn on_status(&mut self, status: Status, now: Instant) {

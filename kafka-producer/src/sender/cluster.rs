@@ -77,6 +77,7 @@ impl Sender {
 
     /// (B) Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.log.refill(now);
         self.expire(now);
         self.advance(now);
     }
@@ -118,6 +119,7 @@ impl Sender {
                     self.effects.hang_up = true;
                     self.effects.brokers = true;
                     // No partition has a leader any more.
+                    self.leave_lost_leaders(now);
                     let topics: Vec<TopicName> = self.topics.keys().cloned().collect();
                     topics.iter().for_each(|topic| self.apply_topic(topic, now));
                 }
@@ -279,8 +281,31 @@ impl Sender {
     /// Takes over what an answer brought.
     fn apply(&mut self, update: &kafka_net::Update, now: Instant) {
         self.effects.brokers |= update.brokers;
+        if update.brokers {
+            self.leave_lost_leaders(now);
+        }
         for name in &update.topics {
             self.apply_topic(name, now);
+        }
+    }
+
+    /// No partition is led by a broker that is gone, also where the topic was not used for so long that the view does
+    /// not have it.
+    fn leave_lost_leaders(&mut self, now: Instant) {
+        let view = Arc::clone(self.metadata.view());
+        for lane in (0..self.partitions.len() as u32).map(LaneId) {
+            let leader = self.partition(lane).and_then(|partition| partition.leader);
+            if leader.is_some_and(|leader| !view.brokers.contains_key(&leader)) {
+                self.apply_leader(lane, None, None, now);
+            }
+        }
+    }
+
+    /// (C) A partition without leader has something to send: its topic is kept among the wanted.
+    pub(crate) fn want_leader(&mut self, lane: LaneId, now: Instant) {
+        let Some(partition) = self.partitions.get(lane.0 as usize) else { return };
+        if self.metadata.want(&partition.topic, now) {
+            self.advance(now);
         }
     }
 

@@ -5,6 +5,7 @@ mod cluster;
 mod disposition;
 mod effects;
 mod ledger;
+mod log;
 mod produce;
 mod reply;
 mod sequence;
@@ -28,6 +29,7 @@ pub(crate) use self::{
 };
 use self::{
     ledger::{Ledger, Numbers},
+    log::LogBudget,
     sequence::Identity,
 };
 use crate::{
@@ -71,6 +73,7 @@ pub(crate) struct Sender {
     rng: fastrand::Rng,
     effects: Effects,
     counters: Counters,
+    log: LogBudget,
 }
 
 /// What the sender must know of the settings.
@@ -183,6 +186,7 @@ impl Sender {
             rng: fastrand::Rng::with_seed(seed),
             effects: Effects::default(),
             counters: Counters::default(),
+            log: LogBudget::new(),
         }
     }
 

@@ -20,11 +20,17 @@ use crate::{
 };
 
 impl Sender {
-    /// (B) A call came back.
-    pub(crate) fn handle_reply(&mut self, node: NodeId, call: Call, result: CallResult<Reply>, now: Instant) {
+    /// (B) A call came back. It may hold the last reference to a batch: drop it where no lock is held.
+    pub(crate) fn handle_reply(
+        &mut self,
+        node: NodeId,
+        call: &Call,
+        result: CallResult<Reply>,
+        now: Instant,
+    ) {
         match call {
-            Call::Produce(call) => self.handle_produce(node, &call, result, now),
-            Call::Metadata(call) => self.handle_metadata(&call, result, now),
+            Call::Produce(call) => self.handle_produce(node, call, result, now),
+            Call::Metadata(call) => self.handle_metadata(call, result, now),
             Call::InitProducerId => self.handle_init_producer_id(result, now),
         }
     }
@@ -224,10 +230,12 @@ impl Sender {
             failure.records =
                 errors.map(|it| (it.batch_index, it.batch_index_error_message.clone())).collect();
         }
-        tracing::warn!(
-            topic = %failure.topic, partition = index, records = entry.count, reason = ?kind, ?persistence,
-            "batch given up"
-        );
+        if self.log.take() {
+            tracing::warn!(
+                topic = %failure.topic, partition = index, records = entry.count, reason = ?kind, ?persistence,
+                "batch given up"
+            );
+        }
         self.counters.failed += u64::from(entry.count);
         self.resolve(entry, BatchResult::Failed(Arc::new(failure)));
         self.offer_leader(lane);
@@ -308,7 +316,9 @@ impl Sender {
     pub(crate) fn give_up(&mut self, lane: LaneId, outcome: &Arc<Outcome>, count: u32, kind: FailureKind) {
         let Some(partition) = self.partition(lane) else { return };
         let (topic, index) = (partition.topic.clone(), partition.partition);
-        tracing::warn!(%topic, partition = index, records = count, reason = ?kind, "batch given up before it was sent");
+        if self.log.take() {
+            tracing::warn!(%topic, partition = index, records = count, reason = ?kind, "batch given up unsent");
+        }
         let failure = Failure::new(topic, index, kind, Persistence::NotPersisted);
         self.counters.failed += u64::from(count);
         let result = BatchResult::Failed(Arc::new(failure));

@@ -136,7 +136,7 @@ impl Rig {
             }),
             Call::Produce(_) => panic!("nothing was to be sent"),
         };
-        self.sender.handle_reply(node, call, reply(body), self.now);
+        self.sender.handle_reply(node, &call, reply(body), self.now);
     }
 
     fn metadata(&self) -> MetadataResponse {
@@ -264,14 +264,14 @@ impl Rig {
         let responses =
             vec![TopicProduceResponse { name: topic(), partition_responses: answers, ..Default::default() }];
         let body = Reply::Produce(ProduceResponse { responses, ..Default::default() });
-        self.sender.handle_reply(request.node, Call::Produce(request.call), reply(body), self.now);
+        self.sender.handle_reply(request.node, &Call::Produce(request.call), reply(body), self.now);
         self.settle_effects();
     }
 
     /// The connection breaks before an answer.
     pub(super) fn lose(&mut self, request: Request, written: bool) {
         let error = Err(NetError::aborted(written));
-        self.sender.handle_reply(request.node, Call::Produce(request.call), error, self.now);
+        self.sender.handle_reply(request.node, &Call::Produce(request.call), error, self.now);
         self.settle_effects();
     }
 
