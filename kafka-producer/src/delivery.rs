@@ -214,7 +214,7 @@ impl Future for Deliveries {
         let this = self.get_mut();
         this.done.reserve_exact(if this.failed.is_some() { 0 } else { this.count });
         while let Some(run) = this.runs.front_mut() {
-            if Outcome::poll_all(&run.outcome, run.first, run.count, cx.waker()).is_pending() {
+            if Outcome::poll_all(&run.outcome, run.first, run.count, false, cx.waker()).is_pending() {
                 return Poll::Pending;
             }
             if let Some(run) = this.runs.pop_front() {
@@ -240,7 +240,7 @@ pub(crate) struct Outcome {
     partition: i32,
     result: OnceLock<BatchResult>,
     /// Who waits, sorted by the index of the record waited for. Stale entries do no harm; there is at most one
-    /// for each record.
+    /// for each record, and those of bystanders behind them.
     waiting: Mutex<Vec<(u32, Waker)>>,
 }
 
@@ -281,7 +281,7 @@ impl Outcome {
 
     /// Waits for the whole batch, and gives how many of its `count` records were delivered and failed.
     pub(crate) fn poll_counts(this: &Arc<Self>, count: u32, cx: &mut Context<'_>) -> Poll<(u64, u64)> {
-        if Self::poll_all(this, 0, count, cx.waker()).is_pending() {
+        if Self::poll_all(this, 0, count, true, cx.waker()).is_pending() {
             return Poll::Pending;
         }
         let mut delivered = 0;
@@ -305,14 +305,17 @@ impl Outcome {
     }
 
     /// Waits until the records `first..first + count` of a batch have answers, through splits.
-    fn poll_all(this: &Arc<Self>, first: u32, count: u32, waker: &Waker) -> Poll<()> {
-        match this.result_or_wait(first, waker) {
+    ///
+    /// A `bystander` does not own these records: it waits beside whoever does.
+    fn poll_all(this: &Arc<Self>, first: u32, count: u32, bystander: bool, waker: &Waker) -> Poll<()> {
+        match this.result_or_wait(if bystander { BYSTANDER } else { first }, waker) {
             None => Poll::Pending,
             Some(BatchResult::Split(parts)) => {
                 for (at, (start, outcome)) in parts.iter().enumerate() {
                     let end = parts.get(at + 1).map_or(u32::MAX, |(next, _)| *next);
                     let (from, to) = (first.max(*start), end.min(first + count));
-                    if from < to && Self::poll_all(outcome, from - start, to - from, waker).is_pending() {
+                    let poll = |from, to| Self::poll_all(outcome, from - start, to - from, bystander, waker);
+                    if from < to && poll(from, to).is_pending() {
                         return Poll::Pending;
                     }
                 }
@@ -331,6 +334,13 @@ impl Outcome {
         // Set between the look above and the lock: whoever set it has already taken the wakers.
         if let Some(result) = self.result.get() {
             return Some(result);
+        }
+        if index == BYSTANDER {
+            // There may be several, and none may take another's place.
+            if !waiting.iter().rev().take_while(|(at, _)| *at == index).any(|(_, one)| one.will_wake(waker)) {
+                waiting.push((index, waker.clone()));
+            }
+            return None;
         }
         match waiting.binary_search_by_key(&index, |(at, _)| *at) {
             Ok(at) => waiting[at].1.clone_from(waker),
@@ -377,6 +387,9 @@ fn follow(parts: &[(u32, Arc<Outcome>)], index: u32) -> (&Arc<Outcome>, u32) {
     let (first, outcome) = &parts[at];
     (outcome, index - first)
 }
+
+/// Stands for no record: no batch has so many.
+const BYSTANDER: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -428,6 +441,26 @@ mod tests {
             assert_eq!(metadata.offset, Some(100 + index as i64));
             assert_eq!(metadata.partition, 3);
         }
+    }
+
+    #[test]
+    fn who_flushes_takes_nobodys_place() {
+        let outcome = outcome();
+        let counts: Vec<_> = (0..3).map(|_| Arc::new(Count::default())).collect();
+        let flush = |count: &Arc<Count>| {
+            let waker = Waker::from(Arc::clone(count));
+            Outcome::poll_counts(&outcome, 4, &mut Context::from_waker(&waker))
+        };
+        let mut first = Delivery::new(Arc::clone(&outcome), 0);
+        assert!(poll(&mut first, &counts[0]).is_pending());
+        assert!(flush(&counts[1]).is_pending());
+        assert!(flush(&counts[2]).is_pending());
+        assert!(flush(&counts[2]).is_pending(), "polling again does not register twice");
+        for waker in outcome.resolve(acknowledged(100)) {
+            waker.wake();
+        }
+        assert!(counts.iter().all(|count| count.0.load(Ordering::Relaxed) == 1));
+        assert_eq!(flush(&counts[1]), Poll::Ready((4, 0)));
     }
 
     #[test]
