@@ -195,7 +195,7 @@ impl Perf {
         };
         let cpu_word = cpu_per_record.map_or_else(String::new, |each| format!(" cpu-ns/record={each:.0}"));
         output::print(&format!(
-            "{}  measured    p50 {}, p95 {}, p99 {}, p99.9 {}, max {}: {which}\n  cpu         {cpu}\n\n\
+            "{}  measured      p50 {}, p95 {}, p99 {}, p99.9 {}, max {}: {which}\n  cpu           {cpu}\n\n\
              records={records} records/s={per_second:.1} MiB/s={mib:.2} p50-ms={:.3} p99-ms={:.3}{cpu_word}\n",
             summary(stats, settings, size, took),
             time(p50),
@@ -301,7 +301,7 @@ impl Sending<'_> {
 
 /// Waits for deliveries and takes their times. One task for all: it costs them little, and takes nothing from the sender.
 async fn collect(mut timed: mpsc::UnboundedReceiver<Timed>) -> Result<(Histogram<u64>, Option<String>)> {
-    let mut latency = Histogram::new(3)?;
+    let mut latency = Histogram::new_with_bounds(1, LONGEST_LATENCY, 3)?;
     let mut failure = None;
     let mut waiting = FuturesUnordered::new();
     let mut open = true;
@@ -327,6 +327,8 @@ async fn collect(mut timed: mpsc::UnboundedReceiver<Timed>) -> Result<(Histogram
     Ok((latency, failure))
 }
 
+/// In microseconds: what is longer than an hour counts as one.
+const LONGEST_LATENCY: u64 = 3_600_000_000;
 /// Records that are sent in one go, one of which is timed.
 const CHUNK: u64 = 100;
 /// Deliveries that wait for their answer.

@@ -14,7 +14,7 @@ pub(crate) fn summary(stats: &Stats, settings: &Settings, size: u64, took: Durat
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to a string does not fail.
-        let _ = writeln!(text, "  {name:<12}{value}");
+        let _ = writeln!(text, "  {name:<14}{value}");
     };
     let speed = format!("{} records/s, {}/s", count(rate(stats.records, took)), bytes(rate(size, took)));
     line("records", format!("{}, {}, in {}: {speed}", count(stats.records), bytes(size), time(took)));
