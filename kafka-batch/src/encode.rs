@@ -129,6 +129,9 @@ fn put_varint(out: &mut impl Put, zigzagged: u64) {
     if zigzagged < ONE_BYTE {
         #[expect(clippy::cast_possible_truncation, reason = "less than 128")]
         out.put(&[zigzagged as u8]);
+    } else if zigzagged < TWO_BYTES {
+        // A copy of constant length is a store; one of varying length is a call.
+        out.put(&varint(zigzagged).0.to_le_bytes());
     } else {
         put_long_varint(out, zigzagged);
     }
