@@ -1,4 +1,5 @@
 //! The program as people run it, against a cluster in this process: what it does, and what it says when things go wrong.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
