@@ -121,6 +121,8 @@ impl Sender {
         if let Some(call) = self.control_call(node) {
             return Next::Call(call);
         }
+        // After a long sleep of the process, a pump may run before the driver: what is overdue must not go out.
+        self.expire(now);
         let (parts, wait) = self.collect_parts(node, now);
         if parts.is_empty() {
             return Next::Wait(wait);

@@ -137,6 +137,19 @@ fn what_waits_too_long_expires_and_says_what_is_known() {
 }
 
 #[test]
+fn what_is_overdue_is_not_sent_even_if_nobody_kept_the_time() {
+    let mut rig = Rig::new(1);
+    let sent = rig.batch(0, 1);
+    let request = rig.request(A).expect("ready");
+    rig.lose(request, false);
+    rig.now += Duration::from_secs(121);
+    assert!(rig.request(A).is_none());
+    rig.settle_effects();
+    let error = result(&sent[0]).expect("expired").expect_err("expired");
+    assert_eq!(error.persistence(), Persistence::NotPersisted);
+}
+
+#[test]
 fn a_named_leader_is_sent_to_at_once() {
     let mut rig = Rig::new(1);
     let deliveries = rig.batch(0, 1);
