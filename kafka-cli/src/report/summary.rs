@@ -29,7 +29,7 @@ pub(crate) fn summary(stats: &Stats, settings: &Settings, size: u64, took: Durat
             stats.mean_records_per_batch(),
         ),
     );
-    line("left", reasons(stats));
+    line("left because", reasons(stats));
     let again = match stats.retries {
         0 => String::new(),
         retries => format!("; {} sent again", counted(retries, "batch")),
