@@ -32,8 +32,8 @@ thread_local! {
 pub(crate) enum Stop {
     /// A batch is full: its pump should have a turn before the next one is filled.
     Yield,
-    /// The topic, or the partition, is not known.
-    Topic(Arc<TopicShared>),
+    /// The topic, or the partition, is not known: when it was looked at, the topic had this many partitions.
+    Topic(Arc<TopicShared>, u32),
     /// There is no memory for this many chunks.
     Room(usize),
     /// It will not be.
@@ -122,12 +122,12 @@ impl Shared {
         }
         let count = topic.count();
         if count == 0 {
-            return Err(Stop::Topic(topic));
+            return Err(Stop::Topic(topic, count));
         }
         match self.choose(&topic, record, count)? {
             Choice::Sticky => self.append_sticky(&topic, &encoded, source, count, yields),
             Choice::Partition(partition) => {
-                let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(topic)) };
+                let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(topic, count)) };
                 if self.close_if_in_the_way(lane, lane.lock(), &encoded) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
@@ -195,7 +195,7 @@ impl Shared {
         }
         let partition = topic.spread.draw(count, current);
         Sticky::stay(topic.key, partition);
-        let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic))) };
+        let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic), count)) };
         self.append_at(lane, lane.lock(), record, source)
     }
 
@@ -395,26 +395,29 @@ impl Progress {
                     wait.ticket = Some(shared.pool.wait(chunks, cx.waker()));
                     shared.press();
                 }
-                Err(Stop::Topic(topic)) => match self.poll_topic(shared, topic, record.partition, cx) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Some(refusal)) => return Poll::Ready(Err(SendError::new(refusal))),
-                    Poll::Ready(None) => {}
-                },
+                Err(Stop::Topic(topic, seen)) => {
+                    match self.poll_topic(shared, topic, seen, record.partition, cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Some(refusal)) => return Poll::Ready(Err(SendError::new(refusal))),
+                        Poll::Ready(None) => {}
+                    }
+                }
             }
         }
     }
 
-    /// Waits for news of a topic. Ready without a refusal when it should be looked at again.
+    /// Waits for news of a topic that had `seen` partitions when it was last looked at: partitions that came before the
+    /// waker was kept are no news to wait for. Ready without a refusal when it should be looked at again.
     pub(crate) fn poll_topic(
         &mut self,
         shared: &Arc<Shared>,
         topic: Arc<TopicShared>,
+        seen: u32,
         partition: Option<i32>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Refusal>> {
         let wait = self.wait(shared);
         let kept = wait.topic.take().filter(|(kept, _)| Arc::ptr_eq(kept, &topic)).map(|(_, key)| key);
-        let seen = topic.count();
         let key = topic.wait(kept, cx.waker());
         if kept.is_none() {
             shared.want_topic(&topic.name);
@@ -485,7 +488,7 @@ impl Shared {
             Ok(delivery) => Ok(delivery),
             Err(Stop::Refused(refusal)) => Err(TrySendError::refused(refusal)),
             Err(Stop::Room(_) | Stop::Yield) => Err(TrySendError::wait(Wait::Room)),
-            Err(Stop::Topic(topic)) => {
+            Err(Stop::Topic(topic, _)) => {
                 if let Some(code) = topic.trouble().filter(|code| !code.is_retriable()) {
                     let topic = topic.name.clone();
                     return Err(TrySendError::refused(Refusal::TopicRefused { topic, code }));

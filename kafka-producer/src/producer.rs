@@ -161,7 +161,7 @@ impl Producer {
         let mut progress = Progress::default();
         while topic.count() == 0 {
             let look = |cx: &mut Context<'_>| match topic.count() {
-                0 => progress.poll_topic(&self.shared, Arc::clone(&topic), None, cx),
+                0 => progress.poll_topic(&self.shared, Arc::clone(&topic), 0, None, cx),
                 _ => Poll::Ready(None),
             };
             let refusal = poll_fn(look).await;
