@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::backoff::Backoff;
+use crate::{backoff::Backoff, io::Connector};
 
 /// Where a broker listens: a host name or address, and a port.
 ///
@@ -178,6 +178,8 @@ pub struct NetConfig {
     pub receive_buffer: Option<u32>,
     /// The largest response accepted, 100 MiB. A broker that announces more is hung up on.
     pub max_response_size: usize,
+    /// How connections are opened: over TCP unless told otherwise.
+    pub connector: Connector,
 }
 
 impl NetConfig {
@@ -246,6 +248,7 @@ impl Default for NetConfig {
             send_buffer: Some(128 * 1024),
             receive_buffer: Some(32 * 1024),
             max_response_size: 100 * 1024 * 1024,
+            connector: Connector::tcp(),
         }
     }
 }

@@ -11,6 +11,7 @@ mod value;
 use std::{collections::BTreeSet, time::Duration};
 
 use kafka_batch::Compression;
+use kafka_net::io::Connector;
 use kafka_wire::Acks;
 
 pub use error::{ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind};
@@ -70,6 +71,7 @@ pub struct ProducerConfig {
     send_buffer: Option<u32>,
     receive_buffer: Option<u32>,
     partitioner_ignore_keys: bool,
+    connector: Connector,
     /// The settings that somebody asked for, be it with their default value.
     explicit: BTreeSet<&'static str>,
 }
@@ -236,6 +238,7 @@ impl Default for ProducerConfig {
             send_buffer: Some(131_072),
             receive_buffer: Some(32_768),
             partitioner_ignore_keys: false,
+            connector: Connector::tcp(),
             explicit: BTreeSet::new(),
         }
     }

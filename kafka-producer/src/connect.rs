@@ -96,6 +96,7 @@ fn net_config(settings: &Settings) -> Result<NetConfig, ConfigError> {
     net.max_idle = settings.connections_max_idle;
     net.send_buffer = settings.send_buffer;
     net.receive_buffer = settings.receive_buffer;
+    net.connector = settings.connector.clone();
     net.validate()?;
     Ok(net)
 }

@@ -58,6 +58,7 @@ mod topic;
 use std::time::Duration;
 
 pub use kafka_batch::{Compression, Header, OwnedHeader, SendReason};
+pub use kafka_net::io::{BoxStream, ByteStream, Connect, Connector, Target};
 pub use kafka_wire::{Acks, ErrorCode};
 
 pub use crate::{

@@ -9,9 +9,11 @@ use std::{
 
 use futures::future::{Either, poll_fn, select};
 use kafka_wire::NodeId;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     clock,
+    connect::Target,
     dial::dial_within,
     pump::{Ended, pump},
 };
@@ -60,10 +62,38 @@ async fn connect_once<F: Feed>(
     reconnect: &mut Reconnect,
     feed: &mut F,
 ) -> Ended {
-    let timeout = reconnect.setup_timeout();
+    let (timeout, skip) = (reconnect.setup_timeout(), reconnect.skip());
     let began = clock::now();
-    let dialling = dial_within(endpoint, config, reconnect.skip(), timeout);
-    let stream = match until_stopped(feed, dialling).await.unwrap_or(Err(Kind::Aborted)) {
+    let Some(custom) = config.connector.custom() else {
+        let dialling = dial_within(endpoint, config, skip, timeout);
+        let dialled = until_stopped(feed, dialling).await.unwrap_or(Err(Kind::Aborted));
+        return run(dialled, place, config, began, timeout, feed).await;
+    };
+    let opening = custom.connect(Target { endpoint, config, skip, timeout });
+    let opening = async {
+        match tokio::time::timeout(timeout, opening).await {
+            Ok(opened) => opened.map_err(Kind::Connect),
+            Err(_) => Err(Kind::SetupTimeout { after: timeout, connected: false }),
+        }
+    };
+    let opened = until_stopped(feed, opening).await.unwrap_or(Err(Kind::Aborted));
+    run(opened, place, config, began, timeout, feed).await
+}
+
+/// The life of a connection from its stream on, if there is one.
+async fn run<S, F>(
+    stream: Result<S, Kind>,
+    place: &Place,
+    config: &Arc<NetConfig>,
+    began: Instant,
+    timeout: Duration,
+    feed: &mut F,
+) -> Ended
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Feed,
+{
+    let stream = match stream {
         Ok(stream) => stream,
         Err(kind) => return Ended::before_ready(NetError::at(kind, place)),
     };

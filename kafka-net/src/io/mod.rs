@@ -6,6 +6,7 @@
 
 mod clock;
 mod codec;
+mod connect;
 mod dial;
 mod driver;
 mod link;
@@ -18,6 +19,7 @@ pub(crate) use self::{
 };
 pub use self::{
     codec::KafkaCodec,
+    connect::{BoxStream, ByteStream, Connect, Connector, Target},
     dial::dial,
     link::keep_connected,
     pump::{Ended, pump},

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kafka_batch::Compression;
+use kafka_net::io::{Connect, Connector};
 use kafka_wire::Acks;
 
 use super::{MetadataRecovery, ProducerConfig, table};
@@ -189,6 +190,14 @@ impl ProducerConfig {
     pub fn partitioner_ignore_keys(mut self, ignore: bool) -> Self {
         self.partitioner_ignore_keys = ignore;
         self.explicit("partitioner.ignore.keys")
+    }
+
+    /// How connections to brokers are opened: through a tunnel, say, or a pipe in memory. Over TCP unless set.
+    ///
+    /// No setting of Kafka's, and so none in properties form.
+    pub fn connector(mut self, connect: impl Connect) -> Self {
+        self.connector = Connector::new(connect);
+        self
     }
 
     fn explicit(mut self, name: &'static str) -> Self {

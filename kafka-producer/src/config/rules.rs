@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kafka_batch::{Compression, Limits};
-use kafka_net::Endpoint;
+use kafka_net::{Endpoint, io::Connector};
 use kafka_wire::Acks;
 
 use super::{
@@ -76,6 +76,8 @@ pub struct Settings {
     pub receive_buffer: Option<u32>,
     /// Whether records with a key are spread like those without.
     pub partitioner_ignore_keys: bool,
+    /// How connections are opened.
+    pub connector: Connector,
 }
 
 impl ProducerConfig {
@@ -127,6 +129,7 @@ impl ProducerConfig {
             send_buffer: self.send_buffer,
             receive_buffer: self.receive_buffer,
             partitioner_ignore_keys: self.partitioner_ignore_keys,
+            connector: self.connector.clone(),
         };
         Ok((settings, warnings))
     }

@@ -1,0 +1,157 @@
+//! Connections that are opened otherwise than over TCP: through a pipe in memory, under paused time.
+
+#![expect(clippy::disallowed_methods, reason = "a test starts tasks and looks at the clock where it likes")]
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::{Buf, BytesMut};
+use futures::future::{BoxFuture, FutureExt};
+use kafka_mock::{Answer, Cluster, ClusterConfig, Now};
+use kafka_net::{
+    Client, ClientConfig, NetConfig,
+    io::{BoxStream, Connect, Connector, Target},
+};
+use kafka_wire::{NodeId, PartitionId, frame, messages::MetadataRequest};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    time::Instant,
+};
+
+/// Brokers at the ends of pipes, and a list of what becomes of the attempts to reach one.
+#[derive(Clone)]
+struct Tunnel {
+    cluster: Arc<Mutex<Cluster>>,
+    troubles: Arc<Mutex<VecDeque<Trouble>>>,
+    attempts: Arc<Mutex<Vec<(String, usize)>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Trouble {
+    /// It is refused.
+    Refused,
+    /// Nothing ever comes of it.
+    Silence,
+}
+
+impl Tunnel {
+    fn new(troubles: impl IntoIterator<Item = Trouble>) -> Self {
+        let mut cluster = Cluster::new(ClusterConfig::default().brokers(3));
+        for node in 1..=3 {
+            cluster.set_address(NodeId(node), &format!("broker-{node}"), 9092);
+        }
+        cluster.create_topic("orders", 6).expect("a topic");
+        Self {
+            cluster: Arc::new(Mutex::new(cluster)),
+            troubles: Arc::new(Mutex::new(troubles.into_iter().collect())),
+            attempts: Arc::default(),
+        }
+    }
+
+    fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::default();
+        config.net.connector = Connector::new(self.clone());
+        config.seed = Some(1);
+        config
+    }
+
+    fn attempts(&self) -> Vec<(String, usize)> {
+        self.attempts.lock().expect("no panic").clone()
+    }
+}
+
+impl Connect for Tunnel {
+    fn connect<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, io::Result<BoxStream>> {
+        async move {
+            let host = target.endpoint.host();
+            self.attempts.lock().expect("no panic").push((host.to_owned(), target.skip));
+            let trouble = self.troubles.lock().expect("no panic").pop_front();
+            match trouble {
+                Some(Trouble::Refused) => return Err(io::ErrorKind::ConnectionRefused.into()),
+                Some(Trouble::Silence) => std::future::pending::<()>().await,
+                None => {}
+            }
+            let node = host.rsplit('-').next().and_then(|id| id.parse().ok()).expect("a broker's name");
+            let (near, far) = tokio::io::duplex(4096);
+            tokio::spawn(serve(NodeId(node), far, Arc::clone(&self.cluster)));
+            Ok(Box::new(near) as BoxStream)
+        }
+        .boxed()
+    }
+}
+
+async fn serve(node: NodeId, mut stream: DuplexStream, cluster: Arc<Mutex<Cluster>>) {
+    let mut input = BytesMut::new();
+    while matches!(stream.read_buf(&mut input).await, Ok(1..)) {
+        while let Some(frame) = frame::split(&mut input, 1 << 20).expect("a frame") {
+            let now = Now::new(Instant::now().into_std(), 1_700_000_000_000);
+            let answer = cluster.lock().expect("no panic").handle(node, frame, now);
+            let Answer::Reply(reply) = answer else { panic!("not answered at once: {answer:?}") };
+            let mut reply = reply.into_segments();
+            while reply.has_remaining() {
+                stream.write_all_buf(&mut reply).await.expect("the client reads");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_connection_comes_from_the_connector_by_the_name_that_brokers_advertise() {
+    let tunnel = Tunnel::new([]);
+    let client = Client::connect("broker-2:9092", tunnel.config()).await.expect("a client");
+    for partition in 0..6 {
+        let leader = client.leader("orders", PartitionId(partition)).await.expect("a leader");
+        let response = client.call(leader, MetadataRequest::default()).await.expect("an answer");
+        assert_eq!(response.brokers.len(), 3);
+    }
+    let mut hosts: Vec<_> = tunnel.attempts().into_iter().map(|(host, _)| host).collect();
+    // The one to begin with is asked before anybody has a number.
+    assert_eq!(hosts.remove(0), "broker-2");
+    hosts.sort();
+    assert_eq!(hosts, ["broker-1", "broker-2", "broker-3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_connect_is_tried_again_within_the_times_of_the_settings() {
+    let tunnel = Tunnel::new([Trouble::Refused, Trouble::Silence, Trouble::Refused]);
+    let mut config = tunnel.config();
+    config.net.setup_timeout = Duration::from_secs(3);
+    config.net.setup_timeout_max = Duration::from_secs(3);
+    let began = Instant::now();
+    let client = Client::connect("broker-1:9092", config).await.expect("a client");
+    client.topic("orders").await.expect("the topic");
+    // Time is virtual: three seconds (with jitter) of silence, and the waits between four attempts.
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(2) && took < Duration::from_secs(5), "{took:?}");
+    let skips: Vec<_> = tunnel.attempts().into_iter().map(|(_, skip)| skip).collect();
+    assert_eq!(skips[..4], [0, 1, 2, 3], "each attempt is told how many came to nothing before it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_error_says_where_and_has_the_connectors_own_inside() {
+    let tunnel = Tunnel::new([Trouble::Refused; 1000]);
+    let mut config = tunnel.config();
+    config.max_block = Duration::from_secs(1);
+    let error = Client::connect("broker-1:9092", config).await.expect_err("nobody can be reached");
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    assert!(text.contains("broker-1:9092") && text.contains("connection refused"), "{text}");
+}
+
+#[test]
+fn connectors_are_equal_when_they_are_clones() {
+    let (one, other) = (Connector::new(Tunnel::new([])), Connector::new(Tunnel::new([])));
+    assert_eq!(one, one.clone());
+    assert_ne!(one, other);
+    assert_ne!(one, Connector::tcp());
+    assert_eq!(NetConfig::default().connector, Connector::tcp());
+    assert_eq!(format!("{one:?} {:?}", Connector::tcp()), "Connector(custom) Connector(tcp)");
+}
