@@ -14,7 +14,6 @@ use crate::error::NetError;
 /// says whether a byte of it may have been written. A program with several kinds of requests makes an enum of them
 /// and implements this for the enum, each arm a call of [`kafka_wire::encode_request`] and of
 /// [`kafka_wire::decode_response`].
-/// conversions of one kind.
 pub trait Call {
     /// The decoded answer.
     type Reply;

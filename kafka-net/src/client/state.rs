@@ -57,11 +57,15 @@ pub(crate) struct LinkId {
 pub(crate) struct Effects {
     wakers: Vec<Waker>,
     failed: Vec<(Box<dyn UserCall>, NetError)>,
+    hung_up: bool,
 }
 
 impl Effects {
     /// Does what could not be done under the lock.
     pub(crate) fn settle(self) {
+        if self.hung_up {
+            tracing::info!("no known broker answers: returning to the bootstrap list");
+        }
         for (call, error) in self.failed {
             call.finish(Err(error));
         }
@@ -146,7 +150,10 @@ impl State {
                         effects.wakers.extend(link.pump.take());
                     }
                 }
-                Some(Action::HangUp) => self.abort_before = self.next_link,
+                Some(Action::HangUp) => {
+                    self.abort_before = self.next_link;
+                    effects.hung_up = true;
+                }
             }
         }
         self.drop_lost_links(now, &mut effects);

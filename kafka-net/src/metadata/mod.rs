@@ -493,7 +493,6 @@ impl Metadata {
         if self.view.is_bootstrap() {
             return Update::default();
         }
-        tracing::info!("no known broker answers: returning to the bootstrap list");
         self.must_hang_up = true;
         let brokers = self.bootstrap.clone();
         let topics = without_lost_leaders(self.view.topics.clone(), &brokers);

@@ -421,6 +421,9 @@ impl Shared {
         for job in effects.splits {
             self.compressors.split(job);
         }
+        for event in effects.events {
+            event.log();
+        }
         if effects.hopeless {
             self.wake_topics();
         }

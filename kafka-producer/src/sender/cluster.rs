@@ -10,6 +10,7 @@ use super::{
     call::{MetadataCall, ProduceCall},
     effects::{Grown, News, Route},
     ledger::{Ledger, Place},
+    log::Event,
     sequence::Identity,
 };
 
@@ -77,7 +78,7 @@ impl Sender {
 
     /// (B) Time has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        self.log.refill(now);
+        self.effects.events.extend(self.log.refill(now));
         self.expire(now);
         self.advance(now);
     }
@@ -116,6 +117,7 @@ impl Sender {
                     self.enqueue(node, Call::Metadata(MetadataCall { ticket, request }));
                 }
                 Some(Action::HangUp) => {
+                    self.effects.events.push(Event::NoBrokerAnswers);
                     self.effects.hang_up = true;
                     self.effects.brokers = true;
                     // No partition has a leader any more.
@@ -180,11 +182,7 @@ impl Sender {
             Ok(Answer::Reply { body: Reply::InitProducerId(response), .. }) => match response.error_code {
                 ErrorCode::NONE => {
                     let identity = Identity { id: response.producer_id, epoch: response.producer_epoch };
-                    tracing::debug!(
-                        producer_id = identity.id.0,
-                        epoch = identity.epoch.0,
-                        "producer id acquired"
-                    );
+                    self.effects.events.push(Event::ProducerId(identity));
                     IdentityState::Known(identity)
                 }
                 code if code.is_retriable() => again,
@@ -212,7 +210,7 @@ impl Sender {
 
     /// No later batch can fare better.
     pub(super) fn give_up_all(&mut self, code: ErrorCode) {
-        tracing::error!(%code, "the producer cannot go on");
+        self.effects.events.push(Event::Fatal(code));
         self.fatal.get_or_insert(code);
         self.effects.fatal = self.fatal;
     }
@@ -229,16 +227,18 @@ impl Sender {
             Some(next) => {
                 self.identity = IdentityState::Known(next);
                 if let Some(partition) = self.partition_mut(lane) {
-                    tracing::debug!(
-                        topic = %partition.topic, partition = partition.partition, epoch = next.epoch.0,
-                        "epoch bumped"
-                    );
+                    let (topic, index) = (partition.topic.clone(), partition.partition);
                     partition.ledger.renumber(next);
+                    let epoch = next.epoch.0;
+                    self.effects.events.push(Event::EpochBumped { topic, partition: index, epoch });
                 }
                 self.offer(lane);
             }
-            // The epochs are used up: everybody waits for a new producer id. The next `advance` asks for it.
-            None => self.identity = IdentityState::Wanted { not_before: None, failures: 0 },
+            // The epochs are used up: everybody waits for a new producer id. The driver asks for it, at once.
+            None => {
+                self.identity = IdentityState::Wanted { not_before: None, failures: 0 };
+                self.effects.timer = true;
+            }
         }
     }
 
@@ -337,7 +337,7 @@ impl Sender {
             }
         }
         if !added.is_empty() {
-            tracing::debug!(topic = %name, partitions = lanes.len(), "topic known");
+            self.effects.events.push(Event::TopicKnown { topic: name.clone(), partitions: lanes.len() });
             self.effects.grown.push(Grown { topic: name.clone(), first: known as u32, lanes: added });
         }
         for (lane, partition) in lanes.iter().zip(&view.partitions) {

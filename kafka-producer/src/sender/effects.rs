@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 
-use super::{LaneId, Sealed};
+use super::{LaneId, Sealed, log::Event};
 use crate::delivery::{BatchResult, Outcome};
 
 /// Things to be done where no lock is held.
@@ -35,6 +35,8 @@ pub(crate) struct Effects {
     pub(crate) fatal: Option<ErrorCode>,
     /// [`poll_timeout`](super::Sender::poll_timeout) may be another now.
     pub(crate) timer: bool,
+    /// What is to be logged.
+    pub(crate) events: Vec<Event>,
 }
 
 impl Effects {
@@ -53,6 +55,7 @@ impl Effects {
             hopeless,
             fatal,
             timer,
+            events,
         } = self;
         resolved.is_empty()
             && released.is_empty()
@@ -61,6 +64,7 @@ impl Effects {
             && grown.is_empty()
             && news.is_empty()
             && splits.is_empty()
+            && events.is_empty()
             && !(*brokers || *hang_up || *hopeless || fatal.is_some() || *timer)
     }
 

@@ -1,6 +1,56 @@
-//! A bound on what is logged.
+//! What is logged, and a bound on it.
+//!
+//! Nothing is logged where a lock is held: a subscriber is foreign code, and may itself send through this producer.
 
 use std::time::{Duration, Instant};
+
+use kafka_wire::{ErrorCode, NodeId, TopicName};
+
+use super::sequence::Identity;
+use crate::error::{FailureKind, Persistence};
+
+/// Something to be logged by whoever carries out the [`Effects`](super::Effects).
+#[derive(Debug)]
+pub(crate) enum Event {
+    ProducerId(Identity),
+    EpochBumped { topic: TopicName, partition: i32, epoch: i16 },
+    TopicKnown { topic: TopicName, partitions: usize },
+    NotAcknowledged { topic: TopicName, partition: i32, node: NodeId, code: ErrorCode },
+    Splitting { topic: TopicName, partition: i32 },
+    GivenUp { topic: TopicName, partition: i32, records: u32, reason: FailureKind, persistence: Persistence },
+    MoreGivenUp { batches: u64 },
+    NoBrokerAnswers,
+    Fatal(ErrorCode),
+}
+
+impl Event {
+    /// To be called where no lock is held.
+    pub(crate) fn log(self) {
+        match self {
+            Self::ProducerId(Identity { id, epoch }) => {
+                tracing::debug!(producer_id = id.0, epoch = epoch.0, "producer id acquired");
+            }
+            Self::EpochBumped { topic, partition, epoch } => {
+                tracing::debug!(%topic, partition, epoch, "epoch bumped");
+            }
+            Self::TopicKnown { topic, partitions } => tracing::debug!(%topic, partitions, "topic known"),
+            Self::NotAcknowledged { topic, partition, node, code } => {
+                tracing::debug!(%topic, partition, %node, %code, "batch not acknowledged");
+            }
+            Self::Splitting { topic, partition } => {
+                tracing::debug!(%topic, partition, "batch too large: splitting it");
+            }
+            Self::GivenUp { topic, partition, records, reason, persistence } => {
+                tracing::warn!(%topic, partition, records, ?reason, ?persistence, "batch given up");
+            }
+            Self::MoreGivenUp { batches } => tracing::warn!(batches, "more batches were given up"),
+            Self::NoBrokerAnswers => {
+                tracing::info!("no known broker answers: returning to the bootstrap list");
+            }
+            Self::Fatal(code) => tracing::error!(%code, "the producer cannot go on"),
+        }
+    }
+}
 
 /// Lets through so many lines a second, and counts the others.
 #[derive(Debug)]
@@ -29,15 +79,14 @@ impl LogBudget {
         }
     }
 
-    /// Time has passed.
-    pub(super) fn refill(&mut self, now: Instant) {
+    /// Time has passed. Gives what is to be said of the lines that were not let through.
+    pub(super) fn refill(&mut self, now: Instant) -> Option<Event> {
         if self.refill_at.is_some_and(|at| now < at) {
-            return;
+            return None;
         }
-        if self.held_back > 0 {
-            tracing::warn!(batches = self.held_back, "more batches were given up");
-        }
+        let batches = self.held_back;
         *self = Self { refill_at: now.checked_add(PERIOD), ..Self::new() };
+        (batches > 0).then_some(Event::MoreGivenUp { batches })
     }
 }
 
@@ -54,11 +103,12 @@ mod tests {
     fn so_many_lines_and_no_more_until_the_next_period() {
         let start = Instant::now();
         let mut log = LogBudget::new();
-        log.refill(start);
+        assert!(log.refill(start).is_none());
         assert_eq!((0..100).filter(|_| log.take()).count(), 10);
-        log.refill(start + PERIOD / 2);
+        assert!(log.refill(start + PERIOD / 2).is_none());
         assert!(!log.take());
-        log.refill(start + PERIOD);
+        let rest = log.refill(start + PERIOD);
+        assert!(matches!(rest, Some(Event::MoreGivenUp { batches: 91 })), "{rest:?}");
         assert!(log.take());
     }
 }

@@ -13,6 +13,7 @@ use super::{
     call::{Part, ProduceCall},
     disposition::{Appended, Disposition, rule},
     ledger::{Entry, Place},
+    log::Event,
 };
 use crate::{
     delivery::{BatchResult, Outcome},
@@ -101,7 +102,8 @@ impl Sender {
         let (code, lane) = (answer.error_code, part.lane);
         if code.is_err() {
             self.note_attempt(lane, at, node, now, Some(code), None);
-            tracing::debug!(topic = %part.topic, partition = part.partition.0, %node, %code, "batch not acknowledged");
+            let (topic, partition) = (part.topic.clone(), part.partition.0);
+            self.effects.events.push(Event::NotAcknowledged { topic, partition, node, code });
         }
         let idempotent = !matches!(self.identity, IdentityState::Off);
         let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) else { return };
@@ -230,11 +232,11 @@ impl Sender {
             failure.records =
                 errors.map(|it| (it.batch_index, it.batch_index_error_message.clone())).collect();
         }
+        let records = entry.count;
         if self.log.take() {
-            tracing::warn!(
-                topic = %failure.topic, partition = index, records = entry.count, reason = ?kind, ?persistence,
-                "batch given up"
-            );
+            let topic = failure.topic.clone();
+            let event = Event::GivenUp { topic, partition: index, records, reason: kind, persistence };
+            self.effects.events.push(event);
         }
         self.counters.failed += u64::from(entry.count);
         self.resolve(entry, BatchResult::Failed(Arc::new(failure)));
@@ -271,7 +273,8 @@ impl Sender {
         let Some(batch) = entry.batch.take() else { return };
         entry.place = Place::Splitting;
         let key = entry.key;
-        tracing::debug!(topic = %partition.topic, partition = partition.partition, "batch too large: splitting it");
+        let (topic, partition) = (partition.topic.clone(), partition.partition);
+        self.effects.events.push(Event::Splitting { topic, partition });
         self.effects.splits.push(SplitJob { lane, key, batch });
         self.counters.splits += 1;
         self.settle(lane);
@@ -317,7 +320,9 @@ impl Sender {
         let Some(partition) = self.partition(lane) else { return };
         let (topic, index) = (partition.topic.clone(), partition.partition);
         if self.log.take() {
-            tracing::warn!(%topic, partition = index, records = count, reason = ?kind, "batch given up unsent");
+            let (topic, persistence) = (topic.clone(), Persistence::NotPersisted);
+            let event = Event::GivenUp { topic, partition: index, records: count, reason: kind, persistence };
+            self.effects.events.push(event);
         }
         let failure = Failure::new(topic, index, kind, Persistence::NotPersisted);
         self.counters.failed += u64::from(count);

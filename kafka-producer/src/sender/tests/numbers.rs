@@ -160,6 +160,7 @@ fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unpr
     rig.answer(requests.next().expect("two"), &[(ErrorCode::INVALID_RECORD, -1)]);
     rig.answer(requests.next().expect("two"), &[(OUT_OF_ORDER, -1)]);
     assert!(matches!(rig.sender.identity, IdentityState::Wanted { .. }));
+    assert!(rig.wants_driver, "nobody else would ask for the new id");
     rig.advance(Duration::from_millis(1));
     rig.answer_controls();
     rig.advance(Duration::from_millis(200));

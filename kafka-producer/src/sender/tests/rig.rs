@@ -41,6 +41,8 @@ pub(super) struct Rig {
     /// Batches given out to be split.
     splits: Vec<super::super::SplitJob>,
     pub(super) fatal: Option<ErrorCode>,
+    /// The last effects wake whoever calls `handle_timeout`.
+    pub(super) wants_driver: bool,
 }
 
 struct Lane {
@@ -102,6 +104,7 @@ impl Rig {
             leaders: vec![(A, 1); partitions as usize],
             splits: Vec::new(),
             fatal: None,
+            wants_driver: false,
         };
         rig.sender.want_topic(&topic(), rig.now);
         rig.come_up();
@@ -200,6 +203,7 @@ impl Rig {
         }
         self.splits.extend(effects.splits);
         self.fatal = self.fatal.or(effects.fatal);
+        self.wants_driver = effects.timer;
     }
 
     pub(super) fn advance(&mut self, time: Duration) {

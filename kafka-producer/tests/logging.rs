@@ -1,0 +1,80 @@
+//! Events reach their subscriber where no lock is held: it is foreign code, and may use the very producer it hears of.
+#![expect(clippy::disallowed_methods, reason = "a test has a runtime of its own")]
+
+use std::{
+    fmt::{self, Write as _},
+    sync::{Mutex, OnceLock, mpsc},
+    thread,
+    time::Duration,
+};
+
+use kafka_mock::MockCluster;
+use kafka_producer::{ErrorCode, Producer, Record};
+use tracing::{Event, Metadata, Subscriber, field, span};
+
+static PRODUCER: OnceLock<Producer> = OnceLock::new();
+static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Looks at the producer at each event of its crate.
+struct Nosy;
+
+impl Subscriber for Nosy {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("kafka_")
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        let Some(producer) = PRODUCER.get() else { return };
+        // On another thread, so that a lock that is held fails the test and does not hang it.
+        let (tx, rx) = mpsc::channel();
+        thread::spawn(move || tx.send(producer.stats().failed));
+        if rx.recv_timeout(Duration::from_secs(20)).is_err() {
+            line.0.push_str(" UNDER A LOCK");
+        }
+        HEARD.lock().expect("no panic").push(line.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+struct Line(String);
+
+impl field::Visit for Line {
+    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+        let _ = write!(self.0, "{field}={value:?} ");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscriber_may_use_the_producer_it_hears_of() {
+    tracing::subscriber::set_global_default(Nosy).expect("the only one of this process");
+    let cluster = MockCluster::builder().brokers(2).topic("orders", 2).start().await.expect("a cluster");
+    cluster.set_topic_config("orders", "max.message.bytes", "1000").expect("a topic");
+    let config = Producer::builder([cluster.bootstrap_servers()]).linger(Duration::ZERO);
+    let producer = config.connect().await.expect("good settings");
+    PRODUCER.set(producer.clone()).expect("the only one of this process");
+    let large = [7; 2000];
+    let refused = producer.send(Record::to("orders").partition(0).value(&large)).await.expect("accepted");
+    let error = refused.await.expect_err("larger than the topic allows");
+    assert_eq!(error.code(), Some(ErrorCode::MESSAGE_TOO_LARGE));
+    producer.close(Duration::from_secs(30)).await.expect("closed in time");
+    cluster.shutdown().await;
+    let heard = HEARD.lock().expect("no panic").clone();
+    for message in ["topic known", "producer id acquired", "batch not acknowledged", "batch given up"] {
+        let line = heard.iter().find(|line| line.contains(message));
+        assert!(line.is_some(), "no event says {message:?}: {heard:#?}");
+    }
+    assert!(!heard.iter().any(|line| line.contains("UNDER A LOCK")), "{heard:#?}");
+}
