@@ -5,3 +5,4 @@ pub(crate) mod demo;
 pub(crate) mod mock;
 pub(crate) mod perf;
 pub(crate) mod produce;
+pub(crate) mod verifiable_producer;

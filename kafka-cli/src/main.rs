@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{consume, demo, mock, perf, produce};
+use crate::commands::{consume, demo, mock, perf, produce, verifiable_producer};
 
 /// Send records to Kafka, read them back, and see what happened to the batches.
 ///
@@ -34,6 +34,7 @@ enum Command {
     Demo(demo::Demo),
     Mock(mock::Mock),
     Perf(perf::Perf),
+    VerifiableProducer(verifiable_producer::VerifiableProducer),
 }
 
 /// How a command ended that said itself what went wrong, if anything did.
@@ -45,6 +46,8 @@ enum Ending {
     Failure,
     /// Ctrl-C ended it early.
     Interrupted,
+    /// SIGTERM ended it early, in order.
+    Terminated,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,8 @@ fn main() -> ExitCode {
         Ending::Failure => 1,
         // What shells report for SIGINT.
         Ending::Interrupted => 130,
+        // And for SIGTERM.
+        Ending::Terminated => 143,
     })
 }
 
@@ -67,7 +72,7 @@ fn run(command: Command) -> Result<Ending> {
         Command::Perf(perf) => perf.threads(),
         Command::Mock(_) => MOCK_THREADS,
         // One thread for the sockets is the least work; compression and the reading of files have their own.
-        Command::Produce(_) | Command::Consume(_) | Command::Demo(_) => 1,
+        Command::Produce(_) | Command::Consume(_) | Command::Demo(_) | Command::VerifiableProducer(_) => 1,
     };
     let runtime = match threads {
         1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
@@ -80,6 +85,7 @@ fn run(command: Command) -> Result<Ending> {
             Command::Demo(demo) => demo.run().await,
             Command::Mock(mock) => mock.run().await,
             Command::Perf(perf) => perf.run().await,
+            Command::VerifiableProducer(producer) => producer.run().await,
         }
     });
     // What is still blocked somewhere, in a read of standard input for one, is not waited for.

@@ -1,7 +1,7 @@
 //! The options that name brokers and settings, the same for each command.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -35,20 +35,7 @@ impl Options {
     pub(crate) fn config(&self) -> Result<(ProducerConfig, Settings)> {
         let mut config = ProducerConfig::default();
         if let Some(path) = &self.config {
-            let name = path.display();
-            let size =
-                fs::metadata(path).with_context(|| format!("cannot read the settings in {name}"))?.len();
-            if size > MAX_FILE {
-                bail!("{name} has {size} bytes, far more than settings need: is it the right file?");
-            }
-            let text = fs::read(path).with_context(|| format!("cannot read the settings in {name}"))?;
-            let text = String::from_utf8(text).map_err(|error| {
-                let line =
-                    error.as_bytes()[..error.utf8_error().valid_up_to()].split(|&byte| byte == b'\n').count();
-                anyhow!("{name}, line {line}: not UTF-8; write other characters as \\u escapes")
-            })?;
-            let warnings = config.apply_properties(&text).with_context(|| name.to_string())?;
-            warnings.iter().for_each(|warning| report::warn(&format!("{name}, {warning}")));
+            apply_file(&mut config, path)?;
         }
         for setting in &self.set {
             let Some((name, value)) = setting.split_once('=') else {
@@ -70,6 +57,23 @@ impl Options {
         warnings.iter().for_each(|warning| report::warn(&warning.to_string()));
         Ok((config, settings))
     }
+}
+
+/// Reads a Java .properties file into a configuration, and tells on standard error what is remarkable about it.
+pub(crate) fn apply_file(config: &mut ProducerConfig, path: &Path) -> Result<()> {
+    let name = path.display();
+    let size = fs::metadata(path).with_context(|| format!("cannot read the settings in {name}"))?.len();
+    if size > MAX_FILE {
+        bail!("{name} has {size} bytes, far more than settings need: is it the right file?");
+    }
+    let text = fs::read(path).with_context(|| format!("cannot read the settings in {name}"))?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|&byte| byte == b'\n').count();
+        anyhow!("{name}, line {line}: not UTF-8; write other characters as \\u escapes")
+    })?;
+    let warnings = config.apply_properties(&text).with_context(|| name.to_string())?;
+    warnings.iter().for_each(|warning| report::warn(&format!("{name}, {warning}")));
+    Ok(())
 }
 
 /// Files of settings have a page or two; this is to notice a wrong file before it fills the memory.

@@ -310,6 +310,52 @@ fn ctrl_c_delivers_what_was_read() {
     cluster.stop();
 }
 
+#[cfg(unix)]
+#[test]
+fn the_verifiable_producer_ends_in_order() {
+    use std::io::{BufRead, BufReader};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    let cluster = three_brokers();
+    let servers = cluster.servers();
+    let whole =
+        ["verifiable-producer", "--broker-list", &servers, "--topic", "orders", "--max-messages", "1000"];
+    let output = run(&whole, b"");
+    succeeds(&output);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [first, sends @ .., shutdown, summary] = lines.as_slice() else { panic!("{text}") };
+    assert_eq!((&first["name"], sends.len()), (&"startup_complete".into(), 1000), "{text}");
+    for send in sends {
+        let records = cluster.mock.records("orders", send["partition"].as_i64().unwrap().try_into().unwrap());
+        let record = &records[usize::try_from(send["offset"].as_u64().unwrap()).unwrap()];
+        assert_eq!(record.record.value.as_deref(), send["value"].as_str().map(str::as_bytes), "{send}");
+    }
+    assert_eq!(shutdown["name"], "shutdown_complete");
+    assert_eq!((&summary["sent"], &summary["acked"]), (&1000.into(), &1000.into()));
+
+    // Batches that would linger for half a minute are sent when the signal comes.
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "linger.ms=30000\nretries=10\n").unwrap();
+    let mut child = linger(&["verifiable-producer", "--bootstrap-server", &servers, "--topic", "one"])
+        .args(["--throughput", "1000", "--command-config", file.path().to_str().unwrap()])
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().contains("startup_complete"));
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    let summary: serde_json::Value = serde_json::from_str(rest.last().unwrap()).unwrap();
+    let (sent, written) = (summary["sent"].as_u64().unwrap(), cluster.mock.records("one", 0).len());
+    assert_eq!((summary["acked"].as_u64(), written as u64), (Some(sent), sent), "{rest:?}");
+    assert_eq!(rest.len(), usize::try_from(sent).unwrap() + 2, "{rest:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    cluster.stop();
+}
+
 #[test]
 fn perf_and_demo_end_well() {
     let output = run(&["demo"], b"");

@@ -96,9 +96,10 @@ impl Drop for Clusters {
 /// looks old.
 const SETTINGS: [&str; 2] = ["log.roll.ms=9223372036854775807", "log.retention.ms=-1"];
 /// The crates that have such tests, and the names of these: the producer against real brokers, other people's clients
-/// against the mock cluster, and the mock cluster compared with a real broker.
-const CRATES: [&str; 2] = ["kafka-producer", "kafka-mock"];
-const TESTS: [&str; 3] = ["broker", "strangers", "real"];
+/// against the mock cluster, the mock cluster compared with a real broker, and `linger verifiable-producer` beside
+/// Kafka's own.
+const CRATES: [&str; 3] = ["kafka-producer", "kafka-mock", "kafka-cli"];
+const TESTS: [&str; 4] = ["broker", "strangers", "real", "verifiable"];
 /// Environment variables that tell the tests where things are: addresses and folder of each version's cluster, and the
 /// jars whose tools they use.
 const CLUSTER: &str = "LINGER_KAFKA_";
