@@ -10,7 +10,9 @@ mod tools;
 use std::ops::RangeInclusive;
 use std::time::{Duration, UNIX_EPOCH};
 
-use kafka_producer::{Header, Producer, ProducerConfig, Record};
+use bytes::Bytes;
+use futures::SinkExt;
+use kafka_producer::{Header, OwnedHeader, OwnedRecord, Producer, ProducerConfig, Record};
 
 use crate::read::{Console, Kcat};
 use crate::records::{Planned, Topic};
@@ -50,8 +52,25 @@ macro_rules! versions {
             #[tokio::test(flavor = "multi_thread")]
             async fn acks_of_one_without_idempotence() {
                 let settings = "acks=1\nenable.idempotence=false\nmax.in.flight.requests.per.connection=1";
-                let run = Run { cluster: Cluster::of($version), codec: "none", settings, sequenced: false };
+                let run = Run { settings, sequenced: false, ..Run::new($version, "none") };
                 run.round_trip("acks-one", 12).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn acks_of_none() {
+                let settings = "acks=0\nenable.idempotence=false\nmax.in.flight.requests.per.connection=1";
+                let run = Run { settings, sequenced: false, ..Run::new($version, "lz4") };
+                run.round_trip("acks-none", 1).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn all_at_once() {
+                Run { way: Way::SendAll, ..Run::new($version, "lz4") }.round_trip("send-all", 12).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn through_the_sink() {
+                Run { way: Way::Sink, ..Run::new($version, "lz4") }.round_trip("sink", 1).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +89,7 @@ versions! {
 
 /// Every record of a plan, over one partition and over twelve.
 async fn round_trips(version: &str, codec: &str) {
-    let run = Run { cluster: Cluster::of(version), codec, settings: "", sequenced: true };
+    let run = Run::new(version, codec);
     for partitions in [1, 12] {
         run.round_trip(&format!("trip-{codec}-{partitions}"), partitions).await;
     }
@@ -82,9 +101,24 @@ struct Run<'a> {
     settings: &'a str,
     /// Whether batches carry sequences.
     sequenced: bool,
+    way: Way,
 }
 
-impl Run<'_> {
+/// How records are handed over.
+enum Way {
+    /// One by one.
+    Send,
+    /// By one call.
+    SendAll,
+    /// As a stream. The sink does not tell offsets: those of a single partition are known all the same.
+    Sink,
+}
+
+impl<'a> Run<'a> {
+    fn new(version: &str, codec: &'a str) -> Self {
+        Self { cluster: Cluster::of(version), codec, settings: "", sequenced: true, way: Way::Send }
+    }
+
     async fn round_trip(&self, name: &str, partitions: i32) {
         tools::create(&self.cluster, &[name.to_owned()], partitions);
         let planned = records::plan(SEED, RECORDS, partitions);
@@ -103,27 +137,46 @@ impl Run<'_> {
         self.look_at_disks(name, &topic);
     }
 
-    /// In the order of `planned`: the partition and offset of each.
+    /// In the order of `planned`: the partition and offset of each. Where the producer is not told an offset, the order of
+    /// sending must be that of the only partition.
     async fn produce(&self, topic: &str, planned: &[Planned]) -> Vec<(i32, i64)> {
         let producer =
             connect(&self.cluster, &format!("compression.type={}\n{}", self.codec, self.settings)).await;
-        let mut deliveries = Vec::with_capacity(planned.len());
-        for planned in planned {
-            let headers: Vec<_> = planned
-                .headers
-                .iter()
-                .map(|(name, value)| Header { key: name, value: value.as_deref() })
-                .collect();
-            let delivery = producer.send(record(topic, planned, &headers)).await;
-            deliveries.push(delivery.unwrap_or_else(|error| panic!("{topic}: not accepted: {error}")));
-        }
-        let mut acknowledged = Vec::with_capacity(planned.len());
-        for delivery in deliveries {
-            let metadata = delivery.await.unwrap_or_else(|error| panic!("{topic}: not delivered: {error}"));
-            acknowledged.push((metadata.partition, metadata.offset.expect("an offset, for acks is not 0")));
-        }
+        let headers: Vec<Vec<Header<'_>>> = planned.iter().map(headers).collect();
+        let records = planned.iter().zip(&headers).map(|(planned, headers)| record(topic, planned, headers));
+        let acknowledged: Vec<(i32, Option<i64>)> = match self.way {
+            Way::Send => {
+                let mut deliveries = Vec::with_capacity(planned.len());
+                for record in records {
+                    deliveries.push(producer.send(record).await.expect("the record is accepted"));
+                }
+                let mut acknowledged = Vec::with_capacity(planned.len());
+                for delivery in deliveries {
+                    acknowledged.push(delivery.await.expect("the record is delivered"));
+                }
+                acknowledged.into_iter().map(|metadata| (metadata.partition, metadata.offset)).collect()
+            }
+            Way::SendAll => {
+                let records: Vec<_> = records.collect();
+                let deliveries = producer.send_all(&records).await.expect("the records are accepted");
+                let acknowledged = deliveries.await.expect("the records are delivered");
+                acknowledged.into_iter().map(|metadata| (metadata.partition, metadata.offset)).collect()
+            }
+            Way::Sink => {
+                let mut sink = producer.sink();
+                for planned in planned {
+                    sink.feed(owned(topic, planned)).await.expect("the sink takes the record");
+                }
+                sink.flush().await.expect("the records are delivered");
+                vec![(0, None); planned.len()]
+            }
+        };
         producer.close(Duration::from_secs(30)).await.expect("the producer closes");
         acknowledged
+            .into_iter()
+            .zip(0..)
+            .map(|((partition, offset), index)| (partition, offset.unwrap_or(index)))
+            .collect()
     }
 
     /// Every replica of every partition: valid batches of the codec, consecutive, and the same bytes on every broker.
@@ -194,6 +247,23 @@ async fn connect(cluster: &Cluster, settings: &str) -> Producer {
     let (config, warnings) = ProducerConfig::from_properties(&settings).expect("the settings are understood");
     assert!(warnings.is_empty(), "{warnings:?}");
     config.connect().await.expect("the cluster is reached")
+}
+
+fn headers(planned: &Planned) -> Vec<Header<'_>> {
+    planned.headers.iter().map(|(name, value)| Header { key: name, value: value.as_deref() }).collect()
+}
+
+fn owned(topic: &str, planned: &Planned) -> OwnedRecord {
+    let bytes = |bytes: &Vec<u8>| Bytes::copy_from_slice(bytes);
+    let mut record = OwnedRecord::to(topic);
+    record.key = planned.key.as_ref().map(bytes);
+    record.value = planned.value.as_ref().map(bytes);
+    record.timestamp = planned.timestamp;
+    record.partition = planned.partition;
+    let headers = planned.headers.iter();
+    record.headers =
+        headers.map(|(name, value)| OwnedHeader::new(name.as_str(), value.as_ref().map(bytes))).collect();
+    record
 }
 
 fn record<'a>(topic: &'a str, planned: &'a Planned, headers: &'a [Header<'a>]) -> Record<'a> {
