@@ -276,8 +276,12 @@ impl Cluster {
 /// A first port such that a cluster of that many brokers finds all its ports free just now.
 pub(crate) fn free_port(brokers: u16) -> Result<u16> {
     let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    (FIRST_FREE..LAST_FREE)
-        .step_by(usize::from(brokers))
+    // A broker takes seconds until it listens: whoever looks for ports meanwhile, from another checkout, finds the same
+    // ones free. So each process looks from a place of its own on.
+    let places = LAST_FREE - FIRST_FREE;
+    let place = u16::try_from(std::process::id() % u32::from(places)).unwrap_or_default();
+    (0..places)
+        .map(|i| FIRST_FREE + (place + i) % places)
         .find(|first| (0..brokers).all(|i| free(first + i) && free(first + config::BESIDE + i)))
         .context("no free ports were found on loopback")
 }
