@@ -13,16 +13,21 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
-import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.tools.DumpLogSegments;
 import org.apache.kafka.tools.consumer.ConsoleConsumer;
@@ -52,6 +57,7 @@ public class Tools {
     private static void run(String command, String[] words) throws Exception {
         switch (command) {
             case "create" -> create(words[0], Integer.parseInt(words[1]), Short.parseShort(words[2]), words[3]);
+            case "led" -> led(words[0], Integer.parseInt(words[1]), words[2]);
             case "consume" -> into(words[0], () ->
                 ConsoleConsumer.run(new ConsoleConsumerOptions(Arrays.copyOfRange(words, 1, words.length))));
             case "dump" -> into(words[0], () ->
@@ -61,31 +67,44 @@ public class Tools {
         }
     }
 
-    /** create BOOTSTRAP PARTITIONS REPLICAS TOPIC[,TOPIC]...: returns once every partition has a leader. */
+    /** create BOOTSTRAP PARTITIONS REPLICAS TOPIC[,TOPIC]... */
     private static void create(String bootstrap, int partitions, short replicas, String names) throws Exception {
-        List<String> topics = List.of(names.split(","));
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
-            admin.createTopics(topics.stream().map(name -> new NewTopic(name, partitions, replicas)).toList())
+            admin.createTopics(topics(names).map(name -> new NewTopic(name, partitions, replicas)).toList())
                 .all().get(60, TimeUnit.SECONDS);
-            for (int round = 0; round < 300; round++) {
-                if (led(admin, topics, partitions)) {
-                    return;
-                }
-                Thread.sleep(100);
-            }
         }
-        throw new IllegalStateException("no leader for every partition of " + names);
     }
 
-    private static boolean led(Admin admin, List<String> topics, int partitions) {
-        try {
-            Map<String, TopicDescription> found =
-                admin.describeTopics(topics).allTopicNames().get(60, TimeUnit.SECONDS);
-            return found.values().stream().allMatch(topic -> topic.partitions().size() == partitions
-                && topic.partitions().stream().allMatch(partition -> partition.leader() != null));
-        } catch (Exception notYet) {
-            return false;
+    /** led BOOTSTRAP PARTITIONS TOPIC[,TOPIC]...: returns once every partition's leader takes requests.
+     *
+     * A broker's metadata name a leader before that leader has made the partition. Whoever produces in between is
+     * refused, and Kafka's own producer may then lose records for good: the broker takes the second batch on its way,
+     * and can never append the first any more (KAFKA-15591). So every leader is asked something that it only answers
+     * for partitions it has. */
+    private static void led(String bootstrap, int partitions, String names) throws Exception {
+        Map<TopicPartition, OffsetSpec> wanted = new HashMap<>();
+        topics(names).forEach(name -> {
+            for (int partition = 0; partition < partitions; partition++) {
+                wanted.put(new TopicPartition(name, partition), OffsetSpec.latest());
+            }
+        });
+        try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
+            for (long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60); ; Thread.sleep(50)) {
+                try {
+                    admin.listOffsets(wanted).all().get(60, TimeUnit.SECONDS);
+                    return;
+                } catch (ExecutionException error) {
+                    // The broker asked may not have heard of the topic: that the client does not ask again about.
+                    if (!(error.getCause() instanceof RetriableException) || System.nanoTime() > end) {
+                        throw error;
+                    }
+                }
+            }
         }
+    }
+
+    private static Stream<String> topics(String names) {
+        return Arrays.stream(names.split(","));
     }
 
     /** send BOOTSTRAP TOPIC KEYS OUT: sends a record for each key (four bytes of length, then the key) as Kafka's

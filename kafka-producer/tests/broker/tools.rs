@@ -1,10 +1,13 @@
 //! The programs that look at what was produced: kcat, and Kafka's own, the latter in one Java process.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use crate::dump;
 use crate::read::{Console, Kcat};
@@ -36,8 +39,14 @@ impl Cluster {
     }
 }
 
-/// Makes topics and waits until every partition has a leader.
+/// Makes topics and waits until every partition's leader takes requests.
 pub(crate) fn create(cluster: &Cluster, topics: &[String], partitions: i32) {
+    create_unready(cluster, topics, partitions);
+    java(&["led", &cluster.bootstrap, &partitions.to_string(), &topics.join(",")]);
+}
+
+/// Makes topics that brokers know of, but whose leaders need not take requests yet.
+pub(crate) fn create_unready(cluster: &Cluster, topics: &[String], partitions: i32) {
     let replicas = cluster.brokers.min(3).to_string();
     java(&["create", &cluster.bootstrap, &partitions.to_string(), &replicas, &topics.join(",")]);
 }
@@ -47,9 +56,21 @@ pub(crate) fn kcat(cluster: &Cluster, topic: &str) -> Vec<u8> {
     let mut kcat = Command::new("kcat");
     kcat.args(["-C", "-b", &cluster.bootstrap, "-t", topic, "-o", "beginning", "-e", "-q"]);
     kcat.args(["-X", "check.crcs=true", "-X", "fetch.wait.max.ms=50", "-f", Kcat::FORMAT]);
-    let output = kcat.stdin(Stdio::null()).output().expect("kcat starts");
-    assert!(output.status.success(), "kcat: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
+    kcat.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut kcat = kcat.spawn().expect("kcat starts");
+    let mut out = kcat.stdout.take().expect("it was asked for");
+    let (tx, rx) = mpsc::channel();
+    thread::spawn(move || {
+        let mut read = Vec::new();
+        let _ = tx.send(out.read_to_end(&mut read).map(|_| read));
+    });
+    let Ok(read) = rx.recv_timeout(LIMIT) else {
+        let _ = kcat.kill();
+        panic!("kcat did not come to the end of {topic} within {LIMIT:?}");
+    };
+    let status = kcat.wait().expect("kcat was started");
+    assert!(status.success(), "kcat ended with {status}; what it says of it is above");
+    read.expect("its output can be read")
 }
 
 /// What Kafka's console consumer reads, up to that many records.
@@ -88,21 +109,36 @@ pub(crate) fn partitions_by_java(cluster: &Cluster, topic: &str, keys: &[Vec<u8>
 }
 
 struct Java {
-    _process: Child,
+    process: Child,
     commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    answers: Receiver<String>,
 }
 
-/// Runs one of the commands of `Tools.java`; one at a time.
+/// Runs one of the commands of `Tools.java`; one at a time, each within a time.
 fn java(words: &[&str]) {
-    static JAVA: OnceLock<Mutex<Java>> = OnceLock::new();
-    let java = JAVA.get_or_init(|| Mutex::new(start_java()));
+    static JAVA: Mutex<Option<Java>> = Mutex::new(None);
     // A test that failed meanwhile has left it between two commands.
-    let mut java = java.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut slot = JAVA.lock().unwrap_or_else(PoisonError::into_inner);
+    let java = slot.get_or_insert_with(start_java);
     writeln!(java.commands, "{}", words.join("\t")).expect("the Java process takes commands");
-    let mut answer = String::new();
-    java.answers.read_line(&mut answer).expect("the Java process answers");
-    assert_eq!(answer.trim_end(), "ok", "{}; what it says of it is above", words[0]);
+    let answer = java.answers.recv_timeout(LIMIT);
+    if answer.is_err()
+        && let Some(mut stuck) = slot.take()
+    {
+        // Killed, or else the tests that wait for their turn would wait for this one's command. They get a new one.
+        let _ = stuck.process.kill();
+        let _ = stuck.process.wait();
+    }
+    drop(slot);
+    match answer {
+        Ok(answer) => assert!(answer == "ok", "`{}`: {answer}{}", words.join(" "), said()),
+        Err(RecvTimeoutError::Timeout) => {
+            panic!("`{}` did not end within {LIMIT:?}{}", words.join(" "), said())
+        }
+        Err(RecvTimeoutError::Disconnected) => {
+            panic!("the Java process ended in `{}`{}", words.join(" "), said())
+        }
+    }
 }
 
 fn start_java() -> Java {
@@ -110,11 +146,24 @@ fn start_java() -> Java {
     java.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp"]);
     java.arg(Path::new(&variable("LINGER_KAFKA_LIB")).join("*"));
     java.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/broker/Tools.java"));
+    // Kafka's tools talk a lot, which only a failure makes worth reading.
+    let log = fs::File::create(scratch("tools")).expect("a file can be made");
     // It ends when its standard input does: with this process.
-    let mut process = java.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("java starts");
+    java.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    let mut process = java.spawn().expect("java starts");
     let commands = process.stdin.take().expect("it was asked for");
-    let answers = BufReader::new(process.stdout.take().expect("it was asked for"));
-    Java { _process: process, commands, answers }
+    let lines = BufReader::new(process.stdout.take().expect("it was asked for")).lines();
+    let (tx, answers) = mpsc::channel();
+    thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tx.send(line)));
+    Java { process, commands, answers }
+}
+
+/// The end of what the Java process has said.
+fn said() -> String {
+    let file = scratch("tools");
+    let text = fs::read(&file).unwrap_or_default();
+    let tail = &text[text.len().saturating_sub(4000)..];
+    format!("; it said last, in {file}:\n{}", String::from_utf8_lossy(tail))
 }
 
 fn variable(name: &str) -> String {
@@ -134,3 +183,7 @@ fn take(file: &str) -> Vec<u8> {
     fs::remove_file(file).expect("the file can go");
     bytes
 }
+
+/// How long one command of a tool, or of ours, may take: far more than any takes on a busy machine, and less than whoever looks at a
+/// test that hangs has patience.
+pub(crate) const LIMIT: Duration = Duration::from_secs(150);
