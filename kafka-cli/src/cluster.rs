@@ -48,6 +48,14 @@ pub(crate) async fn create_topic(client: &Client, topic: &str, partitions: i32) 
     Ok(())
 }
 
+/// The partitions that a topic with so many of them has, in words.
+pub(crate) fn partitions(count: usize) -> String {
+    match count {
+        1 => "only partition 0".to_owned(),
+        count => format!("partitions 0 to {}", count.saturating_sub(1)),
+    }
+}
+
 /// A record as it was read.
 #[derive(Debug)]
 pub(crate) struct Found {

@@ -18,7 +18,7 @@ pub(crate) enum Piece {
     TooLong { line: u64, len: u64 },
 }
 
-/// The pieces of an input; an error ends them.
+/// The pieces of an input. An error ends them; what was read of the line it came in is not passed on.
 #[derive(Debug)]
 pub(crate) struct Pieces(mpsc::Receiver<io::Result<Piece>>);
 
@@ -56,19 +56,21 @@ impl Source {
     pub(crate) fn pieces(self, max_line: usize) -> Pieces {
         let (tx, rx) = mpsc::channel(PIECES_AHEAD);
         let mut splitter = Splitter::new(max_line);
-        let mut read = self.read;
+        let (mut read, mut left) = (self.read, self.size.unwrap_or(0));
         // A plain thread: nobody waits for it when the program ends while it is blocked in a read.
         std::thread::spawn(move || {
             loop {
                 match splitter.fill(&mut read) {
+                    Ok(0) if left > 0 => {
+                        // Its last line may be cut in two.
+                        let text = format!("the file became shorter by {left} bytes while it was read");
+                        let _ = tx.blocking_send(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
+                        return;
+                    }
                     Ok(0) => break,
-                    Ok(_) => {}
+                    Ok(count) => left = left.saturating_sub(count as u64),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => {
-                        // What was read before it are lines like others.
-                        for piece in splitter.finish() {
-                            let _ = tx.blocking_send(Ok(piece));
-                        }
                         let _ = tx.blocking_send(Err(error));
                         return;
                     }

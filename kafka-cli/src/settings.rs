@@ -1,6 +1,7 @@
 //! The options that name brokers and settings, the same for each command.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -38,7 +39,8 @@ impl Options {
             apply_file(&mut config, path)?;
         }
         for setting in &self.set {
-            let Some((name, value)) = setting.split_once('=') else {
+            let parts = setting.split_once('=').filter(|(name, _)| !name.trim().is_empty());
+            let Some((name, value)) = parts else {
                 bail!("-X {setting}: expected NAME=VALUE, as in -X linger.ms=20");
             };
             let warning = config.set(name, value).with_context(|| format!("-X {name}"))?;
@@ -62,18 +64,26 @@ impl Options {
 /// Reads a Java .properties file into a configuration, and tells on standard error what is remarkable about it.
 pub(crate) fn apply_file(config: &mut ProducerConfig, path: &Path) -> Result<()> {
     let name = path.display();
-    let size = fs::metadata(path).with_context(|| format!("cannot read the settings in {name}"))?.len();
-    if size > MAX_FILE {
-        bail!("{name} has {size} bytes, far more than settings need: is it the right file?");
-    }
-    let text = fs::read(path).with_context(|| format!("cannot read the settings in {name}"))?;
-    let text = String::from_utf8(text).map_err(|error| {
-        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|&byte| byte == b'\n').count();
-        anyhow!("{name}, line {line}: not UTF-8; write other characters as \\u escapes")
-    })?;
+    let text = read(path)?;
     let warnings = config.apply_properties(&text).with_context(|| name.to_string())?;
     warnings.iter().for_each(|warning| report::warn(&format!("{name}, {warning}")));
     Ok(())
+}
+
+/// The text of a file with settings.
+fn read(path: &Path) -> Result<String> {
+    let name = path.display();
+    let cannot = || format!("cannot read the settings in {name}");
+    let mut bytes = Vec::new();
+    // No more than that, whatever size the file says it has: it may be a device.
+    File::open(path).with_context(cannot)?.take(MAX_FILE + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    if bytes.len() as u64 > MAX_FILE {
+        bail!("{name} has more than {MAX_FILE} bytes, far more than settings need: is it the right file?");
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|&byte| byte == b'\n').count();
+        anyhow!("{name}, line {line}: not UTF-8; write other characters as \\u escapes")
+    })
 }
 
 /// Files of settings have a page or two; this is to notice a wrong file before it fills the memory.

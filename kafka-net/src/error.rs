@@ -319,6 +319,9 @@ impl fmt::Display for NetError {
                 write!(f, "no right to see topic {topic}: ask for the Describe permission")
             }
             Kind::Topic { topic, code } => write!(f, "topic {topic}: {code}"),
+            Kind::NoPartition { topic, partition, count: 1 } => {
+                write!(f, "topic {topic} has only partition 0, not {partition}")
+            }
             Kind::NoPartition { topic, partition, count } => {
                 write!(f, "topic {topic} has partitions 0 to {}, not {partition}", count.saturating_sub(1))
             }

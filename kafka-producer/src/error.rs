@@ -120,21 +120,22 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TopicUnavailable { topic, waited, code, hint } => {
-                write!(f, "topic \"{topic}\" is not known after {waited:?} (max.block.ms)")?;
+                write!(f, "topic \"{topic}\" is not known after {} (max.block.ms)", Millis(*waited))?;
                 match (code, hint) {
                     (Some(code), _) if *code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => f.write_str(
                         ": the brokers say that it does not exist; create it, or allow them to create topics",
                     ),
                     (Some(code), _) => write!(f, ": the brokers say {code}"),
                     (None, Some(hint)) => write!(f, ": {hint}"),
-                    (None, None) => f.write_str(": no broker answered; check bootstrap.servers"),
+                    (None, None) => f.write_str(": no broker has answered yet; check bootstrap.servers"),
                 }
             }
             Self::TopicRefused { topic, code } => write!(f, "topic \"{topic}\" cannot be used: {code}"),
             Self::Unreachable { topic, why } => write!(f, "topic \"{topic}\" is out of reach: {why}"),
             Self::NoPartition { topic, partition, count, waited } => write!(
                 f,
-                "topic \"{topic}\" has no partition {partition} after {waited:?} (max.block.ms): it has {count}"
+                "topic \"{topic}\" has no partition {partition} after {} (max.block.ms): it has {count}",
+                Millis(*waited)
             ),
             Self::TooLarge { size, limit, setting } => write!(
                 f,
@@ -143,11 +144,21 @@ impl fmt::Display for Refusal {
             Self::Timestamp(timestamp) => write!(f, "the timestamp {timestamp} lies before 1970"),
             Self::NoRoom { waited } => write!(
                 f,
-                "no room in buffer.memory after {waited:?} (max.block.ms): the brokers take less than is sent"
+                "no room in buffer.memory after {} (max.block.ms): the brokers take less than is sent",
+                Millis(*waited)
             ),
             Self::Closed => f.write_str("the producer is closed"),
             Self::Fatal { code } => write!(f, "the producer cannot go on: {code}; make a new one"),
         }
+    }
+}
+
+/// A time that passed, in the unit of the settings that bound it.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ms", self.0.as_millis())
     }
 }
 
@@ -342,7 +353,7 @@ impl fmt::Display for DeliveryError {
             match (&last.code, &last.error) {
                 (Some(code), _) => write!(f, "gave {code}")?,
                 (None, Some(error)) => write!(f, "had no answer: {error}")?,
-                (None, None) => write!(f, "had no answer after {:?}", last.took)?,
+                (None, None) => write!(f, "had no answer after {}", Millis(last.took))?,
             }
         }
         write!(f, "; {persistence}")

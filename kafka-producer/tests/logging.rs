@@ -1,5 +1,4 @@
 //! Events reach their subscriber where no lock is held: it is foreign code, and may use the very producer it hears of.
-#![expect(clippy::disallowed_methods, reason = "a test has a runtime of its own")]
 
 use std::{
     fmt::{self, Write as _},

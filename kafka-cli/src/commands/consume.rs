@@ -84,7 +84,8 @@ impl Consume {
         let view = client.topic(&self.topic).await?;
         let count = i32::try_from(view.partitions.len()).unwrap_or(i32::MAX);
         if let Some(wrong) = self.partition.iter().find(|partition| !(0..count).contains(*partition)) {
-            bail!("topic {} has partitions 0 to {}, not {wrong}", self.topic, count - 1);
+            let partitions = cluster::partitions(view.partitions.len());
+            bail!("topic {} has {partitions}, not {wrong}", self.topic);
         }
         let partitions =
             if self.partition.is_empty() { (0..count).collect() } else { self.partition.clone() };

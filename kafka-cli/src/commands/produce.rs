@@ -78,7 +78,10 @@ impl Produce {
             () = clock::interrupted() => return Ok(Ending::Interrupted),
         }
         let producer = config.connect().await?;
-        let topic = producer.topic(&self.topic).await?;
+        let topic = tokio::select! {
+            topic = producer.topic(&self.topic) => topic?,
+            () = clock::interrupted() => return Ok(Ending::Interrupted),
+        };
         let headers: Vec<Header<'_>> = self
             .header
             .iter()
@@ -136,7 +139,7 @@ impl Produce {
         let count = view.partitions.len();
         match self.partition {
             Some(partition) if !usize::try_from(partition).is_ok_and(|partition| partition < count) => {
-                bail!("topic {} has partitions 0 to {}, not {partition}", self.topic, count.saturating_sub(1))
+                bail!("topic {} has {}, not {partition}", self.topic, cluster::partitions(count))
             }
             _ => Ok(()),
         }
@@ -168,7 +171,10 @@ impl Run<'_> {
     /// Sends everything; dropped at any moment, it leaves the numbers right.
     async fn send_all(&mut self, name: &str, mut pieces: Pieces, progress: &Progress) -> Result<()> {
         while let Some(piece) = pieces.next().await {
-            let piece = piece.with_context(|| format!("cannot read {name} beyond line {}", self.lines))?;
+            let piece = piece.with_context(|| match self.lines {
+                0 => format!("cannot read {name}"),
+                lines => format!("cannot read {name} beyond line {lines}; the lines up to that were sent"),
+            })?;
             match piece {
                 Piece::TooLong { line, len } => {
                     let limit = count(self.max_request_size as u64);

@@ -100,6 +100,8 @@ where
     // The time-out covers dialling and negotiation together.
     let now = clock::now();
     let rest = timeout.saturating_sub(now.saturating_duration_since(began)).max(MIN_NEGOTIATION);
+    // People read it.
+    let rest = Duration::from_millis(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX));
     let connection = Connection::new(place.node, &place.address, Arc::clone(config), rest, now);
     pump(stream, connection, config.max_response_size, feed).await
 }
