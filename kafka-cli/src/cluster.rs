@@ -1,17 +1,21 @@
 //! What is asked of a cluster beside producing: whether it is there, topics, and records to read back.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use kafka_batch::{BatchReader, OwnedRecord, ReadError};
 use kafka_net::{Client, ClientConfig, TopicView};
 use kafka_producer::Settings;
 use kafka_wire::messages::{
-    CreatableTopic, CreateTopicsRequest, FetchPartition, FetchRequest, FetchTopic, ListOffsetsPartition,
-    ListOffsetsRequest, ListOffsetsTopic,
+    ApiVersionsRequest, CreatableTopic, CreateTopicsRequest, FetchPartition, FetchRequest, FetchTopic,
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
 use kafka_wire::{ErrorCode, NodeId, PartitionId, TopicName};
+
+use crate::report;
 
 /// Connects, or says within [`PATIENCE`] why not: people wait here, and a producer would go on for a minute.
 pub(crate) async fn connect(settings: &Settings, create_topics: bool) -> Result<Client> {
@@ -23,6 +27,39 @@ pub(crate) async fn connect(settings: &Settings, create_topics: bool) -> Result<
     config.metadata.allow_auto_topic_creation = create_topics;
     config.max_block = settings.max_block.clamp(Duration::from_millis(100), PATIENCE);
     Ok(Client::connect_to(&settings.bootstrap_servers, config).await?)
+}
+
+/// A topic, once one of its leaders was reached, or why none can be: the brokers' own addresses may lead nowhere
+/// although the one that was given does not. A producer would go on hoping for two minutes.
+pub(crate) async fn reach_topic(client: &Client, topic: &str) -> Result<Arc<TopicView>> {
+    let mut view = client.topic(topic).await?;
+    if view.partitions.iter().all(|partition| partition.leader.is_none()) {
+        // It may have been made just now.
+        client.leader(topic, PartitionId(0)).await?;
+        view = client.topic(topic).await?;
+    }
+    let leaders: BTreeSet<NodeId> = view.partitions.iter().filter_map(|partition| partition.leader).collect();
+    let count = leaders.len();
+    let asked = leaders.into_iter().map(|leader| client.call(leader, ApiVersionsRequest::default()));
+    let failures: Vec<_> =
+        futures::future::join_all(asked).await.into_iter().filter_map(Result::err).collect();
+    if failures.len() < count {
+        for failure in &failures {
+            report::warn(&format!(
+                "a broker that leads partitions of topic {topic} is out of reach: {failure}"
+            ));
+        }
+        return Ok(view);
+    }
+    match failures.into_iter().next() {
+        None => Ok(view),
+        Some(failure) => Err(failure).with_context(|| {
+            format!(
+                "no broker that leads a partition of topic {topic} can be reached at the address that the cluster \
+                 gives (advertised.listeners)"
+            )
+        }),
+    }
 }
 
 /// Creates a topic unless it is there.
@@ -69,7 +106,7 @@ pub(crate) struct Found {
 pub(crate) struct Reader {
     client: Client,
     topic: TopicName,
-    view: std::sync::Arc<TopicView>,
+    view: Arc<TopicView>,
     pub(crate) partition: i32,
     /// The next offset to be read.
     pub(crate) offset: i64,
@@ -77,13 +114,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// From this offset on.
-    pub(crate) fn new(
-        client: &Client,
-        view: &std::sync::Arc<TopicView>,
-        partition: i32,
-        offset: i64,
-    ) -> Self {
-        let (client, view) = (client.clone(), std::sync::Arc::clone(view));
+    pub(crate) fn new(client: &Client, view: &Arc<TopicView>, partition: i32, offset: i64) -> Self {
+        let (client, view) = (client.clone(), Arc::clone(view));
         Self { client, topic: view.name.clone(), view, partition, offset }
     }
 

@@ -33,14 +33,43 @@ impl Pieces {
 pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) size: Option<u64>,
-    read: Box<dyn Read + Send>,
+    read: Input,
+}
+
+/// Where the bytes come from.
+enum Input {
+    Stdin(io::Stdin),
+    File(File),
+}
+
+impl Read for Input {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdin(stdin) => stdin.read(buf),
+            Self::File(file) => file.read(buf),
+        }
+    }
+}
+
+impl Input {
+    /// At the end: by how much the file is shorter than when it was opened, if it is.
+    fn shrunk(&self, size: Option<u64>) -> Option<u64> {
+        let (Self::File(file), Some(size)) = (self, size) else { return None };
+        // Asked again, because what was read says nothing: some systems' files have less in them than they say.
+        let now = file.metadata().ok()?.len();
+        size.checked_sub(now).filter(|&less| less > 0)
+    }
 }
 
 impl Source {
     /// Opens a file, or standard input for `-`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         if path == Path::new("-") {
-            return Ok(Self { name: "standard input".to_owned(), size: None, read: Box::new(io::stdin()) });
+            return Ok(Self {
+                name: "standard input".to_owned(),
+                size: None,
+                read: Input::Stdin(io::stdin()),
+            });
         }
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
@@ -49,26 +78,28 @@ impl Source {
             anyhow::bail!("{name} is a directory: name a file, or - for standard input");
         }
         let size = metadata.is_file().then_some(metadata.len());
-        Ok(Self { name, size, read: Box::new(file) })
+        Ok(Self { name, size, read: Input::File(file) })
     }
 
     /// Starts to read. A line may have `max_line` bytes, its end not counted.
     pub(crate) fn pieces(self, max_line: usize) -> Pieces {
         let (tx, rx) = mpsc::channel(PIECES_AHEAD);
         let mut splitter = Splitter::new(max_line);
-        let (mut read, mut left) = (self.read, self.size.unwrap_or(0));
+        let (mut read, size) = (self.read, self.size);
         // A plain thread: nobody waits for it when the program ends while it is blocked in a read.
         std::thread::spawn(move || {
             loop {
                 match splitter.fill(&mut read) {
-                    Ok(0) if left > 0 => {
-                        // Its last line may be cut in two.
-                        let text = format!("the file became shorter by {left} bytes while it was read");
-                        let _ = tx.blocking_send(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
-                        return;
-                    }
-                    Ok(0) => break,
-                    Ok(count) => left = left.saturating_sub(count as u64),
+                    Ok(0) => match read.shrunk(size) {
+                        None => break,
+                        Some(less) => {
+                            // Its last line may be cut in two.
+                            let text = format!("the file became {less} bytes shorter while it was read");
+                            let _ = tx.blocking_send(Err(io::Error::new(io::ErrorKind::UnexpectedEof, text)));
+                            return;
+                        }
+                    },
+                    Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => {
                         let _ = tx.blocking_send(Err(error));

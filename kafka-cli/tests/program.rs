@@ -1,84 +1,12 @@
-//! The program as people run it, against a cluster in this process: what it does, and what it says when things go wrong.
+//! The program as people run it, against a cluster in this process: what it does when all is well.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod common;
 
-use kafka_mock::{Builder, MockCluster};
+use std::io::Write;
+use std::process::Stdio;
 
-/// A cluster, on a runtime of its own.
-struct Cluster {
-    mock: MockCluster,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Cluster {
-    fn start(builder: Builder) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let mock = runtime.block_on(builder.start()).unwrap();
-        Self { mock, runtime }
-    }
-
-    fn servers(&self) -> String {
-        self.mock.bootstrap_servers()
-    }
-
-    fn stop(self) {
-        self.runtime.block_on(self.mock.shutdown());
-    }
-}
-
-fn three_brokers() -> Cluster {
-    Cluster::start(MockCluster::builder().brokers(3).topic("orders", 3).topic("one", 1))
-}
-
-fn linger(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_linger"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs it with this on standard input, and holds it to a time that no test should need.
-fn run(arguments: &[&str], input: &[u8]) -> Output {
-    let started = now();
-    let mut child = linger(arguments).stdin(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // It may end before it has read everything.
-    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    let took = now().duration_since(started);
-    assert!(took < Duration::from_secs(60), "{arguments:?} took {took:?}");
-    output
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test of a program looks at the clock")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// It failed, with these words.
-fn complains(output: &Output, words: &[&str]) {
-    let errors = errors(output);
-    assert_eq!(output.status.code(), Some(1), "{errors}");
-    assert!(errors.contains("linger: error: "), "{errors}");
-    for word in words {
-        assert!(errors.contains(word), "no {word:?} in: {errors}");
-    }
-    assert!(!errors.contains("panicked"), "{errors}");
-}
-
-fn succeeds(output: &Output) {
-    assert_eq!(output.status.code(), Some(0), "{}", errors(output));
-}
+use self::common::{errors, linger, run, succeeds, three_brokers};
 
 #[test]
 fn every_byte_there_and_back() {
@@ -146,148 +74,6 @@ fn keys_headers_tombstones_and_every_codec() {
     cluster.stop();
 }
 
-#[test]
-fn addresses_that_lead_nowhere() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    for (server, words) in [
-        (free.as_str(), &["no broker of", "cannot connect to", free.as_str()][..]),
-        ("no-such-host.invalid:9092", &["no-such-host.invalid", "check the host name"]),
-        ("localhost", &["port is missing", "host:port"]),
-        ("http://localhost:9092", &["plaintext"]),
-    ] {
-        for command in ["produce", "consume"] {
-            complains(&run(&[command, "-b", server, "--topic", "one"], b"x\n"), words);
-        }
-    }
-    complains(&run(&["produce", "--topic", "one"], b"x\n"), &["no broker is named", "--bootstrap-server"]);
-}
-
-/// Listens, and answers whatever comes with these bytes.
-fn stranger(answer: &'static [u8]) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let mut request = [0; 64];
-            // The client may be gone by now.
-            let _ = stream.read(&mut request).and_then(|_| stream.write_all(answer));
-        }
-    });
-    address
-}
-
-#[test]
-fn ports_that_speak_something_else() {
-    let http = stranger(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-    complains(&run(&["produce", "-b", &http, "--topic", "one"], b"x\n"), &["speaks HTTP", &http]);
-    let tls = stranger(&[0x15, 3, 3, 0, 2, 2, 50]);
-    complains(&run(&["produce", "-b", &tls, "--topic", "one"], b"x\n"), &["speaks TLS", &tls]);
-}
-
-#[test]
-fn topics_and_partitions_that_are_not_there() {
-    let cluster = three_brokers();
-    let servers = cluster.servers();
-    for command in ["produce", "consume"] {
-        let output = run(&[command, "-b", &servers, "--topic", "missing"], b"x\n");
-        complains(&output, &["topic missing"]);
-        let output = run(&[command, "-b", &servers, "--topic", "one", "--partition", "7"], b"x\n");
-        complains(&output, &["topic one has partitions 0 to 0, not 7"]);
-    }
-    cluster.stop();
-}
-
-#[test]
-fn records_that_are_too_large_are_named_and_the_others_arrive() {
-    let cluster = three_brokers();
-    let servers = cluster.servers();
-    // Far over the limit of the client, just over it with its overhead, and over the limit of the topic.
-    let mut input = b"first\n".to_vec();
-    input.extend(std::iter::repeat_n(b'x', 100 << 20));
-    input.extend_from_slice(b"\nthird\n");
-    input.extend(std::iter::repeat_n(b'y', 1 << 20));
-    input.extend_from_slice(b"\nfifth\n");
-    let output = run(&["produce", "-b", &servers, "--topic", "one"], &input);
-    complains(
-        &output,
-        &["2 records failed", "line 2: not sent", "100.0 MiB", "line 4: not sent", "max.request.size"],
-    );
-    assert!(errors(&output).contains("delivered     3"), "{}", errors(&output));
-
-    cluster.mock.set_topic_config("one", "max.message.bytes", "1000").unwrap();
-    let mut input = vec![b'z'; 2000];
-    input.extend_from_slice(b"\nlast\n");
-    let output = run(&["produce", "-b", &servers, "--topic", "one", "-X", "linger.ms=0"], &input);
-    complains(&output, &["1 record failed", "line 1:", "one-0", "MESSAGE_TOO_LARGE", "it is not in the log"]);
-
-    let output = run(&["consume", "-b", &servers, "--topic", "one"], b"");
-    assert_eq!(output.stdout, b"first\nthird\nfifth\nlast\n");
-    cluster.stop();
-}
-
-#[test]
-fn settings_that_are_wrong() {
-    let settings = |arguments: &[&str]| {
-        let mut all = vec!["produce", "-b", "127.0.0.1:1", "--topic", "one"];
-        all.extend_from_slice(arguments);
-        run(&all, b"x\n")
-    };
-    complains(&settings(&["-X", "lingr.ms=5"]), &["lingr.ms is no setting", "linger.ms?"]);
-    complains(&settings(&["-X", "linger.ms=5s"]), &["linger.ms=5s", "write 5000"]);
-    complains(&settings(&["-X", "linger.ms"]), &["expected NAME=VALUE"]);
-    complains(&settings(&["-X", "security.protocol=SSL"]), &["security.protocol=SSL is not supported"]);
-    let output = settings(&["-X", "acks=1", "-X", "enable.idempotence=true"]);
-    complains(&output, &["acks=1 contradicts enable.idempotence=true", "acks=all"]);
-    let output = settings(&["-X", "sasl.jaas.config=hunter2"]);
-    complains(&output, &["sasl.jaas.config"]);
-    assert!(!errors(&output).contains("hunter2"));
-
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("client.properties");
-    let name = path.to_str().unwrap();
-    std::fs::write(&path, "# ours\nlinger.ms=5\nbatch.size=64k\n").unwrap();
-    complains(&settings(&["--config", name]), &["client.properties", "line 3", "write 65536"]);
-    complains(&settings(&["--config", "/no/such/file"]), &["/no/such/file", "cannot read the settings"]);
-    std::fs::write(&path, "key.serializer=x\nunknown.one=1\nacks=1\n").unwrap();
-    let output = settings(&["--config", name, "-X", "max.block.ms=100"]);
-    let said = errors(&output);
-    for word in
-        ["key.serializer has no effect", "unknown.one is no setting", "switches enable.idempotence off"]
-    {
-        assert!(said.contains(word), "no {word:?} in: {said}");
-    }
-}
-
-#[test]
-fn files_that_cannot_be_read() {
-    let cluster = three_brokers();
-    let servers = cluster.servers();
-    let produce = |file: &str| run(&["produce", file, "-b", &servers, "--topic", "one"], b"");
-    complains(&produce("/no/such/file"), &["cannot open /no/such/file"]);
-    complains(&produce("/"), &["is a directory"]);
-    cluster.stop();
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn standard_output_that_is_closed_or_full() {
-    let cluster = three_brokers();
-    let servers = cluster.servers();
-    let input: Vec<u8> =
-        (0..100_000).flat_map(|number: u32| format!("record {number}\n").into_bytes()).collect();
-    succeeds(&run(&["produce", "-b", &servers, "--topic", "one"], &input));
-
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = linger(&["consume", "-b", &servers, "--topic", "one"]).stdout(full).output().unwrap();
-    complains(&output, &["standard output is full"]);
-
-    let mut child = linger(&["consume", "-b", &servers, "--topic", "one"]).spawn().unwrap();
-    drop(child.stdout.take());
-    complains(&child.wait_with_output().unwrap(), &["standard output was closed"]);
-    cluster.stop();
-}
-
 #[cfg(unix)]
 #[test]
 fn ctrl_c_delivers_what_was_read() {
@@ -296,16 +82,16 @@ fn ctrl_c_delivers_what_was_read() {
 
     let cluster = three_brokers();
     let arguments = ["produce", "-b", &cluster.servers(), "--topic", "one", "-X", "linger.ms=30000"];
-    let mut child = linger(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = linger(&arguments).args(["-X", "batch.size=200"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"one\ntwo\n").unwrap();
-    // The lines are read when the producer has asked for its id: nothing is sent before the linger time is over.
-    std::thread::sleep(Duration::from_secs(3));
+    // In one write that is not cut, so that what fills the first batch comes with what would linger for half a minute.
+    stdin.write_all("a line\n".repeat(50).as_bytes()).unwrap();
+    cluster.wait_for_records();
     kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
     assert!(errors(&output).contains("interrupted"), "{}", errors(&output));
-    assert_eq!(cluster.mock.records("one", 0).len(), 2);
+    assert_eq!(cluster.mock.records("one", 0).len(), 50);
     drop(stdin);
     cluster.stop();
 }

@@ -19,7 +19,7 @@ use self::load::Load;
 use crate::report::number::{count, time};
 use crate::report::summary::summary;
 use crate::settings::Options;
-use crate::{Ending, clock, cluster, cpu, output};
+use crate::{Ending, clock, cluster, cpu, output, report};
 
 /// Measure: send many records, and report throughput, latency and CPU time
 ///
@@ -93,11 +93,15 @@ impl Perf {
             None
         };
         let (config, settings) = self.options.config()?;
+        if self.size > settings.max_request_size {
+            let (size, limit) = (self.size, settings.max_request_size);
+            bail!("--size {size} is over max.request.size={limit}: no such record could be sent");
+        }
         let client = cluster::connect(&settings, true).await?;
         if let Some(partitions) = self.partitions {
             cluster::create_topic(&client, &self.topic, partitions).await?;
         }
-        client.topic(&self.topic).await?;
+        cluster::reach_topic(&client, &self.topic).await?;
         drop(client);
         let producer = config.connect().await?;
         let topic = producer.topic(&self.topic).await?;
@@ -141,7 +145,14 @@ impl Perf {
             () = clock::interrupted() => None,
         };
         let interrupted = ended.is_none();
-        producer.flush().await?;
+        let again = clock::interrupted();
+        if interrupted {
+            report::warn("interrupted: waiting for the answers still due; Ctrl-C again gives up");
+        }
+        tokio::select! {
+            flushed = producer.flush() => drop(flushed?),
+            () = again => drop(producer.close(Duration::ZERO).await),
+        }
         let took = clock::now().duration_since(started);
         let cpu = cpu::used().zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
         sending.settle_all().await;

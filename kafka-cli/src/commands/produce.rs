@@ -5,6 +5,7 @@ mod progress;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -73,14 +74,15 @@ impl Produce {
     pub(crate) async fn run(self) -> Result<Ending> {
         let (config, settings) = self.options.config()?;
         let source = Source::open(&self.file)?;
+        let mut interrupted = pin!(clock::interrupted());
         tokio::select! {
             checked = self.check_cluster(&settings) => checked?,
-            () = clock::interrupted() => return Ok(Ending::Interrupted),
+            () = &mut interrupted => return Ok(Ending::Interrupted),
         }
         let producer = config.connect().await?;
         let topic = tokio::select! {
             topic = producer.topic(&self.topic) => topic?,
-            () = clock::interrupted() => return Ok(Ending::Interrupted),
+            () = &mut interrupted => return Ok(Ending::Interrupted),
         };
         let headers: Vec<Header<'_>> = self
             .header
@@ -107,14 +109,14 @@ impl Produce {
         };
         let ended = tokio::select! {
             ended = run.send_all(&name, pieces, &progress) => Some(ended),
-            () = clock::interrupted() => None,
+            () = &mut interrupted => None,
         };
         progress.finish();
-        let interrupted = ended.is_none();
-        if interrupted {
+        let again = clock::interrupted();
+        if ended.is_none() {
             report::warn("interrupted: delivering what was read so far; Ctrl-C again gives up");
         }
-        run.deliver_rest().await;
+        run.deliver_rest(again).await;
         let took = clock::now().duration_since(started);
         let (size, failures) = (run.size, run.failures);
         report::say(&format!("{} to topic {} of {}", name, self.topic, settings_servers(&settings)));
@@ -135,7 +137,7 @@ impl Produce {
     /// Whether the cluster and the topic are there: told sooner than a producer would, which hopes for longer.
     async fn check_cluster(&self, settings: &kafka_producer::Settings) -> Result<()> {
         let client = cluster::connect(settings, true).await?;
-        let view = client.topic(&self.topic).await?;
+        let view = cluster::reach_topic(&client, &self.topic).await?;
         let count = view.partitions.len();
         match self.partition {
             Some(partition) if !usize::try_from(partition).is_ok_and(|partition| partition < count) => {
@@ -237,10 +239,10 @@ impl Run<'_> {
     }
 
     /// Waits for the rest of the answers; with Ctrl-C, gives up what has none.
-    async fn deliver_rest(&mut self) {
+    async fn deliver_rest(&mut self, interrupted: impl Future<Output = ()>) {
         tokio::select! {
             _ = self.producer.flush() => {}
-            () = clock::interrupted() => {
+            () = interrupted => {
                 let _ = self.producer.close(Duration::ZERO).await;
             }
         }

@@ -17,16 +17,23 @@ pub(crate) fn summary(stats: &Stats, settings: &Settings, size: u64, took: Durat
         let _ = writeln!(text, "  {name:<14}{value}");
     };
     let speed = format!("{} records/s, {}/s", count(rate(stats.records, took)), bytes(rate(size, took)));
+    if stats.records == 0 {
+        line("records", format!("none, in {}", time(took)));
+        return text;
+    }
     line("records", format!("{}, {}, in {}: {speed}", count(stats.records), bytes(size), time(took)));
     line("delivered", format!("{}, failed {}", count(stats.delivered), count(stats.failed)));
+    let size = count(settings.batch_size as u64);
+    let fill = match settings.batch_size {
+        0 => "one for each record".to_owned(),
+        _ => format!("{} full on average", percent(stats.mean_fill)),
+    };
     line(
         "batches",
         format!(
-            "{}, {} full on average (batch.size {}), {:.1} records each",
+            "{}, {fill} (batch.size {size}), {:.1} records each",
             count(stats.batches),
-            percent(stats.mean_fill),
-            count(settings.batch_size as u64),
-            stats.mean_records_per_batch(),
+            stats.mean_records_per_batch()
         ),
     );
     line("left because", reasons(stats));
