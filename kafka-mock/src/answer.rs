@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Instant;
 
-use kafka_wire::{ApiKey, FrameBuf, WireError};
+use kafka_wire::{ApiKey, FrameBuf, RequestHeader, WireError};
 
 use crate::request::Request;
+use crate::script::{Plan, Scripted};
 
 /// What is to be done on the connection that brought a request.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub enum Answer {
     Wait(Waiting),
     /// Close the connection, as a broker does where the protocol has no better answer.
     Close(CloseReason),
+    /// Do what a script says.
+    Scripted(Scripted),
 }
 
 /// A request that is not answered yet: a Fetch that waits for records.
@@ -28,6 +31,8 @@ pub struct Waiting {
     pub(crate) request: Request,
     pub(crate) until: Instant,
     pub(crate) change: u64,
+    /// What a script does to the answer, once there is one.
+    pub(crate) plan: Option<Box<(Plan, RequestHeader)>>,
 }
 
 impl Waiting {
@@ -67,6 +72,8 @@ pub enum CloseReason {
         /// What went wrong, as an answer would have said it.
         code: kafka_wire::ErrorCode,
     },
+    /// The broker was stopped.
+    BrokerDown,
     /// An answer has no bytes in the version asked for. This is a fault of the cluster, not of the client.
     Unencodable {
         /// The API asked for.
@@ -83,6 +90,7 @@ impl fmt::Display for CloseReason {
             Self::Malformed { api: Some(api), .. } => write!(f, "malformed {api} request"),
             Self::NotServed { api, version } => write!(f, "{api} version {version} is not served"),
             Self::FailedWithoutAcks { code } => write!(f, "produce with acks=0 failed: {code}"),
+            Self::BrokerDown => f.write_str("the broker was stopped"),
             Self::Unencodable { api, .. } => write!(f, "the answer to {api} cannot be encoded"),
         }
     }
@@ -92,7 +100,7 @@ impl std::error::Error for CloseReason {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Malformed { source, .. } | Self::Unencodable { source, .. } => Some(source),
-            Self::NotServed { .. } | Self::FailedWithoutAcks { .. } => None,
+            Self::NotServed { .. } | Self::FailedWithoutAcks { .. } | Self::BrokerDown => None,
         }
     }
 }

@@ -1,17 +1,19 @@
 //! The cluster as plain data: brokers, topics, leaders, logs, producers. No socket, no clock, no task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Instant;
 
 use bytes::Bytes;
-use kafka_wire::{ErrorCode, NodeId, PartitionId, ProducerId, TopicId, TopicName};
+use kafka_wire::{ApiKey, ErrorCode, NodeId, PartitionId, ProducerId, TopicId, TopicName, VersionRange};
 
-use crate::answer::{Answer, Waiting};
+use crate::answer::{Answer, CloseReason, Waiting};
 use crate::config::ClusterConfig;
 use crate::handlers;
 use crate::log::{Log, StoredBatch};
+use crate::recording::Recording;
 use crate::request::Request;
+use crate::script::{self, Running, split_mix};
 use crate::settings::TopicSettings;
 use crate::topic::{Partition, Topic, is_legal_name};
 
@@ -91,6 +93,16 @@ pub struct Cluster {
     /// State of the generator of topic ids: the same history gives the same ids.
     id_state: u64,
     change: u64,
+    /// Brokers that were stopped.
+    pub(crate) down: BTreeSet<NodeId>,
+    /// APIs of which fewer versions are served than are known.
+    pub(crate) versions: BTreeMap<ApiKey, VersionRange>,
+    pub(crate) script: Running,
+    /// Moves when a broker comes or goes, or something new is to happen at a time.
+    pub(crate) control: u64,
+    /// What went wrong with a script.
+    pub(crate) notes: Vec<String>,
+    pub(crate) recording: Recording,
 }
 
 /// Questions.
@@ -107,9 +119,13 @@ impl Cluster {
         self.change
     }
 
-    /// The broker that answers for the controller.
+    /// The broker that answers for the controller: the first that is up.
     pub(crate) fn controller(&self) -> NodeId {
-        self.brokers.first().map_or(NodeId(-1), |broker| broker.id)
+        self.brokers_up().next().map_or(NodeId::NONE, |broker| broker.id)
+    }
+
+    pub(crate) fn brokers_up(&self) -> impl Iterator<Item = &Broker> {
+        self.brokers.iter().filter(|broker| self.is_up(broker.id))
     }
 
     pub(crate) fn brokers(&self) -> &[Broker] {
@@ -160,6 +176,7 @@ impl Cluster {
     pub fn new(config: ClusterConfig) -> Self {
         let brokers = config.nodes().map(|id| Broker { id, host: "127.0.0.1".to_owned(), port: 0 }).collect();
         Self {
+            recording: Recording::new(config.recorded_requests),
             config,
             brokers,
             topics: BTreeMap::new(),
@@ -169,6 +186,11 @@ impl Cluster {
             next_producer_id: FIRST_PRODUCER_ID,
             id_state: 0,
             change: 0,
+            down: BTreeSet::new(),
+            versions: BTreeMap::new(),
+            script: Running::default(),
+            control: 0,
+            notes: Vec::new(),
         }
     }
 
@@ -182,12 +204,47 @@ impl Cluster {
 
     /// Answers a request that was decoded before, elsewhere: only this half needs the cluster.
     pub fn apply(&mut self, node: NodeId, request: Request, now: Now) -> Answer {
+        self.handle_timeout(now);
+        self.record(node, &request, now.instant);
+        if !self.is_up(node) {
+            return Answer::Close(CloseReason::BrokerDown);
+        }
+        if let Some(reason) = self.refuse_version(&request) {
+            return Answer::Close(reason);
+        }
+        if self.script.has_rules() {
+            let about = if self.script.asks_for_partitions() { request.about(self) } else { Vec::new() };
+            if let Some(plan) = self.script.judge(node, &request, &about, now.instant) {
+                return script::act(self, node, plan, request, now);
+            }
+        }
         handlers::answer(self, node, request, now)
     }
 
     /// Asks again for what [`Answer::Wait`] put off. At or after [`Waiting::until`] there is an answer for sure.
     pub fn resume(&mut self, node: NodeId, waiting: Waiting, now: Now) -> Answer {
-        handlers::resume(self, node, waiting, now)
+        let mut waiting = waiting;
+        let plan = waiting.plan.take();
+        if !self.is_up(node) {
+            return Answer::Close(CloseReason::BrokerDown);
+        }
+        let answer = handlers::resume(self, node, waiting, now);
+        match (plan, answer) {
+            (Some(plan), Answer::Wait(mut waiting)) => {
+                waiting.plan = Some(plan);
+                Answer::Wait(waiting)
+            }
+            (Some(plan), answer) => script::finish(self, plan.0, &plan.1, answer, script::Refused::default()),
+            (None, answer) => answer,
+        }
+    }
+
+    /// Why a request is not served in its version, if a script limits it. ApiVersions has an answer for that (KIP-511).
+    fn refuse_version(&self, request: &Request) -> Option<CloseReason> {
+        let (api, version) = (request.api(), request.version());
+        let limit = self.versions.get(&api)?;
+        let refused = !limit.contains(version) && api != ApiKey::API_VERSIONS;
+        refused.then_some(CloseReason::NotServed { api, version })
     }
 }
 
@@ -250,13 +307,7 @@ impl Cluster {
                 format!("there is no partition {topic}-{partition}"),
             )
         })?;
-        // The new leader takes the place of the old one if it was no replica yet.
-        if !moved.replicas.contains(&node) {
-            moved.replicas.retain(|&replica| replica != moved.leader);
-            moved.replicas.push(node);
-        }
-        moved.leader = node;
-        moved.leader_epoch += 1;
+        moved.lead(node);
         self.change += 1;
         Ok(())
     }
@@ -361,6 +412,15 @@ impl Cluster {
         self.topics.get_mut(name)
     }
 
+    pub(crate) fn partitions_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.topics.values_mut().flat_map(|topic| &mut topic.partitions)
+    }
+
+    /// Something changed that a waiting request may be about.
+    pub(crate) fn touch(&mut self) {
+        self.change += 1;
+    }
+
     /// Puts a batch at the end of a partition's log and drops what is then beyond a bound.
     pub(crate) fn append(&mut self, topic: &str, partition: PartitionId, batch: StoredBatch) {
         let cluster_bound = self.config.retention;
@@ -404,18 +464,12 @@ impl Cluster {
 
     /// A topic id like a random one (KIP-516), from a generator without a seed from outside (SplitMix64).
     fn next_topic_id(&mut self) -> TopicId {
-        let mut half = || {
-            self.id_state = self.id_state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = self.id_state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            u128::from(z ^ (z >> 31))
-        };
+        let mut half = || u128::from(split_mix(&mut self.id_state));
         TopicId((half() << 64 | half()).to_be_bytes())
     }
 }
 
-fn no_topic(name: &str) -> Refusal {
+pub(crate) fn no_topic(name: &str) -> Refusal {
     Refusal::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic '{name}'"))
 }
 

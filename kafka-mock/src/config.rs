@@ -14,6 +14,7 @@ pub struct ClusterConfig {
     pub(crate) memory: u64,
     pub(crate) max_partitions: usize,
     pub(crate) discard: bool,
+    pub(crate) recorded_requests: usize,
 }
 
 impl Default for ClusterConfig {
@@ -26,6 +27,7 @@ impl Default for ClusterConfig {
             memory: DEFAULT_MEMORY,
             max_partitions: DEFAULT_MAX_PARTITIONS,
             discard: false,
+            recorded_requests: 0,
         }
     }
 }
@@ -89,6 +91,13 @@ impl ClusterConfig {
     #[must_use]
     pub fn discard(mut self, enabled: bool) -> Self {
         self.discard = enabled;
+        self
+    }
+
+    /// How many requests are remembered, the latest ones, for [`Cluster::recorded`](crate::Cluster::recorded). None unless set.
+    #[must_use]
+    pub fn record_requests(mut self, count: usize) -> Self {
+        self.recorded_requests = count;
         self
     }
 

@@ -69,6 +69,7 @@
 //! ```
 
 mod answer;
+mod changes;
 mod cluster;
 mod config;
 mod handlers;
@@ -76,8 +77,10 @@ mod inspect;
 mod io;
 mod log;
 mod producers;
+mod recording;
 mod records;
 mod request;
+mod script;
 mod settings;
 mod topic;
 
@@ -85,5 +88,7 @@ pub use answer::{Answer, CloseReason, Waiting};
 pub use cluster::{Cluster, Now, Refusal};
 pub use config::ClusterConfig;
 pub use io::{Builder, MockCluster, StartError};
+pub use recording::{Recorded, RecordedBatch};
 pub use records::StoredRecord;
 pub use request::Request;
+pub use script::{Change, Malformation, Rule, Script, Scripted, Then};

@@ -38,6 +38,8 @@ pub(crate) struct Partition {
     pub(crate) leader: NodeId,
     /// Goes up with every change of leader.
     pub(crate) leader_epoch: i32,
+    /// Who led it before, under which epoch.
+    pub(crate) before: Option<(NodeId, i32)>,
     /// All of them in sync, always: there is one log, whoever leads it.
     pub(crate) replicas: Vec<NodeId>,
     pub(crate) log: Log,
@@ -48,7 +50,26 @@ impl Partition {
     /// An empty partition led by the first of its replicas.
     pub(crate) fn new(replicas: Vec<NodeId>) -> Option<Self> {
         let leader = *replicas.first()?;
-        Some(Self { leader, leader_epoch: 0, replicas, log: Log::default(), producers: Producers::default() })
+        Some(Self {
+            leader,
+            leader_epoch: 0,
+            before: None,
+            replicas,
+            log: Log::default(),
+            producers: Producers::default(),
+        })
+    }
+
+    /// Has another broker lead it, or the same one again, under a new epoch.
+    pub(crate) fn lead(&mut self, node: NodeId) {
+        // The new leader takes the place of the old one if it was no replica yet.
+        if !self.replicas.contains(&node) {
+            self.replicas.retain(|&replica| replica != self.leader);
+            self.replicas.push(node);
+        }
+        self.before = Some((self.leader, self.leader_epoch));
+        self.leader = node;
+        self.leader_epoch += 1;
     }
 }
 

@@ -1,17 +1,24 @@
 //! ApiVersions: what is served, and in which versions.
 
 use kafka_wire::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use kafka_wire::{ApiKey, ErrorCode, RequestHeader};
+use kafka_wire::{ApiKey, ErrorCode, Message, RequestHeader};
 
 use super::unserved::NEWEST_FIND_COORDINATOR;
 use super::{reply, reply_in};
 use crate::answer::Answer;
+use crate::cluster::Cluster;
 
-pub(super) fn answer(header: &RequestHeader, request: Option<&ApiVersionsRequest>) -> Answer {
+pub(super) fn answer(
+    cluster: &Cluster,
+    header: &RequestHeader,
+    request: Option<&ApiVersionsRequest>,
+) -> Answer {
+    let own = cluster.versions(ApiKey::API_VERSIONS, ApiVersionsRequest::VERSIONS);
+    let request = request.filter(|_| own.is_some_and(|own| own.contains(header.api_version)));
     match request {
         // A client newer than this cluster is told so in the one version all of them read (KIP-511).
         None => {
-            let own = served().filter(|api| api.api_key == ApiKey::API_VERSIONS);
+            let own = served(cluster).filter(|api| api.api_key == ApiKey::API_VERSIONS);
             let response = ApiVersionsResponse {
                 error_code: ErrorCode::UNSUPPORTED_VERSION,
                 api_keys: own.collect(),
@@ -23,22 +30,26 @@ pub(super) fn answer(header: &RequestHeader, request: Option<&ApiVersionsRequest
             header,
             &ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() },
         ),
-        Some(_) => reply(header, &ApiVersionsResponse { api_keys: served().collect(), ..Default::default() }),
+        Some(_) => {
+            reply(header, &ApiVersionsResponse { api_keys: served(cluster).collect(), ..Default::default() })
+        }
     }
 }
 
 /// Every API there is a handler for: all of kafka-wire's today. And FindCoordinator, to say no: without it, librdkafka would
 /// not use lz4 and group members would wait in silence for a coordinator, instead of being told that there are no groups.
-fn served() -> impl Iterator<Item = ApiVersion> {
+fn served(cluster: &Cluster) -> impl Iterator<Item = ApiVersion> + '_ {
     let find_coordinator = ApiVersion {
         api_key: ApiKey::FIND_COORDINATOR,
         min_version: 0,
         max_version: NEWEST_FIND_COORDINATOR,
     };
-    let served = kafka_wire::ALL.iter().map(|api| {
+    let served = kafka_wire::ALL.iter().filter_map(|api| {
+        let versions = cluster.versions(api.key, api.versions)?;
         // Brokers since 4.0 take Produce from version 3 on but say 0, without which older librdkafka would not produce.
-        let min_version = if api.key == ApiKey::PRODUCE { 0 } else { api.versions.min };
-        ApiVersion { api_key: api.key, min_version, max_version: api.versions.max }
+        let all = api.key == ApiKey::PRODUCE && versions.min == api.versions.min;
+        let min_version = if all { 0 } else { versions.min };
+        Some(ApiVersion { api_key: api.key, min_version, max_version: versions.max })
     });
     served.chain([find_coordinator])
 }

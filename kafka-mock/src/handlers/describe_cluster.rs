@@ -21,7 +21,7 @@ pub(super) fn answer(cluster: &Cluster, request: &DescribeClusterRequest) -> Des
             ..Default::default()
         };
     }
-    let brokers = cluster.brokers().iter().map(|broker| DescribeClusterBroker {
+    let brokers = cluster.brokers_up().map(|broker| DescribeClusterBroker {
         broker_id: broker.id,
         host: broker.host.clone(),
         port: i32::from(broker.port),

@@ -30,22 +30,22 @@ pub(super) fn answer(
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     if !wait.is_zero() && !is_enough(cluster, node, header.api_version, &request) {
         let until = now.instant.checked_add(wait).unwrap_or(now.instant);
-        let request = Request { header, body: Body::Fetch(request) };
-        return Answer::Wait(Waiting { request, until, change: cluster.change() });
+        let request = Request { header, body: Body::Fetch(request), connection: 0 };
+        return Answer::Wait(Waiting { request, until, change: cluster.change(), plan: None });
     }
     reply(&header, &respond(cluster, node, header.api_version, request))
 }
 
 /// Answers a request that waited, or has it wait on.
 pub(super) fn resume(cluster: &Cluster, node: NodeId, waiting: Waiting, now: Now) -> Answer {
-    let Waiting { request: Request { header, body }, until, .. } = waiting;
+    let Waiting { request: Request { header, body, .. }, until, .. } = waiting;
     let Body::Fetch(request) = body else {
         debug_assert!(false, "only a fetch waits");
         return Answer::Silence;
     };
     if now.instant < until && !is_enough(cluster, node, header.api_version, &request) {
-        let request = Request { header, body: Body::Fetch(request) };
-        return Answer::Wait(Waiting { request, until, change: cluster.change() });
+        let request = Request { header, body: Body::Fetch(request), connection: 0 };
+        return Answer::Wait(Waiting { request, until, change: cluster.change(), plan: None });
     }
     reply(&header, &respond(cluster, node, header.api_version, request))
 }

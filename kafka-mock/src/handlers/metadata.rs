@@ -6,16 +6,18 @@ use kafka_wire::messages::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
 };
-use kafka_wire::{ErrorCode, PartitionId, TopicId, TopicName};
+use kafka_wire::{ErrorCode, NodeId, PartitionId, TopicId, TopicName};
 
 use crate::cluster::Cluster;
 use crate::topic::{Topic, is_legal_name};
 
 pub(super) fn answer(cluster: &mut Cluster, version: i16, request: &MetadataRequest) -> MetadataResponse {
     let topics = match &request.topics {
-        None => cluster.topics().map(found).collect(),
+        None => cluster.topics().map(|topic| found(cluster, topic)).collect(),
         // Before version 1 there was no null, and an empty list meant all.
-        Some(wanted) if wanted.is_empty() && version == 0 => cluster.topics().map(found).collect(),
+        Some(wanted) if wanted.is_empty() && version == 0 => {
+            cluster.topics().map(|topic| found(cluster, topic)).collect()
+        }
         Some(wanted) => {
             let may_create = request.allow_auto_topic_creation && cluster.config.auto_create;
             // Each once, however often it is named: a small request must not make a huge answer.
@@ -26,8 +28,7 @@ pub(super) fn answer(cluster: &mut Cluster, version: i16, request: &MetadataRequ
     };
     MetadataResponse {
         brokers: cluster
-            .brokers()
-            .iter()
+            .brokers_up()
             .map(|broker| MetadataResponseBroker {
                 node_id: broker.id,
                 host: broker.host.clone(),
@@ -55,7 +56,7 @@ fn look_up(
     }
     if by_id {
         return match cluster.topic_by_id(wanted.topic_id) {
-            Some(topic) => found(topic),
+            Some(topic) => found(cluster, topic),
             None => missing(None, wanted.topic_id, ErrorCode::UNKNOWN_TOPIC_ID),
         };
     }
@@ -63,7 +64,7 @@ fn look_up(
         return missing(None, wanted.topic_id, ErrorCode::INVALID_REQUEST);
     };
     if let Some(topic) = cluster.topic(name.as_str()) {
-        return found(topic);
+        return found(cluster, topic);
     }
     if !is_legal_name(name.as_str()) {
         return missing(Some(name), TopicId::default(), ErrorCode::INVALID_TOPIC_EXCEPTION);
@@ -80,14 +81,19 @@ fn create(cluster: &mut Cluster, name: &TopicName) -> ErrorCode {
     }
 }
 
-fn found(topic: &Topic) -> MetadataResponseTopic {
-    let partitions = topic.partitions.iter().zip(0..).map(|(partition, index)| MetadataResponsePartition {
-        partition_index: PartitionId(index),
-        leader_id: partition.leader,
-        leader_epoch: partition.leader_epoch,
-        replica_nodes: partition.replicas.clone(),
-        isr_nodes: partition.replicas.clone(),
-        ..Default::default()
+fn found(cluster: &Cluster, topic: &Topic) -> MetadataResponseTopic {
+    let partitions = topic.partitions.iter().zip(0..).map(|(partition, index)| {
+        let is_led = cluster.is_led(partition);
+        let up = |&node: &NodeId| cluster.is_up(node);
+        MetadataResponsePartition {
+            error_code: if is_led { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
+            partition_index: PartitionId(index),
+            leader_id: if is_led { partition.leader } else { NodeId::NONE },
+            leader_epoch: partition.leader_epoch,
+            replica_nodes: partition.replicas.clone(),
+            isr_nodes: partition.replicas.iter().copied().filter(up).collect(),
+            offline_replicas: partition.replicas.iter().copied().filter(|node| !up(node)).collect(),
+        }
     });
     MetadataResponseTopic {
         name: Some(topic.name.clone()),

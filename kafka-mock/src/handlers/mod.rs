@@ -24,14 +24,14 @@ use crate::request::{Body, Request};
 
 /// Answers a request that came to a broker.
 pub(crate) fn answer(cluster: &mut Cluster, node: NodeId, request: Request, now: Now) -> Answer {
-    let Request { header, body } = request;
+    let Request { header, body, .. } = request;
     let version = header.api_version;
     match body {
         Body::Produce(body, batches) => produce::answer(cluster, node, &header, body, batches, now),
         Body::Fetch(body) => fetch::answer(cluster, node, header, body, now),
         Body::ListOffsets(body) => reply(&header, &list_offsets::answer(cluster, node, version, body)),
         Body::Metadata(body) => reply(&header, &metadata::answer(cluster, version, &body)),
-        Body::ApiVersions(body) => api_versions::answer(&header, body.as_ref()),
+        Body::ApiVersions(body) => api_versions::answer(cluster, &header, body.as_ref()),
         Body::CreateTopics(body) => reply(&header, &create_topics::answer(cluster, version, &body)),
         Body::DeleteTopics(body) => reply(&header, &delete_topics::answer(cluster, body)),
         Body::InitProducerId(body) => reply(&header, &init_producer_id::answer(cluster, &body)),

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::listener;
 use super::mock::{Listening, MockCluster, Shared};
+use super::{clock, listener};
 use crate::cluster::{Cluster, Refusal};
 use crate::config::ClusterConfig;
+use crate::script::Script;
 
 /// Sets up a [`MockCluster`]: made by [`MockCluster::builder`].
 #[must_use = "nothing runs before `start`"]
@@ -21,6 +22,7 @@ pub struct Builder {
     ports: Vec<u16>,
     advertised_host: Option<String>,
     limits: ConnectionLimits,
+    script: Script,
     log: LogLine,
 }
 
@@ -46,6 +48,7 @@ impl Builder {
                 max_frame: DEFAULT_MAX_FRAME,
                 max_connections: DEFAULT_MAX_CONNECTIONS,
             },
+            script: Script::new(),
             log: None,
         }
     }
@@ -113,6 +116,17 @@ impl Builder {
         self
     }
 
+    /// How the cluster misbehaves. A [sink](Self::sink) looks at no batch, and so refuses none.
+    pub fn script(mut self, script: Script) -> Self {
+        self.script = script;
+        self
+    }
+
+    /// How many requests are remembered, the latest ones, for [`MockCluster::recorded`]. None unless set.
+    pub fn record_requests(self, count: usize) -> Self {
+        self.config(|config| config.record_requests(count))
+    }
+
     /// Is told, in one sentence each, why connections were closed and which requests are not served. `tracing` gets the same.
     pub fn on_log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.log = Some(Arc::new(log));
@@ -131,6 +145,9 @@ impl Builder {
         for (name, partitions) in &self.topics {
             cluster.create_topic(name, *partitions).map_err(|refusal| StartError(Failure::Topic(refusal)))?;
         }
+        cluster
+            .run_script(self.script, clock::now())
+            .map_err(|refusal| StartError(Failure::Script(refusal)))?;
         let mut listeners = Vec::new();
         let mut listening = Vec::new();
         let ports = self.ports.iter().copied().chain(std::iter::repeat(0));
@@ -156,6 +173,7 @@ impl fmt::Debug for Builder {
             .field("ports", &self.ports)
             .field("advertised_host", &self.advertised_host)
             .field("limits", &self.limits)
+            .field("script", &self.script)
             .finish_non_exhaustive()
     }
 }
@@ -177,6 +195,7 @@ pub struct StartError(Failure);
 enum Failure {
     Bind { address: SocketAddr, source: io::Error },
     Topic(Refusal),
+    Script(Refusal),
 }
 
 impl StartError {
@@ -185,7 +204,7 @@ impl StartError {
     pub fn address(&self) -> Option<SocketAddr> {
         match self.0 {
             Failure::Bind { address, .. } => Some(address),
-            Failure::Topic(_) => None,
+            Failure::Topic(_) | Failure::Script(_) => None,
         }
     }
 }
@@ -195,6 +214,7 @@ impl fmt::Display for StartError {
         match &self.0 {
             Failure::Bind { address, .. } => write!(f, "cannot listen on {address}"),
             Failure::Topic(_) => f.write_str("cannot create a topic"),
+            Failure::Script(_) => f.write_str("cannot run the script"),
         }
     }
 }
@@ -203,7 +223,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0 {
             Failure::Bind { source, .. } => Some(source),
-            Failure::Topic(refusal) => Some(refusal),
+            Failure::Topic(refusal) | Failure::Script(refusal) => Some(refusal),
         }
     }
 }

@@ -4,65 +4,183 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bytes::{Buf, BytesMut};
-use kafka_wire::{NodeId, Segments, WireError, frame};
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_wire::{FrameBuf, NodeId, Segments, WireError, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::clock;
 use super::mock::Shared;
 use crate::answer::{Answer, CloseReason, Waiting};
+use crate::script::Then;
 
 /// A connection to one broker.
 pub(super) struct Connection {
     stream: TcpStream,
     node: NodeId,
+    /// Its number among all connections.
+    number: u64,
     shared: Arc<Shared>,
     changes: watch::Receiver<u64>,
     input: BytesMut,
     output: Output,
+    /// Answers that a script holds back, and all that come after them.
+    held: VecDeque<Held>,
+    /// A request that has no answer yet; until then none is read.
+    waiting: Option<Waiting>,
+    /// Nothing is read before: a script throttles the client.
+    paused: Option<Instant>,
+}
+
+/// An answer that is not to be written before its time.
+struct Held {
+    due: Instant,
+    frame: Option<Bytes>,
+    then: Then,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, node: NodeId, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(stream: TcpStream, node: NodeId, number: u64, shared: Arc<Shared>) -> Self {
         let changes = shared.subscribe();
-        Self { stream, node, shared, changes, input: BytesMut::new(), output: Output::default() }
+        Self {
+            stream,
+            node,
+            number,
+            shared,
+            changes,
+            input: BytesMut::new(),
+            output: Output::default(),
+            held: VecDeque::new(),
+            waiting: None,
+            paused: None,
+        }
     }
 
     /// Serves until the client hangs up, or gives a reason to do so.
     pub(super) async fn serve(mut self) -> Result<(), End> {
         loop {
-            while let Some(frame) =
-                frame::split(&mut self.input, self.shared.limits.max_frame).map_err(End::Framing)?
-            {
-                let mut answer = self.shared.answer(self.node, &frame);
+            // First, because what was held back or paused may have kept requests that are here already from being taken.
+            let mut end = self.release();
+            while end.is_none() && self.takes_requests() {
+                let split = frame::split(&mut self.input, self.shared.limits.max_frame);
+                let Some(frame) = split.map_err(End::Framing)? else { break };
+                let answer = self.shared.answer(self.node, self.number, &frame);
                 // What a request lent from it is gone: the memory can be read into again.
                 drop(frame);
-                if let Answer::Wait(waiting) = answer {
+                if let Some(reason) = self.take(answer) {
                     self.output.flush(&mut self.stream).await?;
-                    match self.wait(waiting).await? {
-                        Some(late) => answer = late,
-                        None => return Ok(()),
-                    }
-                }
-                match answer {
-                    Answer::Reply(frame) => self.output.push(frame.into_segments()),
-                    Answer::Silence | Answer::Wait(_) => {}
-                    Answer::Close(reason) => {
-                        self.output.flush(&mut self.stream).await?;
-                        return Err(End::Reason(reason));
-                    }
+                    return Err(End::Reason(reason));
                 }
                 if self.output.bytes >= MAX_UNWRITTEN {
                     self.output.flush(&mut self.stream).await?;
                 }
             }
+            if end.is_none() {
+                end = self.release();
+            }
             self.output.flush(&mut self.stream).await?;
-            if !self.read().await? {
+            match end {
+                None => {}
+                Some(Then::Silence) => return self.say_nothing().await,
+                Some(Then::Reset) => {
+                    self.stream.set_zero_linger()?;
+                    return Ok(());
+                }
+                Some(_) => return Ok(()),
+            }
+            if !self.wait().await? {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether the next request may be looked at.
+    fn takes_requests(&self) -> bool {
+        let ended = self.held.back().is_some_and(|held| held.then.is_end());
+        self.waiting.is_none() && self.paused.is_none() && !ended && self.held.len() < MAX_HELD
+    }
+
+    /// Puts an answer where it is written from; the reason to close if there is one.
+    fn take(&mut self, answer: Answer) -> Option<CloseReason> {
+        match answer {
+            Answer::Reply(frame) if self.held.is_empty() => self.output.push(frame.into_segments()),
+            Answer::Reply(frame) => self.hold(Some(frame.into_bytes()), Duration::ZERO, Then::GoOn),
+            Answer::Silence => {}
+            Answer::Wait(waiting) => self.waiting = Some(waiting),
+            Answer::Close(reason) => return Some(reason),
+            Answer::Scripted(scripted) => {
+                if let Then::Pause(time) = scripted.then() {
+                    self.paused = clock::now().instant.checked_add(time);
+                }
+                self.hold(scripted.frame().cloned(), scripted.delay(), scripted.then());
+            }
+        }
+        None
+    }
+
+    /// Answers keep their order: none is due before the one in front of it.
+    fn hold(&mut self, frame: Option<Bytes>, delay: Duration, then: Then) {
+        let now = clock::now().instant;
+        let due = now.checked_add(delay).unwrap_or(now);
+        let due = self.held.back().map_or(due, |last| due.max(last.due));
+        self.held.push_back(Held { due, frame, then });
+    }
+
+    /// Hands what is due to the output; the end of the connection if that is among it.
+    fn release(&mut self) -> Option<Then> {
+        if self.held.is_empty() && self.paused.is_none() {
+            return None;
+        }
+        let now = clock::now().instant;
+        self.paused = self.paused.filter(|&until| until > now);
+        while self.held.front().is_some_and(|held| held.due <= now) {
+            let Some(held) = self.held.pop_front() else { break };
+            if let Some(frame) = held.frame {
+                self.output.push_bytes(frame);
+            }
+            if held.then.is_end() {
+                return Some(held.then);
+            }
+        }
+        None
+    }
+
+    /// Waits for something to do; false if the client has hung up.
+    async fn wait(&mut self) -> Result<bool, End> {
+        // What the client sends while no request is taken is only read, and no more than a bit, to see it hang up.
+        let may_read = self.takes_requests() || self.input.len() < READ_SIZE;
+        if self.waiting.is_none() && self.held.is_empty() && self.paused.is_none() {
+            return Ok(self.read().await?);
+        }
+        let until = self.waiting.as_ref().map(Waiting::until);
+        let due = self.held.front().map(|held| held.due);
+        let next = [until, due, self.paused].into_iter().flatten().min();
+        let judged_at = self.waiting.as_ref().map(Waiting::change);
+        let mut changes = self.changes.clone();
+        tokio::select! {
+            () = sleep_until(next) => {}
+            // An error says that the cluster is gone, and then this task is, too.
+            _ = changes.wait_for(|&change| Some(change) != judged_at), if judged_at.is_some() => {}
+            read = self.read(), if may_read => return Ok(read?),
+        }
+        if let Some(waiting) = self.waiting.take() {
+            let answer = self.shared.resume(self.node, waiting);
+            if let Some(reason) = self.take(answer) {
+                return Err(End::Reason(reason));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads and forgets until the client hangs up.
+    async fn say_nothing(mut self) -> Result<(), End> {
+        while self.read().await? {
+            self.input.clear();
+        }
+        Ok(())
     }
 
     /// Reads some more; false if the client has hung up.
@@ -75,31 +193,19 @@ impl Connection {
             Err(error) => Err(error),
         }
     }
+}
 
-    /// Waits for the answer to a request that was put off; `None` if the client has hung up meanwhile.
-    async fn wait(&mut self, mut waiting: Waiting) -> Result<Option<Answer>, End> {
-        loop {
-            let judged_at = waiting.change();
-            let until = waiting.until().into();
-            // What the client sends meanwhile is only read, and no more than a bit, to see it hang up.
-            let may_read = self.input.len() < READ_SIZE;
-            let mut changes = self.changes.clone();
-            tokio::select! {
-                () = tokio::time::sleep_until(until) => {}
-                // An error says that the cluster is gone, and then this task is, too.
-                _ = changes.wait_for(|&change| change != judged_at) => {}
-                read = self.read(), if may_read => {
-                    if !read? {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-            }
-            match self.shared.resume(self.node, waiting) {
-                Answer::Wait(again) => waiting = again,
-                answer => return Ok(Some(answer)),
-            }
-        }
+impl Then {
+    fn is_end(self) -> bool {
+        matches!(self, Self::Silence | Self::Close | Self::Reset)
+    }
+}
+
+/// For ever, if there is no time to wait for.
+pub(super) async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -114,6 +220,13 @@ impl Output {
     fn push(&mut self, frame: Segments) {
         self.bytes += frame.remaining();
         self.frames.push_back(frame);
+    }
+
+    /// Bytes that are no frame, or one already.
+    fn push_bytes(&mut self, bytes: Bytes) {
+        let mut frame = FrameBuf::new();
+        frame.put_shared(bytes);
+        self.push(frame.into_segments());
     }
 
     /// Writes all of it, several frames with one call.
@@ -184,6 +297,9 @@ const READ_SIZE: usize = 128 << 10;
 
 /// Answers are written out at the latest when they are this large together.
 const MAX_UNWRITTEN: usize = 1 << 20;
+
+/// Answers held back; with so many no further request is taken.
+const MAX_HELD: usize = 10_000;
 
 /// Pieces written with one call.
 const MAX_SLICES: usize = 64;

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use kafka_wire::{ApiKey, NodeId, PartitionId};
@@ -13,8 +14,10 @@ use super::clock;
 use crate::answer::{Answer, CloseReason, Waiting};
 use crate::cluster::{Cluster, Refusal};
 use crate::config::ClusterConfig;
+use crate::recording::Recorded;
 use crate::records::StoredRecord;
 use crate::request::Request;
+use crate::script::{Change, Rule, Script};
 
 /// A Kafka cluster behind TCP ports of this machine, in this process. It ends when it is dropped.
 ///
@@ -121,6 +124,93 @@ impl MockCluster {
         self.change("move leader", |cluster| cluster.move_leader(topic, PartitionId(partition), node))
     }
 
+    /// Gives a topic more partitions, `partitions` in all.
+    ///
+    /// # Errors
+    /// When there is no such topic, or it has as many already.
+    pub fn grow_topic(&self, name: &str, partitions: i32) -> Result<(), Refusal> {
+        self.carry_out(Change::GrowTopic { topic: name.into(), partitions })
+    }
+
+    /// Stops a broker: see [`Change::StopBroker`].
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn stop_broker(&self, node: NodeId) -> Result<(), Refusal> {
+        self.carry_out(Change::StopBroker(node))
+    }
+
+    /// Has a broker come back that was stopped: see [`Change::StartBroker`].
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn start_broker(&self, node: NodeId) -> Result<(), Refusal> {
+        self.carry_out(Change::StartBroker(node))
+    }
+
+    /// Changes the cluster.
+    ///
+    /// # Errors
+    /// When what it is about is not there, or cannot be so.
+    pub fn carry_out(&self, change: Change) -> Result<(), Refusal> {
+        self.change("carry out", |cluster| cluster.carry_out(change))
+    }
+
+    /// Runs a script from now on, beside what other scripts say.
+    ///
+    /// # Errors
+    /// When it limits the versions of an API that is not served.
+    pub fn run_script(&self, script: Script) -> Result<(), Refusal> {
+        let now = clock::now();
+        self.change("run script", |cluster| cluster.run_script(script, now))
+    }
+
+    /// One more rule, behind those that are there.
+    pub fn add_rule(&self, rule: Rule) {
+        self.change("add rule", |cluster| cluster.add_rule(rule));
+    }
+
+    /// Forgets all rules, and whatever a script would still do. What it did stays done.
+    pub fn clear_script(&self) {
+        self.change("clear script", Cluster::clear_script);
+    }
+
+    /// How often rules of this name have acted.
+    #[must_use]
+    pub fn fired(&self, name: &str) -> u64 {
+        self.cluster("fired").fired(name)
+    }
+
+    /// The latest requests, oldest first, if [`Builder::record_requests`] asked for them.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<Recorded> {
+        self.cluster("recorded").recorded().cloned().collect()
+    }
+
+    /// Waits until something holds of the cluster; it is looked at after each request and each change.
+    ///
+    /// ```
+    /// # use kafka_mock::MockCluster;
+    /// # async fn wait(cluster: &MockCluster) {
+    /// // Until the tenth record is in.
+    /// cluster.until(|cluster| cluster.offsets("orders", 0).is_some_and(|(_, end)| end >= 10)).await;
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// It only looks.
+    pub async fn until(&self, mut holds: impl FnMut(&Self) -> bool) {
+        let mut activity = self.shared.activity.subscribe();
+        loop {
+            activity.borrow_and_update();
+            if holds(self) {
+                return;
+            }
+            // The sender lives as long as this handle.
+            let _ = activity.changed().await;
+        }
+    }
+
     /// How many requests of an API came to all brokers together, answered or not.
     #[must_use]
     pub fn requests(&self, api: ApiKey) -> u64 {
@@ -148,9 +238,7 @@ impl MockCluster {
     fn change<T>(&self, purpose: &'static str, change: impl FnOnce(&mut Cluster) -> T) -> T {
         let mut cluster = self.cluster(purpose);
         let result = change(&mut cluster);
-        let state = cluster.change();
-        drop(cluster);
-        self.shared.tell(state);
+        self.shared.let_go(cluster);
         result
     }
 }
@@ -171,6 +259,10 @@ pub(super) struct Shared {
     cluster: Mutex<Cluster>,
     /// The cluster's [`change`](Cluster::change), for those who wait for it to move.
     changes: watch::Sender<u64>,
+    /// The cluster's count of brokers that came or went and of things to happen, for listeners and the time keeper.
+    pub(super) control: watch::Sender<u64>,
+    /// Moves with every request and change, for those who wait.
+    activity: watch::Sender<()>,
     discard: bool,
     pub(super) limits: ConnectionLimits,
     requests: Vec<AtomicU64>,
@@ -188,6 +280,8 @@ impl Shared {
         Self {
             changes: watch::Sender::new(cluster.change()),
             cluster: Mutex::new(cluster),
+            control: watch::Sender::new(0),
+            activity: watch::Sender::new(()),
             discard: config.discard,
             limits,
             requests: (0..COUNTED_APIS).map(|_| AtomicU64::new(0)).collect(),
@@ -197,9 +291,9 @@ impl Shared {
     }
 
     /// Answers a frame. Decoding and looking at batches happen before the lock is taken.
-    pub(super) fn answer(&self, node: NodeId, frame: &Bytes) -> Answer {
+    pub(super) fn answer(&self, node: NodeId, connection: u64, frame: &Bytes) -> Answer {
         let mut request = match Request::decode(frame) {
-            Ok(request) => request,
+            Ok(request) => request.from_connection(connection),
             Err(reason) => {
                 if let CloseReason::NotServed { api, .. } | CloseReason::Malformed { api: Some(api), .. } =
                     &reason
@@ -228,28 +322,47 @@ impl Shared {
     fn with_cluster(&self, purpose: &'static str, act: impl FnOnce(&mut Cluster) -> Answer) -> Answer {
         let mut cluster = self.lock(purpose);
         let answer = act(&mut cluster);
-        let state = cluster.change();
-        drop(cluster);
-        self.tell(state);
+        self.let_go(cluster);
         answer
     }
 
-    /// For those who wait: the cluster changed.
-    fn tell(&self, state: u64) {
-        self.changes.send_if_modified(|known| {
-            // Two that changed it may come here in the other order.
-            let newer = state > *known;
-            *known = state.max(*known);
-            newer
-        });
+    /// Lets happen what a script has due; when to come again.
+    pub(super) fn catch_up(&self) -> Option<Instant> {
+        let mut cluster = self.lock("catch up");
+        let next = cluster.poll_timeout()?;
+        let now = clock::now();
+        if next > now.instant {
+            return Some(next);
+        }
+        cluster.handle_timeout(now);
+        let next = cluster.poll_timeout();
+        self.let_go(cluster);
+        next
+    }
+
+    pub(super) fn is_up(&self, node: NodeId) -> bool {
+        self.lock("is up").is_up(node)
+    }
+
+    /// Gives the lock back and tells who waits.
+    fn let_go(&self, mut cluster: MutexGuard<'_, Cluster>) {
+        let (state, control, notes) = (cluster.change(), cluster.control, cluster.take_notes());
+        drop(cluster);
+        raise(&self.changes, state);
+        raise(&self.control, control);
+        if self.activity.receiver_count() > 0 {
+            self.activity.send_replace(());
+        }
+        notes.iter().for_each(|note| self.log(note));
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    pub(super) fn count_connection(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
+    /// The number of a new connection, from 1 on.
+    pub(super) fn count_connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A line for people.
@@ -280,6 +393,16 @@ impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").field("limits", &self.limits).finish_non_exhaustive()
     }
+}
+
+/// Tells those who wait that a count has moved.
+fn raise(told: &watch::Sender<u64>, count: u64) {
+    told.send_if_modified(|known| {
+        // Two that moved it may come here in the other order.
+        let newer = count > *known;
+        *known = count.max(*known);
+        newer
+    });
 }
 
 /// What helps whoever ran into a missing API.

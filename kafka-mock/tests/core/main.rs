@@ -12,4 +12,5 @@ mod metadata;
 mod numbers;
 mod produce;
 mod retention;
+mod script;
 mod unserved;

@@ -1,0 +1,89 @@
+//! What a script, or a test, does to the cluster itself.
+
+use std::time::Duration;
+
+use kafka_wire::{ApiKey, NodeId, PartitionId, TopicName, VersionRange};
+
+/// Something that happens to the cluster: told to it at run time, by a rule, or by the clock.
+///
+/// [`Cluster::carry_out`](crate::Cluster::carry_out) and [`MockCluster::carry_out`](crate::MockCluster::carry_out) do it at
+/// once, [`Rule::change`](crate::Rule::change) on cue, [`Script::at`](crate::Script::at) at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Another broker leads a partition, under a new leader epoch.
+    MoveLeader {
+        /// The partition's topic.
+        topic: TopicName,
+        /// The partition; `None` for all of the topic.
+        partition: Option<PartitionId>,
+        /// The new leader; `None` for the next broker that is up.
+        to: Option<NodeId>,
+    },
+    /// A broker ends: its port is closed, its connections break, its partitions go to replicas that are up. A partition
+    /// without one has no leader until a replica is back.
+    StopBroker(NodeId),
+    /// A broker that was stopped is back, on the same port. It leads what nobody else could.
+    StartBroker(NodeId),
+    /// A topic comes into being.
+    CreateTopic {
+        /// Its name.
+        topic: TopicName,
+        /// How many partitions it gets.
+        partitions: i32,
+    },
+    /// A topic and all it holds is gone.
+    DeleteTopic {
+        /// Its name.
+        topic: TopicName,
+    },
+    /// A topic is deleted and created again: empty, with another id (KIP-516), and its leader epochs start over.
+    RecreateTopic {
+        /// Its name.
+        topic: TopicName,
+        /// How many partitions it gets; `None` for as many as it had.
+        partitions: Option<i32>,
+    },
+    /// A topic gets more partitions.
+    GrowTopic {
+        /// Its name.
+        topic: TopicName,
+        /// How many it has then.
+        partitions: i32,
+    },
+    /// Fewer versions of an API are served, as by an older broker. A range without any that is known here takes the API
+    /// away. To connections that are open this is as if the broker had been replaced behind their back.
+    LimitVersions {
+        /// The API.
+        api: ApiKey,
+        /// What is left of its versions.
+        versions: VersionRange,
+    },
+    /// Clients are told another address of a broker from now on. It goes on listening where it did.
+    Advertise {
+        /// The broker.
+        node: NodeId,
+        /// The host that clients are told.
+        host: String,
+        /// The port that clients are told.
+        port: u16,
+    },
+    /// A partition forgets the idempotent producers it knew, as brokers do after a time without records.
+    ForgetProducers {
+        /// The partition's topic.
+        topic: TopicName,
+        /// The partition; `None` for all of the topic.
+        partition: Option<PartitionId>,
+    },
+}
+
+/// A change with its time, and how often it comes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Scheduled {
+    /// After the script began.
+    pub(crate) first: Duration,
+    pub(crate) every: Option<Duration>,
+    /// How often in all.
+    pub(crate) times: u64,
+    pub(crate) change: Change,
+}
