@@ -1,5 +1,7 @@
 //! `cargo xtask test --kafka`: the tests that need real brokers.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
 
 use crate::args::Args;
@@ -7,11 +9,15 @@ use crate::clock::Stopwatch;
 use crate::jars::{self, VERSIONS, Version};
 use crate::kafka::cluster::{Cluster, Spec, free_port};
 use crate::metadata::Metadata;
-use crate::{shell, test};
+use crate::{shell, test, text};
 
 /// Starts the clusters, runs the tests, and ends the clusters whatever came of it.
 pub(crate) fn command(mut args: Args) -> Result<()> {
     let keep = args.flag("--keep");
+    if let Some(file) = args.text("--text")? {
+        args.finish()?;
+        return text(Path::new(&file), keep);
+    }
     let mut names = args.all("--version")?;
     let mut filters = args.words();
     let after = args.after();
@@ -25,7 +31,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     let absent =
         VERSIONS.iter().map(|(name, _)| *name).filter(|name| !names.iter().any(|named| named == name));
     let skipped: Vec<_> = absent.flat_map(|name| ["--skip".to_owned(), module(name)]).collect();
-    shell::need("kcat", "it reads back what was produced (Debian: apt-get install kcat)")?;
+    need_kcat()?;
     let versions = names.iter().map(|name| Version::named(name)).collect::<Result<Vec<_>>>()?;
     let lib = jars::lib(&Version::named(VERSIONS[0].0)?)?;
     let features = CRATES.map(|name| format!("{name}/{}", test::BROKER_TESTS)).join(",");
@@ -53,6 +59,20 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     passed?;
     eprintln!("all broker tests passed after {:.0} s", watch.elapsed().as_secs_f32());
     Ok(())
+}
+
+/// A text through three brokers of the newest version, and back.
+fn text(file: &Path, keep: bool) -> Result<()> {
+    need_kcat()?;
+    let version = Version::named(VERSIONS[0].0)?;
+    let lib = jars::lib(&version)?;
+    let mut clusters = Clusters { up: Vec::new(), keep };
+    let cluster = clusters.start(version)?;
+    text::run(file, cluster, &lib)
+}
+
+fn need_kcat() -> Result<()> {
+    shell::need("kcat", "it reads back what was produced (Debian: apt-get install kcat)")
 }
 
 /// The module of a version's tests, as their names begin.

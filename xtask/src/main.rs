@@ -15,6 +15,7 @@ mod metadata;
 mod schema;
 mod shell;
 mod test;
+mod text;
 
 use std::process::ExitCode;
 

@@ -7,10 +7,10 @@ pub(crate) mod instructions;
 
 mod client;
 mod kafka;
-mod programs;
+pub(crate) mod programs;
 mod sink;
 mod spread;
-mod table;
+pub(crate) mod table;
 
 use anyhow::{Result, bail};
 
