@@ -154,7 +154,7 @@ impl fmt::Display for Refusal {
 }
 
 /// A time that passed, in the unit of the settings that bound it.
-struct Millis(Duration);
+pub(crate) struct Millis(pub(crate) Duration);
 
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,7 +17,7 @@ use crate::{
     append::Progress,
     config::ProducerConfig,
     delivery::{Deliveries, Delivery, Outcome},
-    error::{FailureKind, SendError, TrySendError},
+    error::{FailureKind, Millis, SendError, TrySendError},
     io::{Shared, Timer, now},
     record::Record,
     sink::RecordSink,
@@ -212,11 +212,12 @@ impl Producer {
         if in_time.await {
             return Ok(());
         }
-        let unresolved: u64 =
-            shared.flush(SendReason::Close).iter().map(|(_, count)| u64::from(*count)).sum();
+        let unresolved = shared.flush(SendReason::Close);
         shared.abort(FailureKind::Closed);
         poll_fn(|cx| if shared.poll_over(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
-        if unresolved == 0 { Ok(()) } else { Err(CloseError { records: unresolved, timeout }) }
+        // Some may have been acknowledged between the two.
+        let records = await_all(unresolved).await.failed;
+        if records == 0 { Ok(()) } else { Err(CloseError { records, timeout }) }
     }
 
     /// What the producer has done so far.
@@ -371,8 +372,9 @@ impl fmt::Display for CloseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} records were not acknowledged within {:?} and were given up",
-            self.records, self.timeout
+            "{} records were not acknowledged within {} and were given up",
+            self.records,
+            Millis(self.timeout)
         )
     }
 }

@@ -15,6 +15,7 @@ use kafka_producer::{
     Acks, Compression, ErrorCode, Header, OwnedRecord, Persistence, Producer, ProducerConfig, Record,
     SendReason,
 };
+use kafka_wire::ApiKey;
 
 /// A record as it was found in the log: its key, its value, its headers.
 type Found = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<(String, Option<Vec<u8>>)>);
@@ -111,11 +112,8 @@ async fn there_and_back(config: ProducerConfig, cluster: &MockCluster, count: u3
     }
     // Written is all that acks=0 promises: the mock may still be reading.
     let mut logs_now = logs(cluster);
-    for _ in 0..500 {
-        if offsets || logs_now.iter().map(Vec::len).sum::<usize>() == count as usize {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    while !offsets && logs_now.iter().map(Vec::len).sum::<usize>() < count as usize {
+        tokio::task::yield_now().await;
         logs_now = logs(cluster);
     }
     assert_eq!(logs_now.iter().map(Vec::len).sum::<usize>(), count as usize, "exactly once");
@@ -297,8 +295,12 @@ async fn leaders_move_and_nothing_is_lost_doubled_or_reordered() {
         let record = Record::to("orders").partition(partition).value(&value);
         deliveries.push(producer.send(record).await.expect("accepted"));
         if number % 250 == 0 {
+            let before = cluster.requests(ApiKey::PRODUCE);
             cluster.move_leader("orders", partition, nodes[number / 250 % 3]).expect("moved");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            // Some batches meet the old leader, some the new one.
+            while cluster.requests(ApiKey::PRODUCE) == before {
+                tokio::task::yield_now().await;
+            }
         }
     }
     for (number, delivery) in deliveries.into_iter().enumerate() {
@@ -410,7 +412,11 @@ async fn close_gives_up_in_time_what_no_broker_takes() {
     let delivery = producer.send(Record::to("orders").value("lost")).await.expect("accepted");
     let error = producer.close(Duration::from_millis(200)).await.expect_err("nobody took it");
     assert_eq!(error.records(), 1);
+    assert!(error.to_string().starts_with("1 records were not acknowledged within 200 ms"), "{error}");
     assert!(delivery.await.expect_err("given up").is_aborted());
+    assert!(producer.send(Record::to("orders").value("v")).await.expect_err("closed").is_closed());
+    assert_eq!(producer.close(Duration::ZERO).await, Ok(()), "nothing is left");
+    assert_eq!(producer.stats().buffer_used, 0);
 }
 
 #[tokio::test]
