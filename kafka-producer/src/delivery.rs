@@ -51,6 +51,12 @@ impl Delivery {
         Self { outcome, index }
     }
 
+    /// Another delivery of the same record, to look on.
+    #[cfg(test)]
+    pub(crate) fn twin(&self) -> Self {
+        Self::new(Arc::clone(&self.outcome), self.index)
+    }
+
     /// The topic the record went to.
     pub fn topic(&self) -> &str {
         self.outcome.topic.as_str()

@@ -55,6 +55,10 @@ mod sink;
 mod stats;
 mod topic;
 
+#[cfg(test)]
+#[path = "../tests/sim/shell/mod.rs"]
+mod shell;
+
 use std::time::Duration;
 
 pub use kafka_batch::{Compression, Header, OwnedHeader, SendReason};

@@ -72,6 +72,12 @@ impl Producer {
         Self { _owner: Arc::new(Owner(Arc::clone(&shared))), shared }
     }
 
+    /// What a simulation looks at.
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Accepts a record, and gives the future of its delivery.
     ///
     /// Where the topic is known and there is room, it is accepted at once; otherwise this waits, at most

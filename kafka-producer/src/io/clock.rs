@@ -39,6 +39,10 @@ pub(crate) fn now() -> Instant {
 
 #[expect(clippy::disallowed_methods, reason = "the one place of this crate that reads the clock")]
 fn wall() -> i64 {
+    #[cfg(test)]
+    if let Some(wall) = simulated::wall() {
+        return wall;
+    }
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         // A clock before 1970: no record may carry such a time.
@@ -49,6 +53,55 @@ fn wall() -> i64 {
 /// A seed for a producer's random numbers: brokers must not meet all their clients at once.
 #[expect(clippy::disallowed_methods, reason = "the one place of this crate that reads the clock")]
 pub(crate) fn seed() -> u64 {
+    #[cfg(test)]
+    if let Some(seed) = simulated::seed() {
+        return seed;
+    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(32)
+}
+
+/// Time and chance of a simulation, which has a thread to itself: the same seed gives the same run.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::{cell::Cell, time::Instant};
+
+    use super::now;
+
+    #[derive(Clone, Copy)]
+    struct Simulated {
+        wall: i64,
+        since: Instant,
+        seed: u64,
+    }
+
+    thread_local! {
+        static SIMULATED: Cell<Option<Simulated>> = const { Cell::new(None) };
+    }
+
+    /// From now on, on this thread, it is so late by the wall clock, which goes as fast as the monotonic one.
+    pub(crate) fn begin(wall: i64, seed: u64) {
+        SIMULATED.set(Some(Simulated { wall, since: now(), seed }));
+    }
+
+    /// Somebody sets the wall clock.
+    pub(crate) fn jump(milliseconds: i64) {
+        let simulated = SIMULATED.get().expect("a simulation has begun");
+        SIMULATED.set(Some(Simulated { wall: simulated.wall + milliseconds, ..simulated }));
+    }
+
+    /// Whether this thread simulates.
+    pub(crate) fn is_on() -> bool {
+        SIMULATED.get().is_some()
+    }
+
+    pub(super) fn wall() -> Option<i64> {
+        let simulated = SIMULATED.get()?;
+        let passed = now().saturating_duration_since(simulated.since).as_millis();
+        Some(simulated.wall + i64::try_from(passed).expect("a short run"))
+    }
+
+    pub(super) fn seed() -> Option<u64> {
+        SIMULATED.get().map(|simulated| simulated.seed)
+    }
 }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use kafka_batch::{Compression, Compressor, SplitError, Stamp};
+use tokio::runtime::Handle;
 
 use super::{Shared, now};
 use crate::{
@@ -44,7 +45,7 @@ impl Compressors {
                 control.sender.handle_sealed(lane, key, sealed, now());
             });
         };
-        drop(runtime.spawn_blocking(work));
+        on_another_thread(&runtime, work);
     }
 
     /// Makes smaller batches of one, on a blocking thread.
@@ -75,7 +76,7 @@ impl Compressors {
                 Err(error) => tracing::error!(%error, %topic, partition, "a batch could not be split"),
             }
         };
-        drop(runtime.spawn_blocking(work));
+        on_another_thread(&runtime, work);
     }
 
     fn take(&self) -> Compressor {
@@ -93,6 +94,17 @@ impl fmt::Debug for Compressors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Compressors").field("compression", &self.compression).finish_non_exhaustive()
     }
+}
+
+/// Runs work that takes long where no task waits for it.
+fn on_another_thread(runtime: &Handle, work: impl FnOnce() + Send + 'static) {
+    #[cfg(test)]
+    if super::simulated::is_on() {
+        // A thread would come back whenever it likes; a task comes back in its turn.
+        drop(runtime.spawn(async move { work() }));
+        return;
+    }
+    drop(runtime.spawn_blocking(work));
 }
 
 /// For batches that stay as they are.

@@ -27,6 +27,8 @@ use kafka_net::NetConfig;
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 use tokio::runtime::Handle;
 
+#[cfg(test)]
+pub(crate) use self::clock::simulated;
 use self::{
     clock::Clock,
     compress::Compressors,

@@ -100,6 +100,12 @@ fn random(bound: u32) -> u32 {
     (((mixed >> 32) * u64::from(bound)) >> 32) as u32
 }
 
+/// Makes this thread's random numbers those of a simulation.
+#[cfg(test)]
+pub(crate) fn reseed(seed: u64) {
+    RANDOM.set(seed.wrapping_mul(0xd134_2543_de82_ef95) | 1);
+}
+
 static NEXT_SEED: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]

@@ -1,0 +1,401 @@
+//! The second layer of the simulation: the whole producer, tasks and all, on a runtime whose clock is paused.
+//!
+//! Everything is real but the network and the brokers behind it: [`net`] serves the mock cluster at the far ends of
+//! [`pipe`]s in memory. Wake-ups, lanes, waiters, timers and the end of tasks live here, which a simulation of the state
+//! machine alone cannot see. Time passes only when every task waits, so a wake-up that is lost shows as a time that
+//! runs out; whatever waits has a bound in virtual time.
+//!
+//! A run is a function of its seed. `LINGER_SIM_SEED=n` runs one seed and prints its transcript, `LINGER_SIM_SEEDS=n`
+//! so many.
+
+mod book;
+mod net;
+mod pipe;
+mod plan;
+mod user;
+
+use std::{
+    cell::RefCell,
+    fmt, panic,
+    sync::{Arc, Once, mpsc},
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    runtime::{Builder, Handle},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use self::{
+    book::{Book, Promise, value},
+    net::{Mode, Net, Refuse, WALL},
+    plan::{Ending, Plan, Trouble},
+    user::{SLACK, User},
+};
+use crate::{
+    Producer, Record,
+    io::{Shared, simulated},
+    partitioner,
+};
+
+/// What came of a run in which nothing was wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) delivered: u64,
+    pub(super) failed: u64,
+    pub(super) transcript: Vec<String>,
+}
+
+/// What was wrong in a run, and how to see it again.
+pub(super) struct Failure {
+    seed: u64,
+    plan: String,
+    wrong: Vec<String>,
+    transcript: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, plan, wrong, transcript } = self;
+        writeln!(f, "seed {seed} of the simulated shell; again: LINGER_SIM_SEED={seed}\n{plan}")?;
+        let from = transcript.len().saturating_sub(SHOWN);
+        transcript[from..].iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        wrong.iter().try_for_each(|line| writeln!(f, "wrong: {line}"))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Runs one seed, on a thread of its own: what threads keep for themselves is part of the state.
+pub(super) fn run(seed: u64, prepare: impl FnOnce() + Send + 'static) -> Result<Report, Failure> {
+    let (tx, rx) = mpsc::channel();
+    let simulation = move || {
+        prepare();
+        drop(tx.send(simulate(seed)));
+    };
+    let thread = thread::Builder::new().name(format!("seed {seed}")).spawn(simulation).expect("a thread");
+    let lost = |what: &str| Failure {
+        seed,
+        plan: String::new(),
+        wrong: vec![what.to_owned()],
+        transcript: Vec::new(),
+    };
+    match rx.recv_timeout(REAL_LIMIT) {
+        Ok(result) => {
+            drop(thread.join());
+            result
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => Err(lost("the simulation itself panicked")),
+        // The thread is left behind: there is no way to end it.
+        Err(mpsc::RecvTimeoutError::Timeout) => Err(lost("a task turns without time passing (I9)")),
+    }
+}
+
+fn simulate(seed: u64) -> Result<Report, Failure> {
+    listen_to_panics();
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let plan = Arc::new(Plan::draw(&mut rng));
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+    let book = Book::default();
+    let (net, shared) = runtime.block_on(async {
+        simulated::begin(WALL, rng.u64(..));
+        partitioner::reseed(rng.u64(..));
+        let net = Net::new(plan.brokers, rng.fork());
+        for (topic, partitions) in &plan.topics {
+            net.cluster(|cluster| cluster.create_topic(topic, *partitions)).expect("a topic");
+        }
+        let producer = plan.producer(&net);
+        let shared = Arc::clone(producer.shared());
+        Run { plan: Arc::clone(&plan), net: net.clone(), book: book.clone() }.all(producer, rng).await;
+        (net, shared)
+    });
+    // Tasks that are left are dropped here, and with them everything they hold.
+    drop(runtime);
+    let promise =
+        Promise { is_idempotent: plan.is_idempotent, is_acknowledged: plan.acks != crate::Acks::NONE };
+    let mut wrong = book.violations();
+    wrong.extend(net.violations());
+    wrong.extend(PANICS.take().into_iter().map(|panic| format!("a task panicked: {panic}")));
+    wrong.extend(book.verify(&net, &plan.topics, promise));
+    if shared.pool.used() > 0 {
+        wrong.push(format!("{} bytes of memory are never given back (I7)", shared.pool.used()));
+    }
+    let (delivered, failed) = book.counts();
+    let transcript = net.transcript();
+    if wrong.is_empty() {
+        Ok(Report { delivered, failed, transcript })
+    } else {
+        Err(Failure { seed, plan: format!("{plan:#?}"), wrong, transcript })
+    }
+}
+
+/// A run from its first record to its end.
+struct Run {
+    plan: Arc<Plan>,
+    net: Net,
+    book: Book,
+}
+
+impl Run {
+    async fn all(self, producer: Producer, mut rng: fastrand::Rng) {
+        let users: Vec<_> = (0..self.plan.users)
+            .map(|id| {
+                let user = User {
+                    id,
+                    producer: producer.clone(),
+                    net: self.net.clone(),
+                    book: self.book.clone(),
+                    plan: Arc::clone(&self.plan),
+                    rng: rng.fork(),
+                    sent: 0,
+                    pending: Vec::new(),
+                };
+                Handle::current().spawn(user.run())
+            })
+            .collect();
+        let troubles = Handle::current().spawn(trouble(self.net.clone(), Arc::clone(&self.plan), rng.fork()));
+        match self.plan.ending {
+            Ending::Shutdown { after } => sleep(after).await,
+            Ending::CloseEarly { after, timeout } => {
+                sleep(after).await;
+                self.close(producer, timeout).await;
+                self.all_are_resolved("closed");
+                self.finish(users).await;
+            }
+            Ending::Close | Ending::Drop => {
+                self.finish(users).await;
+                drop(troubles.await);
+                self.recover(&producer).await;
+                self.end(producer).await;
+            }
+        }
+    }
+
+    /// Waits for users, who all have their own limits.
+    async fn finish(&self, users: Vec<JoinHandle<()>>) {
+        for user in users {
+            if timeout(USERS_LIMIT, user).await.is_err() {
+                self.book.violate("a user never ends");
+            }
+        }
+    }
+
+    /// I10: once nothing is in the way any more, records get through.
+    async fn recover(&self, producer: &Producer) {
+        let mut number = 0;
+        for (topic, partitions) in &self.plan.topics {
+            for partition in 0..*partitions {
+                let done = timeout(RECOVERY, async {
+                    loop {
+                        let id = (u16::MAX, number);
+                        number += 1;
+                        let value = value(id, 20);
+                        let record = Record::to(topic).partition(partition).value(&value);
+                        match producer.send(record).await {
+                            Ok(delivery) => {
+                                self.book.accepted(id, &delivery, value.len());
+                                match delivery.await {
+                                    Ok(_) => return,
+                                    Err(error) => self.net.note(|| format!("not recovered: {error}")),
+                                }
+                            }
+                            Err(error) => {
+                                self.book.kept(id);
+                                self.net.note(|| format!("not recovered: {error}"));
+                                sleep(Duration::from_millis(100)).await;
+                            }
+                        }
+                    }
+                });
+                if done.await.is_err() {
+                    self.book.violate(format!("{topic}-{partition} does not recover in {RECOVERY:?} (I10)"));
+                }
+            }
+        }
+    }
+
+    async fn end(&self, producer: Producer) {
+        let shared = Arc::clone(producer.shared());
+        if self.plan.ending == Ending::Close {
+            self.close(producer, self.plan.delivery_timeout + SLACK).await;
+            self.all_are_resolved("closed");
+        } else {
+            drop(producer);
+            let limit = self.plan.delivery_timeout + SLACK;
+            let over = std::future::poll_fn(|cx| match shared.poll_over(cx.waker()) {
+                true => std::task::Poll::Ready(()),
+                false => std::task::Poll::Pending,
+            });
+            if timeout(limit, over).await.is_err() {
+                self.book
+                    .violate(format!("the tasks go on for {limit:?} after the last handle is gone (I8)"));
+            }
+            self.all_are_resolved("dropped");
+        }
+        self.nothing_is_held(&shared).await;
+    }
+
+    async fn close(&self, producer: Producer, patience: Duration) {
+        let limit = patience + SLACK;
+        match timeout(limit, producer.close(patience)).await {
+            Ok(result) => self.net.note(|| format!("closed: {result:?}")),
+            Err(_) => self.book.violate(format!("close is not ready after {limit:?} (I8)")),
+        }
+    }
+
+    fn all_are_resolved(&self, how: &str) {
+        let left = self.book.unresolved();
+        if let Some(first) = left.first() {
+            self.book.violate(format!("{how}, and {} have no answer, {first:?} among them (I5)", left.len()));
+        }
+    }
+
+    /// I7: when nobody waits any more, and connections are closed, nobody holds memory.
+    async fn nothing_is_held(&self, shared: &Shared) {
+        sleep(SLACK).await;
+        let used = shared.pool.used();
+        if used > 0 {
+            self.book.violate(format!("{used} bytes are held when all is over (I7)"));
+        }
+    }
+}
+
+/// Lets things go wrong for as long as the plan says.
+async fn trouble(net: Net, plan: Arc<Plan>, mut rng: fastrand::Rng) {
+    let nodes = net.nodes();
+    let all = async {
+        loop {
+            let trouble = Trouble::draw(&mut rng, &nodes);
+            Handle::current().spawn(befall(net.clone(), Arc::clone(&plan), trouble));
+            sleep(Duration::from_millis(rng.u64(0..4_000))).await;
+        }
+    };
+    if let (Some(size), Some((topic, _))) = (plan.max_message, plan.topics.first()) {
+        net.cluster(|cluster| cluster.set_topic_config(topic, "max.message.bytes", &size.to_string()))
+            .expect("a setting");
+    }
+    if plan.is_fair {
+        return;
+    }
+    drop(timeout(plan.trouble, all).await);
+    // What was begun ends first.
+    sleep(LONGEST_TROUBLE).await;
+    net.clear();
+}
+
+async fn befall(net: Net, plan: Arc<Plan>, trouble: Trouble) {
+    net.note(|| format!("{trouble:?}"));
+    match trouble {
+        Trouble::Weather { weather, cuts, think } => net.set_weather(weather, cuts, think),
+        Trouble::Cut { node } => net.cut(node),
+        Trouble::Stall { node, to_broker, time } => net.stall(node, to_broker, time),
+        Trouble::Kill { node, election, back } => {
+            net.set_mode(node, Mode::Down);
+            sleep(election).await;
+            net.elect(&plan.topics, node);
+            sleep(back).await;
+            net.set_mode(node, Mode::Up);
+        }
+        Trouble::Freeze { node, time } => {
+            net.set_mode(node, Mode::Frozen);
+            sleep(time).await;
+            net.set_mode(node, Mode::Up);
+        }
+        Trouble::Isolate { node, time } => {
+            net.set_mode(node, Mode::Unreachable);
+            net.stall(Some(node), true, Some(time));
+            net.stall(Some(node), false, Some(time));
+            sleep(time).await;
+            net.set_mode(node, Mode::Up);
+        }
+        Trouble::Blackout { time } => {
+            let nodes = net.nodes();
+            nodes.iter().for_each(|node| net.set_mode(*node, Mode::Down));
+            sleep(time).await;
+            nodes.iter().for_each(|node| net.set_mode(*node, Mode::Up));
+        }
+        Trouble::Clock { milliseconds } => simulated::jump(milliseconds),
+        Trouble::Elect { node } => net.elect(&plan.topics, node),
+        Trouble::Refuse { code, is_applied, count } => {
+            net.refuse(std::iter::repeat_n(Refuse { code, is_applied }, count));
+        }
+    }
+}
+
+thread_local! {
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A runtime catches what its tasks panic with, and nobody would hear of it.
+fn listen_to_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let is_simulated = thread::current().name().is_some_and(|name| name.starts_with("seed "));
+            if is_simulated {
+                PANICS.with_borrow_mut(|panics| panics.push(info.to_string()));
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+#[test]
+fn seeds() {
+    if let Some(seed) = from_environment("LINGER_SIM_SEED") {
+        let report = run(seed, || {}).unwrap_or_else(|failure| panic!("{failure}"));
+        report.transcript.iter().for_each(|line| println!("{line}"));
+        return;
+    }
+    let count = from_environment("LINGER_SIM_SEEDS").unwrap_or(SEEDS);
+    let (mut delivered, mut failed) = (0, 0);
+    for seed in 0..count {
+        let report = run(seed, || {}).unwrap_or_else(|failure| panic!("{failure}"));
+        delivered += report.delivered;
+        failed += report.failed;
+    }
+    println!("{count} seeds: {delivered} records delivered, {failed} failed");
+    assert!(delivered > failed && failed > 0, "{delivered} delivered, {failed} failed: nothing was tried");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in [1, 2, 3, 4, 5, 6, 7, 8] {
+        let run = || run(seed, || {}).unwrap_or_else(|failure| panic!("{failure}"));
+        let (one, other) = (run(), run());
+        let differ = one.transcript.iter().zip(&other.transcript).find(|(one, other)| one != other);
+        assert_eq!(differ, None, "seed {seed}");
+        assert_eq!(one, other, "seed {seed}");
+    }
+}
+
+/// Seeds of an ordinary test run.
+const SEEDS: u64 = 30;
+
+/// Users bound each of their own steps, so this is only for one that does not.
+const USERS_LIMIT: Duration = Duration::from_secs(100_000);
+
+/// How long any trouble lasts after the last one has begun.
+const LONGEST_TROUBLE: Duration = Duration::from_secs(46);
+
+/// How long a partition may need until it works again, once nothing is in its way. It may have to wait for batches that
+/// are in doubt.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+/// Of real time: a run takes a fraction of a second. Nothing but a loop without an end takes so long.
+const REAL_LIMIT: Duration = Duration::from_secs(120);
+
+/// Lines of the transcript shown with a failure.
+const SHOWN: usize = 150;

@@ -1,0 +1,443 @@
+//! Brokers at the far ends of pipes: the mock cluster, and everything that can happen on the way there.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::future::{BoxFuture, FutureExt};
+use kafka_batch::BatchReader;
+use kafka_mock::{Answer, Cluster, ClusterConfig, Now};
+use kafka_net::io::{BoxStream, Connect, Target};
+use kafka_wire::{
+    Acks, ApiKey, ErrorCode, NodeId, PartitionId, frame,
+    messages::{PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceResponse},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Handle,
+    sync::Notify,
+    time::sleep,
+};
+
+use super::pipe::{End, Grip, Weather, pipe};
+use crate::io::now;
+
+/// The simulated cluster and the network in front of it. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct Net {
+    state: Arc<Mutex<State>>,
+    /// Told whenever a broker's mode changes.
+    changed: Arc<Notify>,
+}
+
+/// What a broker does to those who come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It works.
+    Up,
+    /// Nobody listens.
+    Down,
+    /// It is stopped: connections stand, and nothing is answered.
+    Frozen,
+    /// Nobody answers a call for a connection.
+    Unreachable,
+}
+
+/// An answer to Produce that is not the cluster's own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refuse {
+    pub(super) code: ErrorCode,
+    /// Whether the records are written nevertheless.
+    pub(super) is_applied: bool,
+}
+
+/// A record as it stands in a log.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) offset: i64,
+    pub(super) value: Bytes,
+}
+
+struct State {
+    cluster: Cluster,
+    modes: BTreeMap<i32, Mode>,
+    pipes: Vec<(i32, Grip)>,
+    rng: fastrand::Rng,
+    /// What new pipes are like, to the broker and back.
+    weather: [Weather; 2],
+    /// New pipes break after so many bytes, in one direction or the other.
+    cuts: Option<(u64, u64)>,
+    /// How long a broker thinks at most.
+    think: Duration,
+    /// The next answers to Produce.
+    refusals: VecDeque<Refuse>,
+    epoch: Instant,
+    dials: BTreeMap<i32, VecDeque<Instant>>,
+    asked: VecDeque<Instant>,
+    violations: Vec<String>,
+    transcript: Vec<String>,
+}
+
+impl Net {
+    pub(super) fn new(brokers: u16, rng: fastrand::Rng) -> Self {
+        let config = ClusterConfig::default().brokers(brokers);
+        let modes = config.nodes().map(|node| (node.0, Mode::Up)).collect();
+        let mut cluster = Cluster::new(config.clone());
+        config.nodes().for_each(|node| cluster.set_address(node, &format!("broker-{}", node.0), 9092));
+        let state = State {
+            cluster,
+            modes,
+            pipes: Vec::new(),
+            rng,
+            weather: [Weather::FAIR; 2],
+            cuts: None,
+            think: Duration::ZERO,
+            refusals: VecDeque::new(),
+            epoch: now(),
+            dials: BTreeMap::new(),
+            asked: VecDeque::new(),
+            violations: Vec::new(),
+            transcript: Vec::new(),
+        };
+        Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()) }
+    }
+
+    /// The brokers to ask first.
+    pub(super) fn bootstrap(&self) -> Vec<String> {
+        self.lock().modes.keys().map(|node| format!("broker-{node}:9092")).collect()
+    }
+
+    pub(super) fn nodes(&self) -> Vec<i32> {
+        self.lock().modes.keys().copied().collect()
+    }
+
+    pub(super) fn cluster<R>(&self, f: impl FnOnce(&mut Cluster) -> R) -> R {
+        f(&mut self.lock().cluster)
+    }
+
+    /// Time since the beginning.
+    pub(super) fn elapsed(&self) -> Duration {
+        now().saturating_duration_since(self.lock().epoch)
+    }
+
+    /// Adds a line to the transcript.
+    pub(super) fn note(&self, what: impl FnOnce() -> String) {
+        let mut state = self.lock();
+        let at = now().saturating_duration_since(state.epoch);
+        if state.transcript.len() < MAX_TRANSCRIPT {
+            state.transcript.push(format!("{:>12.6} {}", at.as_secs_f64(), what()));
+        }
+    }
+
+    pub(super) fn transcript(&self) -> Vec<String> {
+        self.lock().transcript.clone()
+    }
+
+    /// What the producer did to the network that it must not do.
+    pub(super) fn violations(&self) -> Vec<String> {
+        let mut state = self.lock();
+        if state.pipes.iter().any(|(_, grip)| grip.is_spinning()) {
+            state.violate("a pump turns without time passing (I9)".to_owned());
+        }
+        state.violations.clone()
+    }
+
+    pub(super) fn set_mode(&self, node: i32, mode: Mode) {
+        self.note(|| format!("broker {node} is {mode:?}"));
+        let mut state = self.lock();
+        state.modes.insert(node, mode);
+        if mode == Mode::Down {
+            state.pipes.iter().filter(|(at, _)| *at == node).for_each(|(_, grip)| grip.cut());
+        }
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// What pipes that are opened from now on are like.
+    pub(super) fn set_weather(&self, weather: [Weather; 2], cuts: Option<(u64, u64)>, think: Duration) {
+        let mut state = self.lock();
+        (state.weather, state.cuts, state.think) = (weather, cuts, think);
+    }
+
+    /// Breaks the open connections of a broker, or of all.
+    pub(super) fn cut(&self, node: Option<i32>) {
+        self.note(|| format!("connections of {node:?} are cut"));
+        self.grips(node).iter().for_each(Grip::cut);
+    }
+
+    /// Holds up one direction of the open connections.
+    pub(super) fn stall(&self, node: Option<i32>, to_broker: bool, time: Option<Duration>) {
+        self.note(|| format!("connections of {node:?} stall, to broker: {to_broker}, for {time:?}"));
+        self.grips(node).iter().for_each(|grip| grip.stall(to_broker, time));
+    }
+
+    /// The next answers to Produce.
+    pub(super) fn refuse(&self, refusals: impl IntoIterator<Item = Refuse>) {
+        self.lock().refusals.extend(refusals);
+    }
+
+    /// Moves every partition a broker leads to others that are up.
+    pub(super) fn elect(&self, topics: &[(String, i32)], away_from: i32) {
+        let mut state = self.lock();
+        let up: Vec<i32> = state
+            .modes
+            .iter()
+            .filter(|(node, mode)| **node != away_from && **mode == Mode::Up)
+            .map(|(node, _)| *node)
+            .collect();
+        if up.is_empty() {
+            return;
+        }
+        for (topic, count) in topics {
+            for partition in 0..*count {
+                let leader = state.cluster.leader(topic, PartitionId(partition)).map(|(node, _)| node.0);
+                if leader == Some(away_from) {
+                    let to = up[state.rng.usize(..up.len())];
+                    let moved = state.cluster.move_leader(topic, PartitionId(partition), NodeId(to));
+                    debug_assert!(moved.is_ok(), "{moved:?}");
+                }
+            }
+        }
+    }
+
+    /// All brokers work, and everything that was held up moves.
+    pub(super) fn clear(&self) {
+        self.note(|| "the weather clears".to_owned());
+        let mut state = self.lock();
+        state.modes.values_mut().for_each(|mode| *mode = Mode::Up);
+        (state.weather, state.cuts, state.think) = ([Weather::FAIR; 2], None, Duration::ZERO);
+        state.refusals.clear();
+        let grips: Vec<_> = state.pipes.iter().map(|(_, grip)| grip.clone()).collect();
+        drop(state);
+        grips.iter().for_each(Grip::clear);
+        self.changed.notify_waiters();
+    }
+
+    /// What is in a partition's log, oldest first.
+    pub(super) fn log(&self, topic: &str, partition: i32) -> Vec<Stored> {
+        let batches =
+            self.lock().cluster.batches(topic, PartitionId(partition)).unwrap_or_default().into_iter();
+        let batches = batches.flat_map(BatchReader::new).map(|batch| batch.expect("the cluster checked it"));
+        batches
+            .flat_map(|batch| {
+                let base = batch.header().base_offset;
+                let records: Vec<_> =
+                    batch.records().expect("a codec").map(|read| read.expect("a record")).collect();
+                records.into_iter().map(move |read| Stored {
+                    offset: base + i64::from(read.offset_delta),
+                    value: read.record.value.unwrap_or_default(),
+                })
+            })
+            .collect()
+    }
+
+    fn grips(&self, node: Option<i32>) -> Vec<Grip> {
+        let state = self.lock();
+        let grips = state.pipes.iter().filter(|(at, _)| node.is_none_or(|node| node == *at));
+        grips.map(|(_, grip)| grip.clone()).collect()
+    }
+
+    fn mode(&self, node: i32) -> Mode {
+        self.lock().modes.get(&node).copied().unwrap_or(Mode::Unreachable)
+    }
+
+    /// Waits until a broker is in none of these modes.
+    async fn leaves(&self, node: i32, modes: &[Mode]) {
+        loop {
+            let changed = self.changed.notified();
+            if !modes.contains(&self.mode(node)) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    async fn open(&self, host: &str) -> io::Result<BoxStream> {
+        let node: i32 = host.rsplit('-').next().and_then(|id| id.parse().ok()).unwrap_or(-1);
+        self.lock().dialled(node);
+        let latency = self.lock().latency();
+        sleep(latency).await;
+        self.leaves(node, &[Mode::Unreachable]).await;
+        if self.mode(node) == Mode::Down {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        let mut state = self.lock();
+        let mut weather = state.weather;
+        if let Some((from, to)) = state.cuts {
+            let after = state.rng.u64(from..=to);
+            weather[usize::from(state.rng.bool())].cut_after = Some(after);
+        }
+        let rng = state.rng.fork();
+        let (near, far, grip) = pipe(weather[0], weather[1], rng);
+        state.pipes.retain(|(_, grip)| grip.is_open());
+        state.pipes.push((node, grip));
+        drop(state);
+        self.note(|| format!("broker {node} is connected to"));
+        Handle::current().spawn(self.clone().serve(NodeId(node), far));
+        Ok(Box::new(near))
+    }
+
+    /// One connection, from the broker's side.
+    async fn serve(self, node: NodeId, mut stream: End) {
+        let mut input = BytesMut::new();
+        loop {
+            while let Ok(Some(frame)) = frame::split(&mut input, MAX_FRAME) {
+                let think = self.lock().thinks();
+                if !think.is_zero() {
+                    sleep(think).await;
+                }
+                self.leaves(node.0, &[Mode::Frozen]).await;
+                let Some(answer) = self.answer(node, frame) else { return };
+                let mut answer = answer;
+                while answer.has_remaining() {
+                    if stream.write_all_buf(&mut answer).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            self.leaves(node.0, &[Mode::Frozen]).await;
+            if !matches!(stream.read_buf(&mut input).await, Ok(1..)) {
+                return;
+            }
+        }
+    }
+
+    /// The answer to a frame, empty if there is none to be given; none if the broker hangs up.
+    fn answer(&self, node: NodeId, frame: Bytes) -> Option<Bytes> {
+        let (header, body) = kafka_wire::decode_request_header(&frame).ok()?;
+        if header.api_key != ApiKey::PRODUCE {
+            let mut state = self.lock();
+            state.asked_something(header.api_key);
+            return state.handle(node, frame.clone());
+        }
+        let request: ProduceRequest = kafka_wire::decode_request(&header, body).expect("our own request");
+        self.note(|| format!("broker {} gets {}", node.0, describe(&request)));
+        let mut state = self.lock();
+        let Some(refuse) = state.refusals.pop_front() else { return state.handle(node, frame.clone()) };
+        if refuse.is_applied {
+            state.handle(node, frame.clone())?;
+        }
+        drop(state);
+        self.note(|| format!("and is answered {refuse:?}"));
+        if request.acks == Acks::NONE {
+            return Some(Bytes::new());
+        }
+        let refused = |index| PartitionProduceResponse {
+            index,
+            error_code: refuse.code,
+            base_offset: -1,
+            ..PartitionProduceResponse::default()
+        };
+        let responses = request.topic_data.iter().map(|topic| TopicProduceResponse {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partition_responses: topic.partition_data.iter().map(|it| refused(it.index)).collect(),
+        });
+        let response = ProduceResponse { responses: responses.collect(), ..ProduceResponse::default() };
+        let frame = kafka_wire::encode_response(&response, header.api_version, header.correlation_id);
+        Some(frame.expect("it is of the request's version").into_bytes())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connect for Net {
+    fn connect<'a>(&'a self, target: Target<'a>) -> BoxFuture<'a, io::Result<BoxStream>> {
+        self.open(target.endpoint.host()).boxed()
+    }
+}
+
+impl State {
+    fn handle(&mut self, node: NodeId, frame: Bytes) -> Option<Bytes> {
+        let at = now();
+        let wall = WALL + i64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(0);
+        match self.cluster.handle(node, frame, Now::new(at, wall)) {
+            Answer::Reply(frame) => Some(frame.into_bytes()),
+            Answer::Silence => Some(Bytes::new()),
+            Answer::Close(_) => None,
+            other => panic!("a producer is not told {other:?}"),
+        }
+    }
+
+    fn latency(&mut self) -> Duration {
+        let (from, to) = self.weather[0].latency;
+        from + (to - from).mul_f64(self.rng.f64())
+    }
+
+    fn thinks(&mut self) -> Duration {
+        self.think.mul_f64(self.rng.f64())
+    }
+
+    fn violate(&mut self, what: String) {
+        if self.violations.len() < MAX_VIOLATIONS {
+            self.violations.push(what);
+        }
+    }
+
+    /// I9: a broker that cannot be reached is not run down.
+    fn dialled(&mut self, node: i32) {
+        let count = within_window(self.dials.entry(node).or_default());
+        if count > MAX_DIALS {
+            self.violate(format!("{count} attempts to connect to broker {node} within {WINDOW:?} (I9)"));
+        }
+    }
+
+    /// I9: brokers are not asked all the time for what they just said.
+    fn asked_something(&mut self, api: ApiKey) {
+        let count = within_window(&mut self.asked);
+        if count > MAX_ASKED {
+            self.violate(format!("{count} questions within {WINDOW:?}, the last one {api} (I9)"));
+        }
+    }
+}
+
+/// Adds this moment to those of a window, and counts them.
+fn within_window(times: &mut VecDeque<Instant>) -> usize {
+    let at = now();
+    times.push_back(at);
+    while times.front().is_some_and(|first| *first + WINDOW < at) {
+        times.pop_front();
+    }
+    times.len()
+}
+
+/// The batches of a request, in a line.
+fn describe(request: &ProduceRequest) -> String {
+    let mut line = format!("Produce acks={}", request.acks.0);
+    for topic in &request.topic_data {
+        for partition in &topic.partition_data {
+            let bytes = partition.records.as_ref().map(kafka_wire::Records::to_bytes).unwrap_or_default();
+            let _ = match BatchReader::new(bytes).next() {
+                Some(Ok(batch)) => {
+                    let header = batch.header();
+                    let (id, epoch) = (header.producer_id.0, header.producer_epoch.0);
+                    let (first, count) = (header.base_sequence, header.record_count);
+                    write!(line, "; {}: {id}/{epoch} {first}+{count}", partition.index)
+                }
+                other => write!(line, "; {}: {other:?}", partition.index),
+            };
+        }
+    }
+    line
+}
+
+/// The time of day at which every simulation begins.
+pub(super) const WALL: i64 = 1_750_000_000_000;
+
+const MAX_FRAME: usize = 16 << 20;
+const MAX_TRANSCRIPT: usize = 20_000;
+const MAX_VIOLATIONS: usize = 20;
+
+/// What is counted, is counted over this long.
+const WINDOW: Duration = Duration::from_secs(10);
+/// With a back-off of 50 ms that doubles up to 1 s, and a connection by address beside the one by number.
+const MAX_DIALS: usize = 60;
+/// Metadata and producer ids: a few each second while nothing works.
+const MAX_ASKED: usize = 300;
