@@ -77,6 +77,7 @@ mod inspect;
 mod io;
 mod log;
 mod producers;
+pub mod proxy;
 mod recording;
 mod records;
 mod request;

@@ -5,6 +5,8 @@ mod clock;
 mod connection;
 mod listener;
 mod mock;
+mod proxy;
 
 pub use builder::{Builder, StartError};
 pub use mock::MockCluster;
+pub use proxy::{Proxy, ProxyBuilder, ProxyError};

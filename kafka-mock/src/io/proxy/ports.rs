@@ -1,0 +1,160 @@
+//! The ports of the proxy: one where clients start, and one for each broker that becomes known.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kafka_wire::NodeId;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::connection;
+use super::handle::{Openings, Shared};
+
+/// Which port stands for which broker.
+#[derive(Debug)]
+pub(super) struct Ports {
+    address: SocketAddr,
+    /// The port that was opened last, if they are not just free ones.
+    last_port: Option<u16>,
+    /// Where clients that start here are sent, in turn.
+    upstream: Vec<(String, u16)>,
+    next_upstream: usize,
+    nodes: BTreeMap<NodeId, Node>,
+    openings: mpsc::UnboundedSender<Opened>,
+}
+
+#[derive(Debug)]
+struct Node {
+    host: String,
+    port: u16,
+    address: SocketAddr,
+}
+
+/// A port that was opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    node: NodeId,
+    listener: TcpListener,
+}
+
+impl Ports {
+    pub(super) fn new(
+        address: SocketAddr,
+        last_port: Option<u16>,
+        upstream: Vec<(String, u16)>,
+        openings: mpsc::UnboundedSender<Opened>,
+    ) -> Self {
+        Self { address, last_port, upstream, next_upstream: 0, nodes: BTreeMap::new(), openings }
+    }
+
+    /// The address that clients are told of a broker.
+    pub(super) fn address(&self, node: NodeId) -> Option<SocketAddr> {
+        self.nodes.get(&node).map(|node| node.address)
+    }
+
+    /// Where a connection to one of the ports goes.
+    pub(super) fn upstream(&mut self, node: Option<NodeId>) -> (String, u16) {
+        if let Some(node) = node.and_then(|node| self.nodes.get(&node)) {
+            return (node.host.clone(), node.port);
+        }
+        let index = self.next_upstream % self.upstream.len().max(1);
+        self.next_upstream = index + 1;
+        self.upstream.get(index).cloned().unwrap_or_default()
+    }
+
+    /// The address that stands for a broker; its port is opened if it was not known.
+    pub(super) fn stand_in(
+        &mut self,
+        node: NodeId,
+        host: &str,
+        port: i32,
+    ) -> io::Result<Option<(String, u16)>> {
+        // A negative id or port is nobody's.
+        let Ok(port) = u16::try_from(port) else { return Ok(None) };
+        if node.0 < 0 || port == 0 {
+            return Ok(None);
+        }
+        if let Some(known) = self.nodes.get_mut(&node) {
+            host.clone_into(&mut known.host);
+            known.port = port;
+            return Ok(Some(told(known.address)));
+        }
+        if self.nodes.len() >= MAX_NODES {
+            return Err(io::Error::other(format!("a proxy stands in for {MAX_NODES} brokers at most")));
+        }
+        let wanted = match self.last_port {
+            None => 0,
+            Some(last) => last.checked_add(1).ok_or_else(|| io::Error::other("no port after 65535"))?,
+        };
+        let listener = bind(SocketAddr::new(self.address.ip(), wanted))?;
+        let address = listener.local_addr()?;
+        self.last_port = self.last_port.map(|_| wanted);
+        self.nodes.insert(node, Node { host: host.to_owned(), port, address });
+        // The task that takes it ends with the proxy; then nobody needs the port.
+        let _ = self.openings.send(Opened { node, listener });
+        Ok(Some(told(address)))
+    }
+}
+
+fn told(address: SocketAddr) -> (String, u16) {
+    (address.ip().to_string(), address.port())
+}
+
+/// Listens, at once: a client may be told the address in the next moment.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Accepts at all ports until it is aborted; everything else ends with it.
+pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut opened: Openings) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(accept(None, listener, Arc::clone(&shared)));
+    // The sender is in `shared`.
+    while let Some(Opened { node, listener }) = opened.recv().await {
+        tasks.spawn(accept(Some(node), listener, Arc::clone(&shared)));
+    }
+}
+
+async fn accept(node: Option<NodeId>, listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((client, _)) if connections.len() < MAX_CONNECTIONS => {
+                    shared.count_connection();
+                    connections.spawn(connection::serve(client, node, Arc::clone(&shared)));
+                }
+                Ok((_, peer)) => {
+                    shared.log(&format!("closed a connection from {peer}: there are {MAX_CONNECTIONS} already"));
+                }
+                Err(error) => {
+                    shared.log(&format!("cannot accept connections: {error}"));
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Opens a connection to a broker.
+pub(super) async fn connect(node: Option<NodeId>, shared: &Shared) -> io::Result<TcpStream> {
+    let (host, port) = shared.ports("connect").upstream(node);
+    let stream = TcpStream::connect((host.as_str(), port)).await;
+    stream.map_err(|error| io::Error::new(error.kind(), format!("cannot connect to {host}:{port}: {error}")))
+}
+
+/// Brokers a proxy stands in for.
+const MAX_NODES: usize = 1000;
+
+/// Connections of one port.
+const MAX_CONNECTIONS: usize = 10_000;
+
+/// How long no connection is accepted after accepting failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
