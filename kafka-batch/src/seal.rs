@@ -78,7 +78,7 @@ impl Sealed {
     }
 
     /// One pass over header and payload. New numbers go the same way: joining a new header's CRC to a kept one of the payload
-    /// (`crc32c_combine`) costs more than the pass for every batch below about 100 KiB.
+    /// (`crc32c_combine`) takes 40 to 90 microseconds whatever the size, a pass over 16 KiB takes 4: docs/benchmarks.md.
     fn update_crc(&mut self) {
         let bytes = self.header.encode();
         let head = bytes.get(CRC_START..).unwrap_or_default();
