@@ -3,6 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
 /// Runs from its making.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(Instant);
@@ -17,4 +21,11 @@ impl Stopwatch {
     pub(crate) fn elapsed(self) -> Duration {
         Instant::now() - self.0
     }
+}
+
+/// CPU time of every child process that has ended and was waited for, and of theirs.
+pub(crate) fn children_cpu() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot ask for the time of child processes")?;
+    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(microseconds.try_into()?))
 }

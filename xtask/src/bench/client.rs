@@ -6,9 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
 
+use crate::clock::children_cpu;
 use crate::shell;
 
 /// What a client is to send.
@@ -120,12 +119,6 @@ fn measure(command: &mut Command) -> Result<(String, Duration)> {
     let before = children_cpu()?;
     let output = shell::output(command)?;
     Ok((output, children_cpu()?.saturating_sub(before)))
-}
-
-fn children_cpu() -> Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot ask for the time of child processes")?;
-    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(microseconds.try_into()?))
 }
 
 fn field<T: FromStr>(output: &str, name: &str) -> Result<T> {

@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::args::Args;
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, children_cpu};
 use crate::metadata::Metadata;
 use crate::{bench, schema, shell};
 
@@ -69,11 +69,13 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     for step in
         STEPS.into_iter().filter(|step| named.is_empty() || named.iter().any(|name| name == step.name))
     {
-        let watch = Stopwatch::start();
+        let (watch, before) = (Stopwatch::start(), children_cpu()?);
         let result = (step.run)(&metadata);
         let seconds = watch.elapsed().as_secs_f32();
+        // Says more than the time on a machine that has other things to do.
+        let cpu = (children_cpu()?.saturating_sub(before)).as_secs_f32();
         match result {
-            Ok(said) => println!("{:<14}ok {seconds:>6.1} s  {said}", step.name),
+            Ok(said) => println!("{:<14}ok {seconds:>6.1} s, CPU {cpu:>6.1} s  {said}", step.name),
             Err(error) => {
                 println!("{:<14}FAILED after {seconds:.1} s\n{error:#}\n", step.name);
                 failed.push(step.name);
