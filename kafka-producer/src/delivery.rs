@@ -34,7 +34,8 @@ pub struct RecordMetadata {
     pub partition: i32,
     /// The record's offset. None with `acks=0`, and where a broker only knew that it has the record already.
     pub offset: Option<i64>,
-    /// The time the broker gave the record, in milliseconds since the epoch, where the topic is so configured.
+    /// The time the broker gave the record, in milliseconds since the epoch, where the topic is so configured. A broker
+    /// that has the batch already, from an attempt whose answer was lost, tells the batch's largest timestamp here.
     pub log_append_time: Option<i64>,
 }
 

@@ -14,65 +14,14 @@ use crate::shell;
 /// What each library may depend on, its tests left out. The others are programs and may use what they like.
 const EDGES: [(&str, &[&str]); 5] = [
     ("kafka-wire", &["bytes", "nom"]),
-    (
-        "kafka-batch",
-        &[
-            "kafka-wire",
-            "bytes",
-            "crc32c",
-            "foldhash",
-            "hashbrown",
-            // Behind features, one for each codec.
-            "flate2",
-            "lz4",
-            "lz4_flex",
-            "snap",
-            "zstd",
-        ],
-    ),
-    (
-        "kafka-net",
-        &[
-            "kafka-wire",
-            "bytes",
-            "fastrand",
-            "foldhash",
-            "futures",
-            "hashbrown",
-            "tokio",
-            "tokio-util",
-            "tracing",
-        ],
-    ),
+    // The last five are behind features, one for each codec.
+    ("kafka-batch", &["kafka-wire", "bytes", "crc32c", "flate2", "lz4", "lz4_flex", "snap", "zstd"]),
+    ("kafka-net", &["kafka-wire", "bytes", "fastrand", "futures", "tokio", "tokio-util", "tracing"]),
     (
         "kafka-producer",
-        &[
-            "kafka-wire",
-            "kafka-batch",
-            "kafka-net",
-            "bytes",
-            "fastrand",
-            "foldhash",
-            "futures",
-            "hashbrown",
-            "tokio",
-            "tracing",
-        ],
+        &["kafka-wire", "kafka-batch", "kafka-net", "bytes", "fastrand", "futures", "tokio", "tracing"],
     ),
-    (
-        "kafka-mock",
-        &[
-            "kafka-wire",
-            "kafka-batch",
-            "bytes",
-            "fastrand",
-            "foldhash",
-            "futures",
-            "hashbrown",
-            "tokio",
-            "tracing",
-        ],
-    ),
+    ("kafka-mock", &["kafka-wire", "kafka-batch", "bytes", "fastrand", "futures", "tokio", "tracing"]),
 ];
 
 /// Programs, which nothing but themselves may depend on.
