@@ -1,10 +1,11 @@
 //! The project's own commands: `cargo xtask help` lists them.
 //!
-//! Three of them are what continuous integration runs, and nothing else: `test`, `check` and `test --kafka`.
+//! Four of them are what continuous integration runs, and nothing else: `test`, `check`, `test --kafka` and `chaos`.
 
 mod args;
 mod bench;
 mod broker_tests;
+mod chaos;
 mod check;
 mod clock;
 mod fuzz;
@@ -32,12 +33,14 @@ usage: cargo xtask COMMAND [OPTIONS]
   check                 formatting, lints, documentation, licences, layout, protocol tables, least Rust version, ...
   fuzz [TARGET]         run the fuzz targets for a time
   bench                 what a record costs, beside a hand-written loop and Kafka's own producer
+  chaos                 real brokers killed, frozen and cut off under load, and every record looked for afterwards
   kafka up|down|status  real Kafka clusters on loopback
   schema                every message table against the definitions in Kafka's jar
   golden                messages written by Kafka's own classes, for kafka-wire's tests
   jars [VERSION]        resolve Kafka's jars once and print the folder they are in
 
-Each takes --help. Continuous integration runs `test`, `check` and `test --kafka`, and nothing else.
+Each takes --help. Continuous integration runs `test`, `check`, `test --kafka` and `chaos --minutes 3`, and nothing
+else.
 ";
 
 fn main() -> ExitCode {
@@ -64,6 +67,7 @@ fn run(mut args: Args) -> Result<()> {
         "check" => check::command(args),
         "fuzz" => fuzz::command(args),
         "bench" => bench::command(args),
+        "chaos" => chaos::command(args),
         "kafka" => kafka::command(args),
         "schema" => schema::command(args),
         "golden" => golden::command(args),

@@ -145,11 +145,23 @@ impl Cluster {
             Process::start(&mut zookeeper, &self.dir, "zookeeper")?;
         }
         for node in 1..=self.brokers {
-            let mut broker = self.java(spec, lib, "-Xmx768m");
-            broker.arg("kafka.Kafka").arg(self.dir.join(format!("broker-{node}.properties")));
-            Process::start(&mut broker, &self.dir, &format!("broker-{node}"))?;
+            self.start_broker(spec, node)?;
         }
         self.wait(watch)
+    }
+
+    /// Starts one of its brokers, which does not run, and does not wait for it.
+    pub(crate) fn start_broker(&self, spec: &Spec, node: u16) -> Result<()> {
+        let mut broker = self.java(spec, &jars::lib(&spec.version)?, "-Xmx768m");
+        broker.arg("kafka.Kafka").arg(self.dir.join(format!("broker-{node}.properties")));
+        Process::start(&mut broker, &self.dir, &format!("broker-{node}")).map(drop)
+    }
+
+    /// The process of a broker that was started, dead or alive.
+    pub(crate) fn broker(&self, node: u16) -> Result<Process> {
+        let name = format!("broker-{node}");
+        let found = Process::noted(&self.dir)?.into_iter().find(|process| process.name == name);
+        found.with_context(|| format!("{name} of the cluster in {} was never started", self.dir.display()))
     }
 
     fn java(&self, spec: &Spec, lib: &Path, memory: &str) -> Command {
@@ -205,7 +217,7 @@ impl Cluster {
     }
 
     /// What keeps the cluster from being ready: every broker must answer, and know of all of them and of a controller.
-    fn unready(&self) -> Option<String> {
+    pub(crate) fn unready(&self) -> Option<String> {
         self.ports().find_map(|port| match probe::ask(port) {
             Err(error) => Some(format!("the broker at port {port}: {error:#}")),
             Ok(answer) if answer.brokers != usize::from(self.brokers) => {

@@ -3,7 +3,7 @@
 pub(crate) mod cluster;
 mod config;
 mod probe;
-mod process;
+pub(crate) mod process;
 
 use anyhow::{Result, bail};
 

@@ -28,7 +28,9 @@ impl Process {
     /// Starts it in the background, its output going to `NAME.log` in the folder, and notes it in `NAME.pid`.
     pub(crate) fn start(command: &mut Command, dir: &Path, name: &str) -> Result<Self> {
         let log = dir.join(format!("{name}.log"));
-        let out = fs::File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        // What it wrote before it was started again stays.
+        let out = fs::File::options().create(true).append(true).open(&log);
+        let out = out.with_context(|| format!("cannot create {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         // Not in the terminal's group of processes: Ctrl-C there must not reach it.
         #[cfg(unix)]
@@ -70,6 +72,14 @@ impl Process {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.id
+    }
+
+    /// Sends it a signal, named as `kill` does it: `TERM`, `STOP`, `CONT`, ...
+    pub(crate) fn signal(&self, signal: &str) -> Result<()> {
+        if !self.is_alive() {
+            bail!("{} (process {}) has ended: it cannot be sent SIG{signal}", self.name, self.id);
+        }
+        shell::output(Command::new("kill").args([&format!("-{signal}"), &self.id.to_string()])).map(drop)
     }
 
     /// Ends it at once: what it has on disk is thrown away, so nothing is gained by a graceful end.
