@@ -72,6 +72,7 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
         retries: settings.retries,
         retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
         request_timeout: settings.request_timeout,
+        linger: settings.linger,
         min_produce_version: match settings.compression {
             Compression::Zstd(_) => FIRST_WITH_ZSTD,
             _ => FIRST,

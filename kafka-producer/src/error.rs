@@ -2,7 +2,9 @@
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
-use kafka_wire::{ErrorCode, NodeId, TopicName};
+use kafka_wire::{ErrorCode, TopicName};
+
+use crate::timeline::{Timeline, Waited};
 
 /// Whether a record that was not acknowledged may be in the log all the same.
 ///
@@ -235,7 +237,7 @@ pub(crate) struct Failure {
     pub(crate) message: Option<String>,
     /// What the broker said of single records (KIP-467), by index.
     pub(crate) records: Vec<(i32, Option<String>)>,
-    pub(crate) timeline: Vec<Attempt>,
+    pub(crate) timeline: Timeline,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,29 +250,23 @@ pub(crate) enum FailureKind {
     Expired,
     /// The producer was closed before it was sent or answered.
     Closed,
+    /// [`purge`](crate::Producer::purge) gave it up.
+    Purged,
     /// The tasks of the producer are gone: their runtime was shut down.
     Aborted,
 }
 
-/// One attempt to write a batch, and what came of it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Attempt {
-    /// The broker.
-    pub node: NodeId,
-    /// When it was sent, counted from when the batch was begun.
-    pub sent_after: Duration,
-    /// How long its answer, or the end of its connection, took.
-    pub took: Duration,
-    /// What the broker said, if it answered.
-    pub code: Option<ErrorCode>,
-    /// Why there is no answer, if there is none.
-    pub error: Option<String>,
-}
-
 impl Failure {
     pub(crate) fn new(topic: TopicName, partition: i32, kind: FailureKind, persistence: Persistence) -> Self {
-        Self { topic, partition, kind, persistence, message: None, records: Vec::new(), timeline: Vec::new() }
+        Self {
+            topic,
+            partition,
+            kind,
+            persistence,
+            message: None,
+            records: Vec::new(),
+            timeline: Timeline::default(),
+        }
     }
 }
 
@@ -289,12 +285,12 @@ impl DeliveryError {
         match self.failure.kind {
             FailureKind::Rejected(code) => Some(code),
             FailureKind::Exhausted(code) => code,
-            FailureKind::Expired | FailureKind::Closed | FailureKind::Aborted => None,
+            FailureKind::Expired | FailureKind::Closed | FailureKind::Purged | FailureKind::Aborted => None,
         }
     }
 
-    /// The attempts that were made, oldest first: the first few and the last.
-    pub fn timeline(&self) -> &[Attempt] {
+    /// What the record's batch went through: the attempts, and what it waited for before each and in the end.
+    pub fn timeline(&self) -> &Timeline {
         &self.failure.timeline
     }
 
@@ -311,6 +307,11 @@ impl DeliveryError {
     /// Whether `delivery.timeout.ms` ended it.
     pub fn is_timeout(&self) -> bool {
         matches!(self.failure.kind, FailureKind::Expired)
+    }
+
+    /// Whether [`purge`](crate::Producer::purge) ended it.
+    pub fn is_purged(&self) -> bool {
+        matches!(self.failure.kind, FailureKind::Purged)
     }
 
     /// Whether the end of the producer ended it: it was closed, or its runtime shut down.
@@ -330,6 +331,27 @@ impl DeliveryError {
     }
 }
 
+impl DeliveryError {
+    /// The last attempt, and what it waited for longest since.
+    fn fmt_course(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let timeline = &self.failure.timeline;
+        let longest = |waits: &[Waited]| waits.iter().max_by_key(|waited| waited.time).copied();
+        match (timeline.last(), longest(timeline.waited())) {
+            (Some(last), wait) => {
+                write!(f, "; last attempt at broker {} ", last.node)?;
+                match (&last.code, &last.error) {
+                    (Some(code), _) => write!(f, "gave {code}")?,
+                    (None, Some(error)) => write!(f, "had no answer: {error}")?,
+                    (None, None) => write!(f, "had no answer after {}", Millis(last.took))?,
+                }
+                wait.map_or(Ok(()), |wait| write!(f, ", then {wait}"))
+            }
+            (None, Some(wait)) => write!(f, "; never sent: {wait}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Failure { topic, partition, kind, persistence, .. } = &*self.failure;
@@ -343,19 +365,13 @@ impl fmt::Display for DeliveryError {
             FailureKind::Exhausted(None) => f.write_str("out of retries, last answer missing")?,
             FailureKind::Expired => f.write_str("delivery.timeout.ms is over")?,
             FailureKind::Closed => f.write_str("the producer was closed first")?,
+            FailureKind::Purged => f.write_str("it was purged")?,
             FailureKind::Aborted => f.write_str("the producer's runtime was shut down")?,
         }
         if let Some(message) = self.message() {
             write!(f, " ({message})")?;
         }
-        if let Some(last) = self.failure.timeline.last() {
-            write!(f, "; last attempt at broker {} ", last.node)?;
-            match (&last.code, &last.error) {
-                (Some(code), _) => write!(f, "gave {code}")?,
-                (None, Some(error)) => write!(f, "had no answer: {error}")?,
-                (None, None) => write!(f, "had no answer after {}", Millis(last.took))?,
-            }
-        }
+        self.fmt_course(f)?;
         write!(f, "; {persistence}")
     }
 }

@@ -49,10 +49,12 @@ mod error;
 mod io;
 pub mod partitioner;
 mod producer;
+mod purge;
 mod record;
 mod sender;
 mod sink;
 mod stats;
+mod timeline;
 mod topic;
 
 #[cfg(test)]
@@ -63,7 +65,7 @@ use std::time::Duration;
 
 pub use kafka_batch::{Compression, Header, OwnedHeader, SendReason};
 pub use kafka_net::io::{BoxStream, ByteStream, Connect, Connector, Target};
-pub use kafka_wire::{Acks, ErrorCode};
+pub use kafka_wire::{Acks, ErrorCode, NodeId};
 
 pub use crate::{
     config::{
@@ -71,12 +73,14 @@ pub use crate::{
         Settings,
     },
     delivery::{Deliveries, Delivery, RecordMetadata},
-    error::{Attempt, DeliveryError, Persistence, SendError, TrySendError},
+    error::{DeliveryError, Persistence, SendError, TrySendError},
     partitioner::Partitioner,
     producer::{CloseError, Flushed, PartitionInfo, Producer, SendAllError, Sending, SendingAll},
+    purge::{Purge, Purged},
     record::{Record, TopicRef},
     sink::{OwnedRecord, RecordSink, SinkError, SinkResults},
     stats::{BrokerStats, Latency, SendReasons, Stats},
+    timeline::{Attempt, Timeline, WaitReason, Waited},
     topic::Topic,
 };
 

@@ -19,6 +19,7 @@ use crate::{
     delivery::{Deliveries, Delivery, Outcome},
     error::{FailureKind, Millis, SendError, TrySendError},
     io::{Shared, Timer, now},
+    purge::{Purge, Purged},
     record::Record,
     sink::RecordSink,
     stats::Stats,
@@ -224,6 +225,18 @@ impl Producer {
         // Some may have been acknowledged between the two.
         let records = await_all(unresolved).await.failed;
         if records == 0 { Ok(()) } else { Err(CloseError { records, timeout }) }
+    }
+
+    /// Gives up records that were accepted and are not resolved, and says how many there were. The producer goes on.
+    ///
+    /// Each [`Delivery`] resolves with an error that says whether the record may be in the log: one that was never sent is
+    /// surely not, one in a request may still get there. Order and numbers of what is sent later are safe: a partition of
+    /// which a number may have been used goes on under a new epoch, once what is left of it is settled.
+    ///
+    /// It does not wait for anything; so there is nothing to cancel. Records whose `send` still waits for room or for
+    /// their topic are not accepted yet, and not concerned.
+    pub fn purge(&self, what: Purge) -> Purged {
+        self.shared.purge(what, FailureKind::Purged)
     }
 
     /// What the producer has done so far.

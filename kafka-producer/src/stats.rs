@@ -1,8 +1,10 @@
 //! [`Stats`]: what the producer has done so far, in plain numbers.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use kafka_batch::SendReason;
+use kafka_net::NetError;
+use kafka_wire::NodeId;
 
 /// A snapshot of what a producer has done since it was made.
 ///
@@ -47,15 +49,110 @@ pub struct Stats {
 }
 
 /// The part of [`Stats`] that concerns one broker.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct BrokerStats {
     /// The broker's id.
     pub node: i32,
     /// Produce requests without answer now.
     pub in_flight: u64,
+    /// The most there ever were at once.
+    pub max_in_flight: u64,
     /// Whether there is a connection.
     pub connected: bool,
+    /// Partitions that have a sealed batch for it now, and wait for their turn or for a back-off to end.
+    pub waiting_partitions: u64,
+    /// Produce requests.
+    pub requests: u64,
+    /// Batches in them, repeated attempts included.
+    pub batches: u64,
+    /// Bytes of these batches, as sent.
+    pub bytes: u64,
+    /// Produce requests that came back without answer: their connection broke, or they took too long.
+    pub unanswered: u64,
+    /// How long the answers took.
+    pub round_trip: Latency,
+    /// The pauses it asked for (quotas), summed up.
+    pub throttled: Duration,
+    /// How often a connection was dialled.
+    pub dials: u64,
+    /// How often a connection broke or did not come about.
+    pub failures: u64,
+    /// The last such failure, in words.
+    pub last_failure: Option<Arc<str>>,
+}
+
+/// What is counted of a broker.
+#[derive(Debug, Default)]
+pub(crate) struct NodeStats {
+    max_in_flight: u64,
+    requests: u64,
+    batches: u64,
+    bytes: u64,
+    unanswered: u64,
+    round_trip: Latency,
+    throttled: Duration,
+    dials: u64,
+    failures: u64,
+    last_failure: Option<Arc<str>>,
+}
+
+impl NodeStats {
+    pub(crate) fn requested(&mut self, batches: u64, bytes: u64, in_flight: u64) {
+        self.requests += 1;
+        self.batches += batches;
+        self.bytes += bytes;
+        self.max_in_flight = self.max_in_flight.max(in_flight);
+    }
+
+    pub(crate) fn answered(&mut self, is_answer: bool, time: Duration) {
+        if is_answer {
+            self.round_trip.record(time, 1);
+        } else {
+            self.unanswered += 1;
+        }
+    }
+
+    pub(crate) fn throttled(&mut self, time: Duration) {
+        self.throttled = self.throttled.saturating_add(time);
+    }
+
+    pub(crate) fn dialled(&mut self) {
+        self.dials += 1;
+    }
+
+    /// A connection is down; for a reason that is no fault, that is no failure.
+    pub(crate) fn down(&mut self, error: &NetError) {
+        if !error.is_idle() && !error.is_aborted() {
+            self.failures += 1;
+            self.last_failure = Some(error.to_string().into());
+        }
+    }
+
+    pub(crate) fn snapshot(
+        &self,
+        node: NodeId,
+        in_flight: usize,
+        connected: bool,
+        waiting: usize,
+    ) -> BrokerStats {
+        BrokerStats {
+            node: node.0,
+            in_flight: in_flight as u64,
+            max_in_flight: self.max_in_flight,
+            connected,
+            waiting_partitions: waiting as u64,
+            requests: self.requests,
+            batches: self.batches,
+            bytes: self.bytes,
+            unanswered: self.unanswered,
+            round_trip: self.round_trip.clone(),
+            throttled: self.throttled,
+            dials: self.dials,
+            failures: self.failures,
+            last_failure: self.last_failure.clone(),
+        }
+    }
 }
 
 impl Stats {

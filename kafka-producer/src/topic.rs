@@ -101,11 +101,15 @@ impl TopicShared {
         }
     }
 
-    /// Adds partitions. Called by one task at a time.
+    /// Adds lanes for partitions that appeared; records go there once they are [counted](Self::set_count). Called by one
+    /// task at a time.
     pub(crate) fn grow(&self, lanes: Vec<Lane>) {
-        let added = u32::try_from(lanes.len()).unwrap_or(u32::MAX);
         self.lanes.push(lanes.into_boxed_slice());
-        self.count.fetch_add(added, Ordering::Release);
+    }
+
+    /// How many partitions there are. There may be lanes of more: the topic was made again with fewer.
+    pub(crate) fn set_count(&self, count: u32) {
+        self.count.store(count, Ordering::Release);
     }
 
     /// What brokers last said about the topic, if it was no good.

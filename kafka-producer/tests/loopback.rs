@@ -12,7 +12,7 @@ use std::{
 use futures::{StreamExt, stream};
 use kafka_mock::MockCluster;
 use kafka_producer::{
-    Acks, Compression, ErrorCode, Header, OwnedRecord, Persistence, Producer, ProducerConfig, Record,
+    Acks, Compression, ErrorCode, Header, OwnedRecord, Persistence, Producer, ProducerConfig, Purge, Record,
     SendReason,
 };
 use kafka_wire::ApiKey;
@@ -417,6 +417,32 @@ async fn close_gives_up_in_time_what_no_broker_takes() {
     assert!(producer.send(Record::to("orders").value("v")).await.expect_err("closed").is_closed());
     assert_eq!(producer.close(Duration::ZERO).await, Ok(()), "nothing is left");
     assert_eq!(producer.stats().buffer_used, 0);
+}
+
+#[tokio::test]
+async fn purge_gives_up_what_was_accepted_and_the_producer_goes_on() {
+    let cluster = cluster("orders", 1).await;
+    let producer = connect(config(&cluster).linger(Duration::from_secs(600)).batch_size(1000)).await;
+    let mut deliveries = Vec::new();
+    for number in 0..5 {
+        deliveries.push(
+            producer.send(Record::to("orders").value(&format!("purged {number}"))).await.expect("accepted"),
+        );
+    }
+    let purged = producer.purge(Purge::All);
+    assert_eq!((purged.queued, purged.in_flight), (5, 0));
+    for delivery in deliveries {
+        let error = delivery.await.expect_err("purged");
+        assert!(error.is_purged(), "{error}");
+        assert_eq!(error.persistence(), Persistence::NotPersisted);
+    }
+    assert_eq!(producer.stats().buffer_used, 0);
+    assert_eq!(producer.purge(Purge::All), Default::default());
+    let kept = producer.send(Record::to("orders").value("kept")).await.expect("accepted");
+    producer.flush().await.expect("open");
+    assert_eq!(kept.await.expect("delivered").offset, Some(0));
+    close(producer).await;
+    assert_eq!(values(&cluster, "orders", 1), [["kept"]]);
 }
 
 #[tokio::test]

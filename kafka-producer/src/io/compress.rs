@@ -138,7 +138,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         if !self.is_done {
             self.shared.with_control("to give up a batch that was lost", None, |control, _| {
-                control.sender.handle_lost(self.lane, self.key, self.is_sealing);
+                control.sender.handle_lost(self.lane, self.key, self.is_sealing, now());
             });
         }
     }

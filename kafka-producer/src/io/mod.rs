@@ -45,7 +45,8 @@ use crate::{
     delivery::Outcome,
     error::{FailureKind, Refusal},
     partitioner::Partitioner,
-    sender::{Effects, LaneId, Sender},
+    purge::{Purge, Purged},
+    sender::{Effects, LaneId, Sender, Unsent},
     stats::Stats,
     topic::TopicShared,
 };
@@ -245,7 +246,7 @@ impl Shared {
             for lane in control.lanes.iter() {
                 let batches = lane.lock().queue.drain_all(SendReason::Close);
                 for batch in batches {
-                    control.sender.give_up(lane.id, batch.tag(), batch.count(), kind);
+                    control.sender.give_up(lane.id, &unsent(&batch), kind, now);
                     afterwards.dropped.push(batch);
                 }
             }
@@ -255,6 +256,34 @@ impl Shared {
         }
         self.wake_topics();
         self.signal.set();
+    }
+
+    /// Gives up some of what is not resolved; the producer goes on.
+    pub(crate) fn purge(&self, what: Purge, kind: FailureKind) -> Purged {
+        self.with_control("to purge", None, |control, afterwards| {
+            let now = now();
+            let mut purged = control.sender.purge(what, kind, now);
+            if !what.takes_queued() {
+                return purged;
+            }
+            for lane in control.lanes.iter() {
+                let gate = Arc::clone(&lane.lock().gate);
+                let mut state = gate.lock();
+                let mut guard = lane.lock();
+                if guard.queue.is_empty() {
+                    continue;
+                }
+                let batches = guard.queue.drain_all(SendReason::Flush);
+                state.index.update(lane.id, guard.queue.readiness());
+                drop((guard, state));
+                for batch in batches {
+                    purged.queued += u64::from(batch.count());
+                    control.sender.give_up(lane.id, &unsent(&batch), kind, now);
+                    afterwards.dropped.push(batch);
+                }
+            }
+            purged
+        })
     }
 
     /// The tasks have ended.
@@ -313,7 +342,7 @@ impl Shared {
             state.index.update(id, guard.queue.readiness());
             drop(guard);
             for batch in batches {
-                control.sender.give_up(id, batch.tag(), batch.count(), FailureKind::Expired);
+                control.sender.give_up(id, &unsent(&batch), FailureKind::Expired, now);
                 afterwards.dropped.push(batch);
             }
         }
@@ -377,6 +406,7 @@ impl Shared {
         for news in effects.news.drain(..) {
             let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
             let Some(topic) = topics.get(news.topic.as_str()) else { continue };
+            topic.set_count(news.partitions);
             topic.spread.set_available(news.available);
             wakers.extend(topic.learn(news.trouble));
         }
@@ -429,6 +459,9 @@ impl Shared {
         if effects.hopeless {
             self.wake_topics();
         }
+        if let Some(code) = effects.refused {
+            self.purge(Purge::All, FailureKind::Rejected(code));
+        }
         let ending = any_resolved && self.life.load(Ordering::Acquire) != OPEN;
         if effects.brokers || effects.timer || effects.fatal.is_some() || ending {
             self.signal.set();
@@ -473,6 +506,10 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("id", &self.id).finish_non_exhaustive()
     }
+}
+
+fn unsent(batch: &DrainedBatch<Arc<Outcome>>) -> Unsent<'_> {
+    Unsent { outcome: batch.tag(), count: batch.count(), begun: batch.created() }
 }
 
 /// How many batches are worth compressing at once.

@@ -1,6 +1,6 @@
 //! [`Call`]: the requests a producer makes, and what it needs to go on once they are answered.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_net::Ticket;
@@ -43,6 +43,8 @@ pub(crate) struct MetadataCall {
 pub(crate) struct ProduceCall {
     pub(super) acks: Acks,
     pub(super) timeout_ms: i32,
+    /// When it was made.
+    pub(super) since: Instant,
     /// Ordered by topic.
     pub(super) parts: Vec<Part>,
     /// The oldest version that can carry the codec.

@@ -1,6 +1,9 @@
 //! What the sender knows of the cluster, and who it is there.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kafka_net::{Action, Answer, Broker, CallResult, LeaderHint, Pick, Status};
 use kafka_wire::{ErrorCode, NodeId, TopicName, messages::ProduceResponse};
@@ -12,6 +15,7 @@ use super::{
     ledger::{Ledger, Place},
     log::Event,
     sequence::Identity,
+    waits::Spans,
 };
 
 impl Sender {
@@ -26,7 +30,8 @@ impl Sender {
     /// (A) Whether a node should be connected to.
     pub(crate) fn demand(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_some_and(|node| {
-            node.wanted || node.in_flight > 0 || !node.sendable.is_empty() || !node.control.is_empty()
+            let has_batches = !node.sendable.is_empty() || !node.later.is_empty();
+            node.wanted || node.in_flight > 0 || has_batches || !node.control.is_empty()
         })
     }
 
@@ -53,16 +58,21 @@ impl Sender {
     /// (B) The connection of a node changed its state.
     pub(crate) fn handle_status(&mut self, id: NodeId, status: &Status, now: Instant) {
         let node = self.nodes.entry(id).or_default();
+        node.unconnected.note(!matches!(status, Status::Ready), now);
         node.connection = match status {
-            Status::Connecting => Connection::Connecting,
+            Status::Connecting => {
+                node.stats.dialled();
+                Connection::Connecting
+            }
             Status::Ready => Connection::Ready,
-            Status::Down { .. } => {
+            Status::Down { error, .. } => {
+                node.stats.down(error);
                 node.wanted = false;
                 // Nobody can be asked this here any more. What was sent has been told before.
                 node.control.clear();
                 match self.identity {
-                    IdentityState::Asked { failures, node: asked } if asked == id => {
-                        self.identity = IdentityState::Wanted { not_before: None, failures };
+                    IdentityState::Asked { failures, node: asked, old } if asked == id => {
+                        self.identity = IdentityState::Wanted { not_before: None, failures, old };
                     }
                     _ => {}
                 }
@@ -89,7 +99,8 @@ impl Sender {
             IdentityState::Wanted { not_before, .. } => not_before.filter(|time| *time > now),
             _ => None,
         };
-        [self.next_expiry, self.metadata.poll_timeout(now), identity].into_iter().flatten().min()
+        let expiry = self.expiries.first().map(|(due, _)| *due);
+        [expiry, self.metadata.poll_timeout(now), identity].into_iter().flatten().min()
     }
 
     /// The next call to a node that any broker could have been asked.
@@ -107,6 +118,7 @@ impl Sender {
 
     /// Carries out what the metadata asks for, and asks for a producer id.
     pub(super) fn advance(&mut self, now: Instant) {
+        self.keep_topics(now);
         loop {
             let nodes = &self.nodes;
             let load = |id: NodeId| Some(nodes.get(&id)?.in_flight);
@@ -128,19 +140,32 @@ impl Sender {
                 Some(other) => debug_assert!(false, "an action nobody carries out: {other:?}"),
             }
         }
-        if let IdentityState::Wanted { not_before, failures } = self.identity {
+        if let IdentityState::Wanted { not_before, failures, old } = self.identity {
             if not_before.is_none_or(|time| time <= now) {
-                self.ask_identity(failures, now);
+                self.ask_identity(failures, old, now);
             }
         }
         self.effects.timer = true;
     }
 
-    fn ask_identity(&mut self, failures: u32, now: Instant) {
+    /// The topics of unresolved batches stay among the wanted, however long they take.
+    fn keep_topics(&mut self, now: Instant) {
+        if self.keep_topics_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.keep_topics_at = now.checked_add(KEEP_TOPICS_EVERY);
+        for (_, lane) in &self.expiries {
+            if let Some(partition) = self.partitions.get(lane.0 as usize) {
+                self.metadata.want(&partition.topic, now);
+            }
+        }
+    }
+
+    fn ask_identity(&mut self, failures: u32, old: Option<Identity>, now: Instant) {
         let nodes = &self.nodes;
         match self.metadata.pick(|id| Some(nodes.get(&id)?.in_flight), now) {
             Pick::Ready(node) => {
-                self.identity = IdentityState::Asked { failures, node };
+                self.identity = IdentityState::Asked { failures, node, old };
                 self.enqueue(node, Call::InitProducerId);
             }
             Pick::Connect(node) => self.connect(node),
@@ -174,10 +199,13 @@ impl Sender {
     }
 
     pub(super) fn handle_init_producer_id(&mut self, result: CallResult<Reply>, now: Instant) {
-        let IdentityState::Asked { failures, .. } = self.identity else { return };
+        let IdentityState::Asked { failures, old, .. } = self.identity else { return };
         let delay = self.settings.retry_backoff.delay(failures, &mut self.rng);
-        let again =
-            IdentityState::Wanted { not_before: Some(now + delay), failures: failures.saturating_add(1) };
+        let again = IdentityState::Wanted {
+            not_before: Some(now + delay),
+            failures: failures.saturating_add(1),
+            old,
+        };
         self.identity = match result {
             Ok(Answer::Reply { body: Reply::InitProducerId(response), .. }) => match response.error_code {
                 ErrorCode::NONE => {
@@ -186,6 +214,11 @@ impl Sender {
                     IdentityState::Known(identity)
                 }
                 code if code.is_retriable() => again,
+                // The right may be granted while we run: what waits is told now, what comes later may fare better.
+                ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
+                    self.effects.refused = Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
+                    again
+                }
                 code => {
                     self.give_up_all(code);
                     again
@@ -198,8 +231,9 @@ impl Sender {
             _ => again,
         };
         if matches!(self.identity, IdentityState::Known(_)) {
+            self.nameless.note(false, now);
             for lane in (0..self.partitions.len() as u32).map(LaneId) {
-                self.settle(lane);
+                self.settle(lane, now);
                 if self.partition(lane).is_some_and(|partition| !partition.ledger.is_empty()) {
                     self.offer(lane);
                 }
@@ -216,7 +250,7 @@ impl Sender {
     }
 
     /// Bumps the epoch for a partition that needs it, once each of its batches has its answer.
-    pub(super) fn settle(&mut self, lane: LaneId) {
+    pub(super) fn settle(&mut self, lane: LaneId, now: Instant) {
         let IdentityState::Known(current) = self.identity else { return };
         let Some(ledger) = self.partition(lane).map(|partition| &partition.ledger) else { return };
         if !ledger.is_settled() {
@@ -234,9 +268,11 @@ impl Sender {
                 }
                 self.offer(lane);
             }
-            // The epochs are used up: everybody waits for a new producer id. The driver asks for it, at once.
+            // The epochs are used up: the partition waits for a new producer id, while others go on under the old one.
+            // Asked for by the driver: who is here is in the middle of an answer.
             None => {
-                self.identity = IdentityState::Wanted { not_before: None, failures: 0 };
+                self.identity = IdentityState::Wanted { not_before: None, failures: 0, old: Some(current) };
+                self.nameless.note(true, now);
                 self.effects.timer = true;
             }
         }
@@ -283,6 +319,8 @@ impl Sender {
         self.effects.brokers |= update.brokers;
         if update.brokers {
             self.leave_lost_leaders(now);
+            let view = Arc::clone(self.metadata.view());
+            self.nodes.retain(|id, node| view.brokers.contains_key(id) || node.is_used());
         }
         for name in &update.topics {
             self.apply_topic(name, now);
@@ -326,6 +364,9 @@ impl Sender {
                 leader_epoch: None,
                 ledger: Ledger::new(self.settings.max_unresolved),
                 offer: None,
+                rests: false,
+                expiry: None,
+                leaderless: Spans::missing(),
             });
         }
         let lanes = topic.lanes.clone();
@@ -333,6 +374,8 @@ impl Sender {
             for lane in &lanes {
                 if let Some(partition) = self.partitions.get_mut(lane.0 as usize) {
                     partition.ledger.forget();
+                    // Its epochs begin again.
+                    partition.leader_epoch = None;
                 }
             }
         }
@@ -343,9 +386,14 @@ impl Sender {
         for (lane, partition) in lanes.iter().zip(&view.partitions) {
             self.apply_leader(*lane, partition.leader, partition.leader_epoch, now);
         }
+        // Made again with fewer partitions: nobody leads the others.
+        for lane in lanes.iter().skip(view.partitions.len()) {
+            self.apply_leader(*lane, None, None, now);
+        }
         let led = view.partitions.iter().zip(0u32..).filter(|(partition, _)| partition.leader.is_some());
         self.effects.news.push(News {
             topic: name.clone(),
+            partitions: view.partitions.len() as u32,
             trouble: Some(view.error).filter(|code| code.is_err()),
             available: led.map(|(_, index)| index).collect(),
         });
@@ -361,22 +409,16 @@ impl Sender {
         }
         partition.leader = leader;
         partition.leader_epoch = epoch.max(partition.leader_epoch);
+        partition.leaderless.note(leader.is_none(), now);
         if let Some(leader) = leader {
-            for at in 0..partition.ledger.len() {
-                let Some(entry) = partition.ledger.entry_mut(at) else { break };
-                match &mut entry.place {
-                    // The old leader's answer may never come, or say nothing that counts. Numbers make it safe to ask
-                    // the new one as well.
-                    Place::InFlight { node, .. } if *node != leader && idempotent => {
-                        entry.doubt = true;
-                        entry.place = Place::Waiting(now);
-                    }
-                    // The reason for the back-off may be gone.
-                    Place::Waiting(from) => *from = (*from).min(now),
-                    _ => {}
-                }
+            // A leader that was elected out of turn may not know the producer.
+            partition.ledger.forget();
+            partition.ledger.end_rest(now);
+            if idempotent {
+                self.recall(lane, leader, now);
             }
         }
+        let Some(partition) = self.partition_mut(lane) else { return };
         let offers = !partition.ledger.is_empty();
         if old != leader {
             // What the old leader was offered is void.
@@ -387,4 +429,26 @@ impl Sender {
             self.offer(lane);
         }
     }
+
+    /// What is still out at an old leader is to be sent to the new one with the same numbers. The old leader's answer may
+    /// never come, or say nothing that counts; numbers make it safe to ask the new one as well.
+    fn recall(&mut self, lane: LaneId, leader: NodeId, now: Instant) {
+        let count = self.partition(lane).map_or(0, |partition| partition.ledger.len());
+        for at in 0..count {
+            let entry = self.partition(lane).and_then(|partition| partition.ledger.entry(at));
+            let Some(Place::InFlight { node, .. }) = entry.map(|entry| entry.place) else { continue };
+            if node == leader {
+                continue;
+            }
+            let why = format!("broker {leader} leads the partition now");
+            self.note_attempt(lane, at, node, now, None, Some(why));
+            if let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) {
+                entry.doubt = true;
+                entry.place = Place::Waiting(now);
+            }
+        }
+    }
 }
+
+/// Less than the shortest `metadata.max.idle.ms`, after which a topic nobody wants is forgotten.
+const KEEP_TOPICS_EVERY: Duration = Duration::from_secs(2);

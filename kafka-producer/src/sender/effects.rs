@@ -31,6 +31,8 @@ pub(crate) struct Effects {
     pub(crate) hang_up: bool,
     /// No broker can be used, and waiting will not help: see [`hopeless_since`](super::Sender::hopeless_since).
     pub(crate) hopeless: bool,
+    /// Everything that waits is to be given up with this error; later batches may fare better.
+    pub(crate) refused: Option<ErrorCode>,
     /// Everything is to be given up: see [`abort`](super::Sender::abort).
     pub(crate) fatal: Option<ErrorCode>,
     /// [`poll_timeout`](super::Sender::poll_timeout) may be another now.
@@ -53,6 +55,7 @@ impl Effects {
             brokers,
             hang_up,
             hopeless,
+            refused,
             fatal,
             timer,
             events,
@@ -65,7 +68,7 @@ impl Effects {
             && news.is_empty()
             && splits.is_empty()
             && events.is_empty()
-            && !(*brokers || *hang_up || *hopeless || fatal.is_some() || *timer)
+            && !(*brokers || *hang_up || *hopeless || refused.is_some() || fatal.is_some() || *timer)
     }
 
     /// A node's pump is to look.
@@ -103,6 +106,8 @@ pub(crate) struct Grown {
 #[derive(Debug)]
 pub(crate) struct News {
     pub(crate) topic: TopicName,
+    /// How many partitions it has.
+    pub(crate) partitions: u32,
     /// What is wrong with it, as far as the brokers say.
     pub(crate) trouble: Option<ErrorCode>,
     /// Partitions that have a leader.

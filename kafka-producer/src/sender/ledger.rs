@@ -9,15 +9,22 @@
 //!   another, but for gaps left by batches that were given up; a gap always comes with a wish to bump.
 //! * A batch is sent only if all before it are in flight: a retry goes before anything newer.
 //! * No batch gets its first sequence while a bump is wanted.
-//! * Until a batch is acknowledged under the producer id, one is in flight at a time: brokers take any sequence from an
-//!   id they do not know, so that a second batch could be appended although the first was refused.
+//! * From the oldest unresolved batch on, no more than a broker remembers are sent, those included that were acknowledged
+//!   since: an older one would be taken for out of order although it was appended.
+//! * Until a batch is acknowledged under the producer id, by this leader and lately, one is in flight at a time: brokers
+//!   take any sequence from an id they do not know, so that a second batch could be appended although the first was
+//!   refused.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kafka_wire::NodeId;
 
 use super::sequence::{Identity, advance};
-use crate::{delivery::Outcome, error::Attempt};
+use crate::{delivery::Outcome, timeline::Timeline};
 
 /// The unresolved batches of a partition. `B` is the sealed batch.
 #[derive(Debug)]
@@ -30,8 +37,10 @@ pub(super) struct Ledger<B> {
     /// A bump is wanted: see [`is_settled`](Self::is_settled).
     bump: bool,
     last_key: u64,
-    /// The partition's brokers know the producer id: one of its batches was acknowledged.
-    is_known: bool,
+    /// The [ordinal](Entry::ordinal) that the next batch gets.
+    next_ordinal: u64,
+    /// When the partition's leader last acknowledged a batch under the producer id, and so knew it.
+    known_at: Option<Instant>,
     /// How many batches may be in flight: what a broker remembers, or fewer.
     max_in_flight: usize,
 }
@@ -51,13 +60,26 @@ pub(super) struct Entry<B> {
     pub(super) attempts: u32,
     /// An attempt that may have been appended has no answer that settles it.
     pub(super) doubt: bool,
+    /// It was appended: a later batch was acknowledged while this one was in doubt.
+    pub(super) is_proven: bool,
+    /// How many batches of the partition were sent before it was first sent under the numbers it has.
+    ordinal: Option<u64>,
     pub(super) place: Place,
     pub(super) outcome: Arc<Outcome>,
     /// None while it is sealed or split elsewhere.
     pub(super) batch: Option<B>,
     /// The size counted against `max.request.size`.
     pub(super) size: usize,
-    pub(super) timeline: Vec<Attempt>,
+    /// When it left its lane.
+    pub(super) entered: Instant,
+    /// When it could first be sent.
+    pub(super) sealed: Option<Instant>,
+    /// Since when it is not on the wire.
+    pub(super) idle_since: Instant,
+    /// When its last back-off ends or ended, if it had one.
+    pub(super) rests_until: Option<Instant>,
+    /// What came of the attempts that failed.
+    pub(super) timeline: Timeline,
 }
 
 /// Where the bytes of a batch are.
@@ -78,6 +100,7 @@ pub(super) enum Place {
 pub(super) struct Arrival {
     pub(super) count: u32,
     pub(super) begun: Instant,
+    pub(super) entered: Instant,
     pub(super) deadline: Instant,
     pub(super) outcome: Arc<Outcome>,
     pub(super) size: usize,
@@ -102,7 +125,8 @@ impl<B> Ledger<B> {
             next: 0,
             bump: false,
             last_key: 0,
-            is_known: false,
+            next_ordinal: 0,
+            known_at: None,
             max_in_flight,
         }
     }
@@ -147,7 +171,7 @@ impl<B> Ledger<B> {
     /// Takes a drained batch in, behind all others, and gives its key.
     pub(super) fn enter(&mut self, arrival: Arrival) -> u64 {
         self.last_key += 1;
-        let Arrival { count, begun, deadline, outcome, size } = arrival;
+        let Arrival { count, begun, entered, deadline, outcome, size } = arrival;
         self.entries.push_back(Entry {
             key: self.last_key,
             sequence: None,
@@ -156,11 +180,17 @@ impl<B> Ledger<B> {
             deadline,
             attempts: 0,
             doubt: false,
+            is_proven: false,
+            ordinal: None,
             place: Place::Sealing,
             outcome,
             batch: None,
             size,
-            timeline: Vec::new(),
+            entered,
+            sealed: None,
+            idle_since: begun,
+            rests_until: None,
+            timeline: Timeline::default(),
         });
         self.last_key
     }
@@ -174,26 +204,39 @@ impl<B> Ledger<B> {
     }
 
     /// What to send next, numbered by `identity` where it has no number yet. `None`: batches go out unnumbered.
+    ///
+    /// All batches before it are in flight. While a bump is wanted, it is one in doubt that is asked for with its old
+    /// numbers, and those before it that are proven not appended need not be: behind a gap the leader refuses it if it does
+    /// not have it.
     pub(super) fn candidate(&self, now: Instant, identity: Option<Numbers>) -> Candidate {
-        let Some(at) = self.entries.iter().position(|entry| !matches!(entry.place, Place::InFlight { .. }))
-        else {
-            return Candidate::None;
-        };
-        if at >= self.max_in_flight {
-            // All before it are in flight, and a broker remembers no more: parts of a split batch wait here.
-            return Candidate::None;
-        }
-        if at > 0 && identity.is_some() && !self.is_known {
-            return Candidate::None;
-        }
+        let is_known = identity.is_none() || self.is_known(now);
+        let is_passed_over =
+            |entry: &Entry<B>| self.bump && is_known && entry.sequence.is_some() && !entry.doubt;
+        let mut in_flight = 0;
+        let found = self.entries.iter().position(|entry| {
+            let is_out = matches!(entry.place, Place::InFlight { .. });
+            in_flight += usize::from(is_out);
+            !is_out && !is_passed_over(entry)
+        });
+        let Some(at) = found else { return Candidate::None };
         let entry = &self.entries[at];
         let Place::Waiting(from) = entry.place else { return Candidate::None };
+        // A broker remembers no more. Parts of a split batch wait here.
+        let is_beyond_memory = in_flight >= self.max_in_flight
+            || (identity.is_some()
+                && !self.bump
+                && entry.ordinal.is_none()
+                && self.span() >= self.max_in_flight as u64);
+        if is_beyond_memory || (in_flight > 0 && !is_known) {
+            return Candidate::None;
+        }
         let allowed = match (identity, entry.sequence) {
             (None, _) => true,
             // Proven not appended, and about to be renumbered: sent again with its old number only if that is needed
             // to settle one behind it.
             (Some(_), Some(_)) => !self.bump || self.entries.range(at..).any(|entry| entry.doubt),
             (Some(Numbers::Wanted), None) => false,
+            (Some(Numbers::Fading(identity)), None) => !self.bump && self.identity == identity,
             (Some(Numbers::By(identity)), None) => {
                 !self.bump && (self.identity == identity || self.entries[0].sequence.is_none())
             }
@@ -203,6 +246,17 @@ impl<B> Ledger<B> {
             true => Candidate::At(from),
             false => Candidate::None,
         }
+    }
+
+    /// How many batches were sent since the oldest one that is unresolved, itself included.
+    fn span(&self) -> u64 {
+        let oldest = self.entries.iter().filter_map(|entry| entry.ordinal).min();
+        oldest.map_or(0, |oldest| self.next_ordinal - oldest)
+    }
+
+    /// Whether the leader can be relied on to refuse a gap.
+    fn is_known(&self, now: Instant) -> bool {
+        self.known_at.is_some_and(|at| now.saturating_duration_since(at) < KNOWN_FOR)
     }
 
     /// Sends an entry that [`candidate`](Self::candidate) named: numbers it if need be, and gives its number, who
@@ -217,14 +271,16 @@ impl<B> Ledger<B> {
         if let (Some(identity), None) = (identity, self.entries[at].sequence) {
             if self.identity != identity {
                 debug_assert!(at == 0, "another epoch's batches are resolved first");
-                self.is_known &= self.identity.id == identity.id;
-                self.identity = identity;
-                self.next = 0;
+                self.go_on_as(identity);
             }
             self.entries[at].sequence = Some(self.next);
             self.next = advance(self.next, self.entries[at].count as i32);
         }
         let entry = &mut self.entries[at];
+        if entry.ordinal.is_none() {
+            entry.ordinal = Some(self.next_ordinal);
+            self.next_ordinal += 1;
+        }
         entry.attempts += 1;
         entry.place = Place::InFlight { node, since: now };
         match entry.sequence {
@@ -237,19 +293,33 @@ impl<B> Ledger<B> {
     pub(super) fn requeue(&mut self, at: usize, from: Instant) {
         if let Some(entry) = self.entries.get_mut(at) {
             entry.place = Place::Waiting(from);
+            entry.rests_until = Some(from);
         }
     }
 
-    /// Takes an acknowledged entry out.
-    pub(super) fn acknowledge(&mut self, at: usize) -> Option<Entry<B>> {
+    /// What waits for its back-off to end waits no longer: the reason for it may be gone.
+    pub(super) fn end_rest(&mut self, now: Instant) {
+        for entry in &mut self.entries {
+            if let Place::Waiting(from) = &mut entry.place {
+                *from = (*from).min(now);
+                entry.rests_until = entry.rests_until.map(|until| until.min(now));
+            }
+        }
+    }
+
+    /// Takes an acknowledged entry out. Its number says that those before it were appended too.
+    pub(super) fn acknowledge(&mut self, at: usize, now: Instant) -> Option<Entry<B>> {
         let entry = self.entries.remove(at)?;
-        self.is_known |= entry.sequence.is_some();
+        if entry.sequence.is_some() {
+            self.known_at = Some(now);
+            self.entries.range_mut(..at).for_each(|before| before.is_proven |= before.doubt);
+        }
         Some(entry)
     }
 
-    /// The partition is another one under the same name, and knows nobody.
+    /// The partition has another leader, or is another one under the same name: who knows whether it knows the producer.
     pub(super) fn forget(&mut self) {
-        self.is_known = false;
+        self.known_at = None;
     }
 
     /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.
@@ -268,7 +338,8 @@ impl<B> Ledger<B> {
     pub(super) fn is_settled(&self) -> bool {
         self.bump
             && self.entries.iter().all(|entry| {
-                entry.sequence.is_none() || (!entry.doubt && !matches!(entry.place, Place::InFlight { .. }))
+                let is_out = entry.doubt || matches!(entry.place, Place::InFlight { .. });
+                entry.sequence.is_none() || !is_out
             })
     }
 
@@ -281,17 +352,25 @@ impl<B> Ledger<B> {
     pub(super) fn renumber(&mut self, identity: Identity) {
         debug_assert!(self.is_settled(), "only batches proven not appended are renumbered");
         debug_assert!(self.identity != identity, "under another epoch");
-        self.is_known &= self.identity.id == identity.id;
-        self.identity = identity;
         self.bump = false;
-        self.next = 0;
+        self.go_on_as(identity);
         for entry in self.entries.iter_mut().filter(|entry| entry.sequence.is_some()) {
+            entry.ordinal = None;
             entry.sequence = Some(self.next);
             self.next = advance(self.next, entry.count as i32);
         }
     }
 
-    /// Replaces a batch that was too large by its parts, which take its numbers, its deadline and its place.
+    fn go_on_as(&mut self, identity: Identity) {
+        if self.identity.id != identity.id {
+            self.known_at = None;
+        }
+        self.identity = identity;
+        self.next = 0;
+    }
+
+    /// Replaces a batch that was too large by its parts, which take its numbers, its deadline, what is in doubt about it,
+    /// and its place.
     pub(super) fn replace(&mut self, key: u64, parts: Vec<(Arc<Outcome>, u32, usize, B)>, now: Instant) {
         let Some(at) = self.find(key) else { return };
         let Some(whole) = self.entries.remove(at) else { return };
@@ -305,11 +384,17 @@ impl<B> Ledger<B> {
                 begun: whole.begun,
                 deadline: whole.deadline,
                 attempts: 0,
-                doubt: false,
+                doubt: whole.doubt,
+                is_proven: false,
+                ordinal: None,
                 place: Place::Waiting(now),
                 outcome,
                 batch: Some(batch),
                 size,
+                entered: whole.entered,
+                sealed: Some(now),
+                idle_since: whole.idle_since,
+                rests_until: None,
                 timeline: whole.timeline.clone(),
             };
             sequence = sequence.map(|base| advance(base, count as i32));
@@ -336,8 +421,15 @@ impl<B> Ledger<B> {
 pub(super) enum Numbers {
     /// A producer id is wanted first.
     Wanted,
+    /// As `Wanted`, but partitions that are well under this one, whose epochs are used up, go on meanwhile.
+    Fading(Identity),
     By(Identity),
 }
+
+/// How long after its last acknowledgement a leader is relied on to know the producer id. Brokers forget ids that were
+/// idle for `producer.id.expiration.ms`, a day by default, and might be set to less; one round trip after a quiet minute
+/// costs nothing.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
 
 /// The base sequence of a batch without producer id.
 const NO_SEQUENCE: i32 = -1;

@@ -4,11 +4,13 @@ mod call;
 mod cluster;
 mod disposition;
 mod effects;
+mod ending;
 mod ledger;
 mod log;
 mod produce;
 mod reply;
 mod sequence;
+mod waits;
 
 #[cfg(test)]
 mod tests;
@@ -25,16 +27,18 @@ use kafka_wire::{Acks, ErrorCode, NodeId, TopicId, TopicName};
 pub(crate) use self::{
     call::{Call, Reply},
     effects::{Effects, Resolution, SplitJob},
+    ending::Unsent,
     produce::{Drained, Supply},
 };
 use self::{
     ledger::{Ledger, Numbers},
     log::LogBudget,
     sequence::Identity,
+    waits::Spans,
 };
 use crate::{
     delivery::Outcome,
-    stats::{BrokerStats, Counters},
+    stats::{BrokerStats, Counters, NodeStats},
 };
 
 /// A sealed batch, carrying the outcome its records wait for.
@@ -61,10 +65,16 @@ pub(crate) struct Sender {
     nodes: BTreeMap<NodeId, Node>,
     metadata: Metadata,
     identity: IdentityState,
+    /// When there was no producer id.
+    nameless: Spans,
     /// An error that no later batch can escape.
     fatal: Option<ErrorCode>,
-    /// No batch expires before this.
-    next_expiry: Option<Instant>,
+    /// When to look for expired batches in which ledger. Each that is not empty has one entry, which may be early.
+    expiries: BTreeSet<(Instant, LaneId)>,
+    /// Batches in all ledgers.
+    unresolved: usize,
+    /// When their topics are next said to be wanted.
+    keep_topics_at: Option<Instant>,
     /// Batches that were drained and are not sealed yet.
     sealing: usize,
     last_offer: u64,
@@ -88,6 +98,8 @@ pub(crate) struct SenderSettings {
     pub(crate) retries: u32,
     pub(crate) retry_backoff: Backoff,
     pub(crate) request_timeout: Duration,
+    /// How long a batch may wait for records to join it.
+    pub(crate) linger: Duration,
     /// The oldest version of Produce that can carry the codec.
     pub(crate) min_produce_version: i16,
     /// How many drained batches may wait to be sealed.
@@ -107,6 +119,12 @@ struct Partition {
     ledger: Ledger<Sealed>,
     /// The number of the offer to its leader that stands, if one does.
     offer: Option<u64>,
+    /// That offer holds from a later time on.
+    rests: bool,
+    /// Its entry among the expiries.
+    expiry: Option<Instant>,
+    /// When it had no leader.
+    leaderless: Spans,
 }
 
 /// A partition has something for a node. Void if the partition has made another offer since.
@@ -125,10 +143,12 @@ struct TopicState {
 }
 
 /// A broker, as far as batches are concerned.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Node {
-    /// Partitions with batches in the ledger that are not in flight, in turn.
+    /// Partitions with a batch in the ledger that can be sent, in turn.
     sendable: VecDeque<Offer>,
+    /// Partitions with a batch that can be sent from a time on, by that time and the offer's number.
+    later: BTreeMap<(Instant, u64), LaneId>,
     /// Produce requests that are not answered.
     in_flight: usize,
     /// Calls that any node could have been asked.
@@ -136,6 +156,35 @@ struct Node {
     /// It is to be connected to, although there is nothing to send yet.
     wanted: bool,
     connection: Connection,
+    /// When there was no connection.
+    unconnected: Spans,
+    /// When it asked for a pause.
+    throttled: Spans,
+    stats: NodeStats,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            sendable: VecDeque::new(),
+            later: BTreeMap::new(),
+            in_flight: 0,
+            control: VecDeque::new(),
+            wanted: false,
+            connection: Connection::None,
+            unconnected: Spans::missing(),
+            throttled: Spans::there(),
+            stats: NodeStats::default(),
+        }
+    }
+}
+
+impl Node {
+    /// Whether anybody still has business with it.
+    fn is_used(&self) -> bool {
+        let is_idle = self.sendable.is_empty() && self.later.is_empty() && self.control.is_empty();
+        !is_idle || self.in_flight > 0 || self.connection != Connection::None
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -151,15 +200,17 @@ enum Connection {
 enum IdentityState {
     /// Idempotence is off.
     Off,
-    /// A producer id is to be asked for, not before the time if there is one.
+    /// A producer id is to be asked for, not before the time if there is one. `old` is the one whose epochs are used up.
     Wanted {
         not_before: Option<Instant>,
         failures: u32,
+        old: Option<Identity>,
     },
     /// A node has been asked for it, or will be.
     Asked {
         failures: u32,
         node: NodeId,
+        old: Option<Identity>,
     },
     Known(Identity),
 }
@@ -167,10 +218,11 @@ enum IdentityState {
 impl Sender {
     pub(crate) fn new(settings: SenderSettings, metadata: Metadata, seed: u64) -> Self {
         let identity = if settings.idempotent {
-            IdentityState::Wanted { not_before: None, failures: 0 }
+            IdentityState::Wanted { not_before: None, failures: 0, old: None }
         } else {
             IdentityState::Off
         };
+        let settings_idempotent = settings.idempotent;
         Self {
             settings,
             partitions: Vec::new(),
@@ -178,8 +230,11 @@ impl Sender {
             nodes: BTreeMap::new(),
             metadata,
             identity,
+            nameless: if settings_idempotent { Spans::missing() } else { Spans::there() },
             fatal: None,
-            next_expiry: None,
+            expiries: BTreeSet::new(),
+            unresolved: 0,
+            keep_topics_at: None,
             sealing: 0,
             last_offer: 0,
             starved: BTreeSet::new(),
@@ -192,7 +247,7 @@ impl Sender {
 
     /// (A) Whether no drained batch is without its answer.
     pub(crate) fn is_drained(&self) -> bool {
-        self.partitions.iter().all(|partition| partition.ledger.is_empty())
+        self.unresolved == 0
     }
 
     /// (A) The counters kept here.
@@ -209,13 +264,11 @@ impl Sender {
     /// (A) What there is to say about each broker.
     pub(crate) fn broker_stats(&self) -> Vec<BrokerStats> {
         let brokers = self.nodes.iter().filter(|(id, _)| id.0 >= 0);
-        brokers
-            .map(|(id, node)| BrokerStats {
-                node: id.0,
-                in_flight: node.in_flight as u64,
-                connected: node.connection == Connection::Ready,
-            })
-            .collect()
+        let stats = brokers.map(|(id, node)| {
+            let waiting = node.sendable.len() + node.later.len();
+            node.stats.snapshot(*id, node.in_flight, node.connection == Connection::Ready, waiting)
+        });
+        stats.collect()
     }
 
     /// (C) Randomness for somebody else, by the sender's own generator.
@@ -249,6 +302,9 @@ impl Sender {
     fn numbers(&self) -> Option<Numbers> {
         match self.identity {
             IdentityState::Off => None,
+            IdentityState::Wanted { old: Some(old), .. } | IdentityState::Asked { old: Some(old), .. } => {
+                Some(Numbers::Fading(old))
+            }
             IdentityState::Wanted { .. } | IdentityState::Asked { .. } => Some(Numbers::Wanted),
             IdentityState::Known(identity) => Some(Numbers::By(identity)),
         }

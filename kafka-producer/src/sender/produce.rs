@@ -9,7 +9,7 @@ use kafka_wire::{NodeId, PartitionId};
 use super::{
     Call, IdentityState, LaneId, Offer, Sealed, Sender,
     call::{Part, ProduceCall},
-    ledger::{Arrival, Candidate, Place},
+    ledger::{Arrival, Candidate, Numbers, Place},
     sequence::Identity,
 };
 use crate::delivery::Outcome;
@@ -51,6 +51,7 @@ impl Sender {
         if self.fatal.is_some() {
             return;
         }
+        self.ripen(node, now);
         let mut size = self.waiting_size(node);
         let first = into.len();
         while self.sealing < self.settings.max_sealing && size < self.settings.max_request_size {
@@ -70,6 +71,7 @@ impl Sender {
             let key = partition.ledger.enter(Arrival {
                 count: batch.count(),
                 begun: batch.created(),
+                entered: now,
                 deadline: batch.expires_at(),
                 outcome: Arc::clone(batch.tag()),
                 size: batch.size(),
@@ -82,8 +84,9 @@ impl Sender {
                 _ => Stamp::NONE,
             };
             self.sealing += 1;
+            self.unresolved += 1;
             self.counters.drained(batch.reason(), batch.count(), batch.size());
-            self.expire_by(batch.expires_at());
+            self.expire_by(lane, batch.expires_at());
             into.push(Drained { lane, key, batch, stamp });
         }
         if self.sealing >= self.settings.max_sealing {
@@ -104,16 +107,18 @@ impl Sender {
         };
         if let Some(entry) = partition.ledger.entry_mut(at) {
             entry.batch = Some(batch);
+            entry.sealed = Some(now);
+            entry.place = Place::Waiting(now);
         }
-        partition.ledger.requeue(at, now);
         self.offer(lane);
     }
 
     /// (A) Whether [`poll_call`](Self::poll_call) may have something to say, or to note, about a node.
     pub(crate) fn has_work(&self, node: NodeId) -> bool {
-        self.nodes
-            .get(&node)
-            .is_some_and(|node| node.wanted || !node.sendable.is_empty() || !node.control.is_empty())
+        self.nodes.get(&node).is_some_and(|node| {
+            let has_batches = !node.sendable.is_empty() || !node.later.is_empty();
+            node.wanted || has_batches || !node.control.is_empty()
+        })
     }
 
     /// (D) The next request for a node that can take one.
@@ -128,11 +133,14 @@ impl Sender {
             return Next::Wait(wait);
         }
         self.counters.requested(parts.len());
+        let bytes = parts.iter().map(|part| part.records.len() as u64).sum();
         if let Some(node) = self.nodes.get_mut(&node) {
             node.in_flight += 1;
+            node.stats.requested(parts.len() as u64, bytes, node.in_flight as u64);
         }
         Next::Call(Call::Produce(ProduceCall {
             acks: self.settings.acks,
+            since: now,
             timeout_ms: i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX),
             parts,
             min_version: self.settings.min_produce_version,
@@ -141,13 +149,13 @@ impl Sender {
 
     /// Sends what can be sent to a node, and says when there will be more, if only time is missing.
     fn collect_parts(&mut self, id: NodeId, now: Instant) -> (Vec<Part>, Option<Instant>) {
-        let (mut parts, mut wait, mut size) = (Vec::new(), None, 0);
+        self.ripen(id, now);
+        let (mut parts, mut size) = (Vec::new(), 0);
         let numbers = self.numbers();
         let waiting = self.nodes.get(&id).map_or(0, |node| node.sendable.len());
         for _ in 0..waiting {
-            let Some(offer) = self.nodes.get_mut(&id).and_then(|node| node.sendable.pop_front()) else {
-                break;
-            };
+            let Some(node) = self.nodes.get_mut(&id) else { break };
+            let Some(offer) = node.sendable.pop_front() else { break };
             let lane = offer.lane;
             let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
             if partition.offer != Some(offer.number) {
@@ -159,37 +167,54 @@ impl Sender {
                     let Some(entry) = partition.ledger.entry(at) else { continue };
                     if size + entry.size > self.settings.max_request_size && !parts.is_empty() {
                         // The next request begins with it.
-                        if let Some(node) = self.nodes.get_mut(&id) {
-                            node.sendable.push_front(offer);
-                        }
+                        node.sendable.push_front(offer);
                         break;
                     }
                     size += entry.size;
                     parts.extend(self.send(id, lane, at, now));
+                    self.offer_on(id, offer);
                 }
-                Candidate::At(time) => wait = Some(wait.map_or(time, |wait: Instant| wait.min(time))),
-                Candidate::None => {}
-            }
-            let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
-            let waits = |place: Place| !matches!(place, Place::InFlight { .. });
-            if partition.ledger.iter().any(|entry| waits(entry.place)) {
-                // Behind all others, so that each has its turn.
-                if let Some(node) = self.nodes.get_mut(&id) {
-                    node.sendable.push_back(offer);
+                Candidate::At(time) => {
+                    partition.rests = true;
+                    node.later.insert((time, offer.number), lane);
                 }
-            } else {
-                partition.offer = None;
+                // Whatever it waits for offers it again.
+                Candidate::None => partition.offer = None,
             }
         }
         parts.sort_by(|a: &Part, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-        (parts, wait)
+        let wait = self.nodes.get(&id).and_then(|node| node.later.first_key_value());
+        (parts, wait.map(|((time, _), _)| *time))
+    }
+
+    /// A partition whose turn it was keeps its offer if it has more, behind all others.
+    fn offer_on(&mut self, id: NodeId, offer: Offer) {
+        let Some(partition) = self.partitions.get_mut(offer.lane.0 as usize) else { return };
+        if partition.ledger.iter().all(|entry| matches!(entry.place, Place::InFlight { .. })) {
+            partition.offer = None;
+        } else if let Some(node) = self.nodes.get_mut(&id) {
+            node.sendable.push_back(offer);
+        }
+    }
+
+    /// What was to be sent from a time on can be sent once that has come.
+    fn ripen(&mut self, id: NodeId, now: Instant) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        while let Some(first) = node.later.first_entry().filter(|first| first.key().0 <= now) {
+            let ((_, number), lane) = first.remove_entry();
+            let partition = self.partitions.get_mut(lane.0 as usize);
+            if let Some(partition) = partition.filter(|partition| partition.offer == Some(number)) {
+                partition.rests = false;
+                node.sendable.push_back(Offer { lane, number });
+            }
+        }
     }
 
     /// Sends one batch: its number is given, its header stamped.
     fn send(&mut self, node: NodeId, lane: LaneId, at: usize, now: Instant) -> Option<Part> {
-        let identity = match self.identity {
-            IdentityState::Known(identity) => Some(identity),
-            _ => None,
+        let identity = match self.numbers() {
+            Some(Numbers::By(identity) | Numbers::Fading(identity)) => Some(identity),
+            Some(Numbers::Wanted) | None => None,
         };
         let partition = self.partitions.get_mut(lane.0 as usize)?;
         let topic_id = self.metadata.view().topic(partition.topic.as_str()).map(|topic| topic.id);
@@ -215,9 +240,11 @@ impl Sender {
     pub(super) fn offer(&mut self, lane: LaneId) {
         let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { return };
         let Some(leader) = partition.leader else { return };
-        if partition.offer.is_none() {
+        // One that rests may hold from now on: it is looked at again.
+        if partition.offer.is_none() || partition.rests {
             self.last_offer += 1;
             partition.offer = Some(self.last_offer);
+            partition.rests = false;
             let offer = Offer { lane, number: self.last_offer };
             self.nodes.entry(leader).or_default().sendable.push_back(offer);
         }

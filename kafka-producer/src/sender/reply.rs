@@ -1,6 +1,9 @@
 //! Answers to Produce requests, and what time makes of batches.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kafka_net::{Answer, CallResult, NetError};
 use kafka_wire::{
@@ -16,8 +19,8 @@ use super::{
     log::Event,
 };
 use crate::{
-    delivery::{BatchResult, Outcome},
-    error::{Attempt, Failure, FailureKind, Persistence},
+    delivery::BatchResult,
+    error::{Failure, FailureKind, Persistence},
 };
 
 impl Sender {
@@ -39,9 +42,11 @@ impl Sender {
     fn handle_produce(&mut self, id: NodeId, call: &ProduceCall, result: CallResult<Reply>, now: Instant) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.in_flight = node.in_flight.saturating_sub(1);
+            node.stats.answered(result.is_ok(), now.saturating_duration_since(call.since));
         }
         match result {
             Ok(Answer::Reply { body: Reply::Produce(response), .. }) => {
+                self.note_throttle(id, response.throttle_time_ms, now);
                 self.handle_response(id, call, &response, now);
             }
             // Nobody will say more about a request with acks=0 than that it was written.
@@ -58,6 +63,16 @@ impl Sender {
                     self.handle_unanswered(id, part, &error, now);
                 }
             }
+        }
+    }
+
+    /// A broker asked for a pause. The connection keeps it; here it is noted for those who ask why something took long.
+    fn note_throttle(&mut self, id: NodeId, milliseconds: i32, now: Instant) {
+        let time = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+        let Some(node) = self.nodes.get_mut(&id).filter(|_| !time.is_zero()) else { return };
+        node.stats.throttled(time);
+        if let Some(end) = now.checked_add(time) {
+            node.throttled.push(Some(now), end);
         }
     }
 
@@ -109,6 +124,7 @@ impl Sender {
         let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) else { return };
         entry.doubt |= rule.appended == Appended::Maybe;
         let (doubt, attempts, count) = (entry.doubt, entry.attempts, entry.count);
+        let is_proven = entry.is_proven;
         match rule.disposition {
             Disposition::Acknowledge => {
                 self.acknowledge(lane, at, answer.base_offset, answer.log_append_time_ms, now);
@@ -116,7 +132,11 @@ impl Sender {
             Disposition::Duplicate => self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now),
             Disposition::Retry => self.retry(lane, at, hinted, now),
             // With a doubt, the whole may be in the log already, and its parts would double it.
-            Disposition::Split if count > 1 && !(idempotent && doubt) => self.split(lane, at),
+            Disposition::Split if count > 1 && !(idempotent && doubt) => self.split(lane, at, now),
+            // It was appended, and so many after it that the broker has forgotten.
+            Disposition::OutOfOrder if is_proven => {
+                self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now);
+            }
             Disposition::OutOfOrder if idempotent => {
                 entry.doubt = false;
                 if at == 0 {
@@ -129,15 +149,24 @@ impl Sender {
                 self.want_bump(lane);
                 self.retry(lane, at, false, now);
             }
-            Disposition::Fatal => {
-                self.give_up_all(code);
-                self.reject(lane, at, code, answer);
+            // This answer does not say what became of an earlier attempt. Another leader may know.
+            Disposition::Bump if idempotent && doubt && code == ErrorCode::UNKNOWN_PRODUCER_ID => {
+                self.retry(lane, at, false, now);
             }
-            Disposition::Split | Disposition::OutOfOrder | Disposition::Bump | Disposition::Reject => {
-                self.reject(lane, at, code, answer);
+            // Without numbers, a batch is refused for itself.
+            Disposition::Fatal if idempotent => {
+                self.give_up_all(code);
+                self.reject(lane, at, answer, now);
+            }
+            Disposition::Split
+            | Disposition::OutOfOrder
+            | Disposition::Bump
+            | Disposition::Reject
+            | Disposition::Fatal => {
+                self.reject(lane, at, answer, now);
             }
         }
-        self.settle(lane);
+        self.settle(lane, now);
     }
 
     /// A call came back without answer.
@@ -150,15 +179,16 @@ impl Sender {
         entry.doubt |= error.possibly_written();
         if error.is_unsupported_version() && !error.possibly_written() {
             let answer = PartitionProduceResponse {
+                error_code: ErrorCode::UNSUPPORTED_VERSION,
                 error_message: Some(error.to_string()),
                 ..PartitionProduceResponse::default()
             };
-            self.reject(part.lane, at, ErrorCode::UNSUPPORTED_VERSION, &answer);
+            self.reject(part.lane, at, &answer, now);
         } else {
             self.request_refresh(now);
             self.retry(part.lane, at, false, now);
         }
-        self.settle(part.lane);
+        self.settle(part.lane, now);
     }
 
     /// A response came that does not say what became of a batch.
@@ -169,7 +199,7 @@ impl Sender {
             entry.doubt = true;
         }
         self.retry(part.lane, at, false, now);
-        self.settle(part.lane);
+        self.settle(part.lane, now);
     }
 
     fn awaiting(&self, part: &Part) -> Option<usize> {
@@ -178,12 +208,11 @@ impl Sender {
 
     fn acknowledge(&mut self, lane: LaneId, at: usize, base_offset: i64, log_append_time: i64, now: Instant) {
         let Some(partition) = self.partition_mut(lane) else { return };
-        let Some(entry) = partition.ledger.acknowledge(at) else { return };
+        let Some(entry) = partition.ledger.acknowledge(at, now) else { return };
         let log_append_time = (log_append_time >= 0).then_some(log_append_time);
         self.counters.acknowledged(entry.count, now.saturating_duration_since(entry.begun));
         self.resolve(entry, BatchResult::Acknowledged { base_offset, log_append_time });
-        // There is room for one more batch of the partition.
-        self.offer_leader(lane);
+        self.offer_more(lane);
     }
 
     /// Sends a batch again, after a while; or gives it up, out of retries.
@@ -196,7 +225,7 @@ impl Sender {
                 // It is back: what is in doubt about it has been noted.
                 partition.ledger.requeue(at, now);
             }
-            self.fail(lane, at, FailureKind::Exhausted(code), None);
+            self.fail(lane, at, FailureKind::Exhausted(code), None, now);
             return;
         }
         let delay = self.settings.retry_backoff.delay(attempts.saturating_sub(1), &mut self.rng);
@@ -207,8 +236,8 @@ impl Sender {
         self.offer(lane);
     }
 
-    fn reject(&mut self, lane: LaneId, at: usize, code: ErrorCode, answer: &PartitionProduceResponse) {
-        self.fail(lane, at, FailureKind::Rejected(code), Some(answer));
+    fn reject(&mut self, lane: LaneId, at: usize, answer: &PartitionProduceResponse, now: Instant) {
+        self.fail(lane, at, FailureKind::Rejected(answer.error_code), Some(answer), now);
     }
 
     /// Gives a batch up.
@@ -218,14 +247,21 @@ impl Sender {
         at: usize,
         kind: FailureKind,
         answer: Option<&PartitionProduceResponse>,
+        now: Instant,
     ) {
+        let rest = self.last_wait(lane, at, now);
         let Some(partition) = self.partition_mut(lane) else { return };
         let (topic, index) = (partition.topic.clone(), partition.partition);
         let Some(mut entry) = partition.ledger.give_up(at) else { return };
         let doubt = entry.doubt || matches!(entry.place, Place::InFlight { .. }) && answer.is_none();
-        let persistence = if doubt { Persistence::PossiblyPersisted } else { Persistence::NotPersisted };
+        let persistence = match doubt {
+            _ if entry.is_proven => Persistence::Persisted,
+            true => Persistence::PossiblyPersisted,
+            false => Persistence::NotPersisted,
+        };
         let mut failure = Failure::new(topic, index, kind, persistence);
         failure.timeline = std::mem::take(&mut entry.timeline);
+        failure.timeline.end(now.saturating_duration_since(entry.begun), rest);
         if let Some(answer) = answer {
             failure.message.clone_from(&answer.error_message);
             let errors = answer.record_errors.iter();
@@ -240,17 +276,21 @@ impl Sender {
         }
         self.counters.failed += u64::from(entry.count);
         self.resolve(entry, BatchResult::Failed(Arc::new(failure)));
-        self.offer_leader(lane);
+        self.offer_more(lane);
     }
 
     fn resolve(&mut self, entry: Entry<Sealed>, result: BatchResult) {
+        self.unresolved = self.unresolved.saturating_sub(1);
         self.effects.released.extend(entry.batch);
         self.effects.resolved.push(Resolution { outcome: entry.outcome, result });
     }
 
-    /// Wakes the pump of a partition's leader: its lane may give one more batch.
-    fn offer_leader(&mut self, lane: LaneId) {
-        if let Some(leader) = self.partition(lane).and_then(|partition| partition.leader) {
+    /// A batch left the ledger: those behind it may have waited for that, and the lane may give one more.
+    fn offer_more(&mut self, lane: LaneId) {
+        let Some(partition) = self.partition(lane) else { return };
+        if partition.ledger.iter().any(|entry| matches!(entry.place, Place::Waiting(_))) {
+            self.offer(lane);
+        } else if let Some(leader) = partition.leader {
             self.effects.wake(leader);
         }
     }
@@ -262,7 +302,7 @@ impl Sender {
     }
 
     /// Hands a batch out to be made smaller.
-    fn split(&mut self, lane: LaneId, at: usize) {
+    fn split(&mut self, lane: LaneId, at: usize, now: Instant) {
         let idempotent = !matches!(self.identity, IdentityState::Off);
         let Some(partition) = self.partition_mut(lane) else { return };
         if idempotent {
@@ -277,7 +317,7 @@ impl Sender {
         self.effects.events.push(Event::Splitting { topic, partition });
         self.effects.splits.push(SplitJob { lane, key, batch });
         self.counters.splits += 1;
-        self.settle(lane);
+        self.settle(lane, now);
     }
 
     /// (B) A batch was split. Its parts take its place.
@@ -297,118 +337,16 @@ impl Sender {
         let entries = parts
             .into_iter()
             .map(|batch| (Arc::clone(batch.tag()), batch.count(), batch.predicted_size(), batch));
-        partition.ledger.replace(key, entries.collect(), now);
+        let entries: Vec<_> = entries.collect();
+        let added = entries.len().saturating_sub(1);
+        partition.ledger.replace(key, entries, now);
+        self.unresolved += added;
         self.effects
             .resolved
             .push(Resolution { outcome: whole, result: BatchResult::Split(children.into_boxed_slice()) });
         self.offer(lane);
     }
-
-    /// (B) A batch was lost where it was sealed or split: a codec panicked, or the runtime shut down.
-    pub(crate) fn handle_lost(&mut self, lane: LaneId, key: u64, was_sealing: bool) {
-        if was_sealing {
-            self.sealing = self.sealing.saturating_sub(1);
-            self.feed_starved();
-        }
-        let Some(at) = self.partition(lane).and_then(|partition| partition.ledger.find(key)) else { return };
-        self.fail(lane, at, FailureKind::Aborted, None);
-        self.settle(lane);
-    }
-
-    /// (C) Gives up a batch that never left its lane.
-    pub(crate) fn give_up(&mut self, lane: LaneId, outcome: &Arc<Outcome>, count: u32, kind: FailureKind) {
-        let Some(partition) = self.partition(lane) else { return };
-        let (topic, index) = (partition.topic.clone(), partition.partition);
-        if self.log.take() {
-            let (topic, persistence) = (topic.clone(), Persistence::NotPersisted);
-            let event = Event::GivenUp { topic, partition: index, records: count, reason: kind, persistence };
-            self.effects.events.push(event);
-        }
-        let failure = Failure::new(topic, index, kind, Persistence::NotPersisted);
-        self.counters.failed += u64::from(count);
-        let result = BatchResult::Failed(Arc::new(failure));
-        self.effects.resolved.push(Resolution { outcome: Arc::clone(outcome), result });
-    }
-
-    /// (B) Time has passed: gives up what is overdue.
-    pub(super) fn expire(&mut self, now: Instant) {
-        if self.next_expiry.is_none_or(|time| now < time) {
-            return;
-        }
-        self.next_expiry = None;
-        for lane in (0..self.partitions.len() as u32).map(LaneId) {
-            let mut at = 0;
-            while let Some(entry) = self.partition(lane).and_then(|it| it.ledger.entry(at)) {
-                if entry.deadline > now {
-                    self.expire_by(entry.deadline);
-                    at += 1;
-                    continue;
-                }
-                if let Place::InFlight { node, .. } = entry.place {
-                    let silence = "delivery.timeout.ms ended the wait for the answer".to_owned();
-                    self.note_attempt(lane, at, node, now, None, Some(silence));
-                }
-                self.fail(lane, at, FailureKind::Expired, None);
-            }
-            self.settle(lane);
-        }
-    }
-
-    /// (C) Gives everything up.
-    pub(crate) fn abort(&mut self, kind: FailureKind, now: Instant) {
-        for lane in (0..self.partitions.len() as u32).map(LaneId) {
-            while let Some(entry) = self.partition(lane).and_then(|it| it.ledger.entry(0)) {
-                if let Place::InFlight { node, .. } = entry.place {
-                    self.note_attempt(
-                        lane,
-                        0,
-                        node,
-                        now,
-                        None,
-                        Some("given up before the answer".to_owned()),
-                    );
-                }
-                self.fail(lane, 0, kind, None);
-            }
-        }
-    }
-
-    /// A batch expires then.
-    pub(super) fn expire_by(&mut self, deadline: Instant) {
-        if self.next_expiry.is_none_or(|time| deadline < time) {
-            self.next_expiry = Some(deadline);
-            self.effects.timer = true;
-        }
-    }
-
-    /// Notes what came of the latest attempt.
-    pub(super) fn note_attempt(
-        &mut self,
-        lane: LaneId,
-        at: usize,
-        node: NodeId,
-        now: Instant,
-        code: Option<ErrorCode>,
-        error: Option<String>,
-    ) {
-        let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) else { return };
-        let Place::InFlight { since, .. } = entry.place else { return };
-        let attempt = Attempt {
-            node,
-            sent_after: since.saturating_duration_since(entry.begun),
-            took: now.saturating_duration_since(since),
-            code,
-            error,
-        };
-        if entry.timeline.len() >= MAX_TIMELINE {
-            entry.timeline.pop();
-        }
-        entry.timeline.push(attempt);
-    }
 }
-
-/// How many attempts of a batch are remembered: the first ones, and the last.
-const MAX_TIMELINE: usize = 8;
 
 const UNKNOWN_OFFSET: i64 = -1;
 const UNKNOWN_TIME: i64 = -1;

@@ -1,5 +1,9 @@
 //! The sender under virtual time, batch by batch: the brokers' part is played by hand.
 
+mod answers;
+mod leaders;
+mod memory;
 mod numbers;
+mod purge;
 mod retries;
 mod rig;

@@ -12,7 +12,7 @@ use kafka_batch::{
 };
 use kafka_net::{Answer, Backoff, Endpoint, Metadata, MetadataConfig, NetError, Next, Status};
 use kafka_wire::{
-    Acks, ErrorCode, NodeId, PartitionId, ProducerEpoch, ProducerId, TopicName,
+    Acks, ErrorCode, NodeId, PartitionId, ProducerEpoch, ProducerId, TopicId, TopicName,
     messages::{
         InitProducerIdResponse, LeaderIdAndEpoch, MetadataResponse, MetadataResponseBroker,
         MetadataResponsePartition, MetadataResponseTopic, PartitionProduceResponse, ProduceResponse,
@@ -43,6 +43,13 @@ pub(super) struct Rig {
     pub(super) fatal: Option<ErrorCode>,
     /// The last effects wake whoever calls `handle_timeout`.
     pub(super) wants_driver: bool,
+    /// What all that waited was given up for.
+    pub(super) refused: Option<ErrorCode>,
+    /// The topic's id; another one is another topic.
+    pub(super) topic_id: TopicId,
+    /// What a request for a producer id is answered.
+    pub(super) init: ErrorCode,
+    pub(super) producer_id: i64,
 }
 
 struct Lane {
@@ -81,6 +88,7 @@ impl Rig {
             retries: i32::MAX as u32,
             retry_backoff: Backoff::new(Duration::from_millis(100), Duration::from_millis(100)),
             request_timeout: Duration::from_secs(30),
+            linger: Duration::ZERO,
             min_produce_version: 3,
             max_sealing: usize::MAX,
         };
@@ -105,9 +113,16 @@ impl Rig {
             splits: Vec::new(),
             fatal: None,
             wants_driver: false,
+            refused: None,
+            topic_id: TopicId::ZERO,
+            init: ErrorCode::NONE,
+            producer_id: 77,
         };
         rig.sender.want_topic(&topic(), rig.now);
         rig.come_up();
+        for node in [A, B] {
+            rig.connection(node, true);
+        }
         rig
     }
 
@@ -133,7 +148,8 @@ impl Rig {
         let body = match &call {
             Call::Metadata(_) => Reply::Metadata(self.metadata()),
             Call::InitProducerId => Reply::InitProducerId(InitProducerIdResponse {
-                producer_id: ProducerId(77),
+                error_code: self.init,
+                producer_id: ProducerId(self.producer_id),
                 producer_epoch: ProducerEpoch(0),
                 ..Default::default()
             }),
@@ -160,6 +176,7 @@ impl Rig {
             brokers: vec![broker(A), broker(B)],
             topics: vec![MetadataResponseTopic {
                 name: Some(topic()),
+                topic_id: self.topic_id,
                 partitions: partitions.collect(),
                 ..Default::default()
             }],
@@ -204,6 +221,7 @@ impl Rig {
         self.splits.extend(effects.splits);
         self.fatal = self.fatal.or(effects.fatal);
         self.wants_driver = effects.timer;
+        self.refused = self.refused.or(effects.refused);
     }
 
     pub(super) fn advance(&mut self, time: Duration) {
@@ -235,13 +253,19 @@ impl Rig {
         drained
     }
 
-    /// The next request to a node, if there is one.
-    pub(super) fn request(&mut self, node: NodeId) -> Option<Request> {
+    /// Seals what was drained.
+    pub(super) fn seal(&mut self, drained: Vec<Drained>) {
         let mut compressor = Compressor::new(Compression::None).expect("compiled in");
-        for Drained { lane, key, batch, stamp } in self.drain(node) {
+        for Drained { lane, key, batch, stamp } in drained {
             self.sender.handle_sealed(lane, key, batch.seal(stamp, &mut compressor), self.now);
         }
         self.settle_effects();
+    }
+
+    /// The next request to a node, if there is one.
+    pub(super) fn request(&mut self, node: NodeId) -> Option<Request> {
+        let drained = self.drain(node);
+        self.seal(drained);
         match self.sender.poll_call(node, self.now) {
             Next::Call(Call::Produce(call)) => {
                 let seen = call.parts.iter().map(|part| seen(part.partition, &part.records)).collect();
@@ -267,7 +291,11 @@ impl Rig {
     pub(super) fn respond(&mut self, request: Request, answers: Vec<PartitionProduceResponse>) {
         let responses =
             vec![TopicProduceResponse { name: topic(), partition_responses: answers, ..Default::default() }];
-        let body = Reply::Produce(ProduceResponse { responses, ..Default::default() });
+        self.respond_with(request, ProduceResponse { responses, ..Default::default() });
+    }
+
+    pub(super) fn respond_with(&mut self, request: Request, response: ProduceResponse) {
+        let body = Reply::Produce(response);
         self.sender.handle_reply(request.node, &Call::Produce(request.call), reply(body), self.now);
         self.settle_effects();
     }
@@ -276,6 +304,14 @@ impl Rig {
     pub(super) fn lose(&mut self, request: Request, written: bool) {
         let error = Err(NetError::aborted(written));
         self.sender.handle_reply(request.node, &Call::Produce(request.call), error, self.now);
+        self.settle_effects();
+    }
+
+    /// The connection of a node comes up, or breaks.
+    pub(super) fn connection(&mut self, node: NodeId, is_up: bool) {
+        let down = Status::Down { error: NetError::aborted(false), retry_after: Duration::from_millis(50) };
+        let status = if is_up { Status::Ready } else { down };
+        self.sender.handle_status(node, &status, self.now);
         self.settle_effects();
     }
 
@@ -309,7 +345,8 @@ impl Supply for Lanes<'_> {
     ) -> Option<(LaneId, DrainedBatch<Arc<Outcome>>)> {
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             let id = LaneId(index as u32);
-            let is_led = self.leaders[lane.partition as usize].0 == self.node;
+            let leader = self.leaders.get(lane.partition as usize).map(|(leader, _)| *leader);
+            let is_led = leader == Some(self.node);
             if is_led && admits(id) && (alone || lane.queue.next_size().is_none_or(|size| size <= room)) {
                 if let Some(batch) = lane.queue.drain(now) {
                     return Some((id, batch));
