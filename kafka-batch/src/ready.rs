@@ -164,6 +164,13 @@ impl<K: Copy + Ord> ReadyIndex<K> {
         first.chain(then.into_iter().flatten()).filter_map(lingers)
     }
 
+    /// Partitions that still linger, the one first whose linger time ends first.
+    pub fn lingering_longest(&self) -> impl Iterator<Item = K> {
+        let lingers =
+            |key: &K| matches!(self.entries.get(key).map(|entry| entry.wait), Some(Wait::Linger(_)));
+        self.later.iter().map(|&(_, key)| key).filter(lingers)
+    }
+
     /// When the first batch expires.
     #[must_use]
     pub fn first_expiry(&self) -> Option<Instant> {
@@ -218,6 +225,21 @@ mod tests {
 
     fn ready(at: Instant) -> Option<Readiness> {
         Some(Readiness { wait: Wait::Ready, expires_at: at })
+    }
+
+    #[test]
+    fn those_that_linger_are_named_oldest_first_and_no_others() {
+        let now = start();
+        let second = Duration::from_secs(1);
+        let waits = |wait| Some(Readiness { wait, expires_at: now + 60 * second });
+        let mut index = ReadyIndex::new();
+        index.update(1, waits(Wait::Linger(now + 3 * second)));
+        index.update(2, waits(Wait::Backoff(now + second)));
+        index.update(3, waits(Wait::Linger(now + 2 * second)));
+        index.update(4, waits(Wait::Ready));
+        assert_eq!(index.lingering_longest().collect::<Vec<_>>(), [3, 1]);
+        index.update(3, None);
+        assert_eq!(index.lingering_longest().collect::<Vec<_>>(), [1]);
     }
 
     #[test]

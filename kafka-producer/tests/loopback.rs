@@ -420,6 +420,29 @@ async fn close_gives_up_in_time_what_no_broker_takes() {
 }
 
 #[tokio::test]
+async fn what_lingers_goes_along_with_a_request_to_its_broker() {
+    let cluster =
+        MockCluster::builder().brokers(1).topic("orders", 3).start().await.expect("the mock starts");
+    let producer = connect(config(&cluster).linger(Duration::from_secs(600)).batch_size(1000)).await;
+    let send = |partition, value: String| {
+        let producer = producer.clone();
+        async move {
+            producer.send(Record::to("orders").partition(partition).value(&value)).await.expect("accepted")
+        }
+    };
+    let lingering = [send(1, "few".to_owned()).await, send(2, "bytes".to_owned()).await];
+    let full = [send(0, "x".repeat(900)).await, send(0, "y".repeat(900)).await];
+    let [first, _] = full;
+    first.await.expect("full, so sent");
+    for delivery in lingering {
+        delivery.await.expect("sent with it, long before its linger time is over");
+    }
+    assert_eq!(producer.stats().send_reasons.count(SendReason::Piggyback), 2);
+    close(producer).await;
+    assert_eq!(values(&cluster, "orders", 3)[1..], [["few"], ["bytes"]]);
+}
+
+#[tokio::test]
 async fn purge_gives_up_what_was_accepted_and_the_producer_goes_on() {
     let cluster = cluster("orders", 1).await;
     let producer = connect(config(&cluster).linger(Duration::from_secs(600)).batch_size(1000)).await;

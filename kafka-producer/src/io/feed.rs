@@ -27,12 +27,12 @@ impl PumpFeed {
         Self { shared, gate, sealer, drained: Vec::new(), is_ready: false }
     }
 
-    /// Takes what is ready out of the lanes.
-    fn drain(&mut self, control: &mut Control, afterwards: &mut Afterwards, now: Instant) {
+    /// Takes what is ready out of the lanes; and with `takes_along` what lingers there, if a request is made anyway.
+    fn drain(&mut self, control: &mut Control, afterwards: &mut Afterwards, takes_along: bool, now: Instant) {
         self.shared.expire(control, afterwards, &self.gate, now);
         let Control { sender, lanes, .. } = control;
         let pressure = self.shared.pool.waiting() > 0;
-        let mut draw = Draw { lanes, gate: &self.gate, pressure };
+        let mut draw = Draw { lanes, gate: &self.gate, pressure, takes_along };
         sender.drain(self.gate.node, now, &mut draw, &mut self.drained);
     }
 
@@ -41,7 +41,7 @@ impl PumpFeed {
         let node = self.gate.node;
         let shared = Arc::clone(&self.shared);
         let next = shared.with_control("to ask for a call", Some(node), |control, afterwards| {
-            self.drain(control, afterwards, now);
+            self.drain(control, afterwards, true, now);
             if self.drained.is_empty() || self.sealer.is_none() {
                 control.sender.poll_call(node, now)
             } else {
@@ -101,7 +101,7 @@ impl Feed for PumpFeed {
         if self.is_ready && self.sealer.is_none() {
             // Compress while the window is full.
             self.shared.clone().with_control("to drain ahead", Some(node), |control, afterwards| {
-                self.drain(control, afterwards, now);
+                self.drain(control, afterwards, false, now);
             });
             let next = self.seal(now);
             debug_assert!(next.is_none(), "sealed elsewhere");

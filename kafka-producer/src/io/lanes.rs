@@ -246,6 +246,8 @@ pub(crate) struct Draw<'a> {
     pub(crate) gate: &'a Gate,
     /// Someone waits for memory: nothing may linger.
     pub(crate) pressure: bool,
+    /// What is drawn is sent now: what lingers may go along.
+    pub(crate) takes_along: bool,
 }
 
 impl Supply for Draw<'_> {
@@ -278,22 +280,29 @@ impl Supply for Draw<'_> {
                 return Some((id, batch));
             }
         }
-        if !self.pressure {
-            return None;
-        }
-        let lingering: Vec<LaneId> = state.index.lingering().collect();
-        for id in lingering.into_iter().filter(|id| admits(*id)) {
-            let Some(lane) = self.lanes.get(id) else { continue };
+        // What lingers goes along with a request that is made anyway; when somebody waits for memory, nothing lingers.
+        let reason = match () {
+            () if self.pressure => SendReason::Pressure,
+            () if self.takes_along && !alone => SendReason::Piggyback,
+            () => return None,
+        };
+        loop {
+            let id = state.index.lingering_longest().find(|id| admits(*id))?;
+            let lane = self.lanes.get(id)?;
             let mut guard = lane.lock();
+            if !std::ptr::eq(Arc::as_ptr(&guard.gate), self.gate) {
+                state.index.update(id, None);
+                continue;
+            }
             if !alone && guard.queue.next_size().is_some_and(|size| size > room) {
                 return None;
             }
-            let batch = guard.queue.take(now, SendReason::Pressure);
+            let batch = guard.queue.take(now, reason);
+            // Its place among those that linger is gone in any case, so that this ends.
             state.index.update(id, guard.queue.readiness());
             if let Some(batch) = batch {
                 return Some((id, batch));
             }
         }
-        None
     }
 }
