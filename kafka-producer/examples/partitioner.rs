@@ -42,7 +42,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         latency.quantile(0.99)
     );
     for partition in producer.partitions_for("events").await? {
-        println!("partition {} is led by {:?}", partition.partition, partition.leader);
+        let leader =
+            partition.leader.map_or_else(|| "nobody".to_owned(), |leader| format!("broker {leader}"));
+        println!("partition {} is led by {leader}", partition.partition);
     }
     producer.close(Duration::from_secs(10)).await?;
     servers.shutdown().await;

@@ -45,7 +45,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let metadata = delivery.await?;
         delivered += 1;
         if index + 1 == last {
-            println!("the last record is in partition {} at {:?}", metadata.partition, metadata.offset);
+            let offset = metadata
+                .offset
+                .map_or_else(|| "an unknown offset".to_owned(), |offset| format!("offset {offset}"));
+            println!("the last record is in partition {} at {offset}", metadata.partition);
         }
     }
     println!("{delivered} records delivered");
