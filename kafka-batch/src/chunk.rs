@@ -1,5 +1,6 @@
 //! The arena's pieces: chunks of one size, and the pool that they return to by themselves.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::{fmt, mem};
@@ -116,13 +117,22 @@ impl Pool {
         let mut wakers = Vec::new();
         let result = f(&mut self.lock(), &mut wakers);
         // Wakers are foreign code: they run without the lock.
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
         result
     }
 
     /// No foreign code runs under this lock, so that a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes each of those who wait. One whose waker panics does not keep the others asleep, nor unwind into whoever wakes, who
+/// has nothing to do with it.
+pub fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    for waker in wakers {
+        // The panic hook has said what there is to say.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
     }
 }
 

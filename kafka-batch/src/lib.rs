@@ -91,7 +91,7 @@ mod size;
 pub use accumulator::Accumulator;
 pub use batch::{DrainedBatch, SendReason, Slot};
 pub use builder::{Arena, BatchBuilder};
-pub use chunk::{CHUNK_SIZE, Chunk, ChunkSource, Pool};
+pub use chunk::{CHUNK_SIZE, Chunk, ChunkSource, Pool, wake_all};
 pub use compress::{Compression, CompressionError, Compressor};
 pub use crc::crc32c;
 pub use error::AppendError;

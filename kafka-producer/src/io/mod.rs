@@ -22,7 +22,7 @@ use std::{
     time::Instant,
 };
 
-use kafka_batch::{DrainedBatch, Pool, QueueSettings, SendReason};
+use kafka_batch::{DrainedBatch, Pool, QueueSettings, SendReason, wake_all};
 use kafka_net::NetConfig;
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 use tokio::runtime::Handle;
@@ -293,7 +293,7 @@ impl Shared {
             control.is_over = true;
             std::mem::take(&mut control.closing)
         };
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     /// Whether the tasks have ended; if not, the waker is kept.
@@ -439,15 +439,15 @@ impl Shared {
     fn carry_out(&self, afterwards: Afterwards) {
         let Afterwards { effects, wakers, dropped } = afterwards;
         let Some(effects) = effects else {
-            wakers.into_iter().for_each(Waker::wake);
+            wake_all(wakers);
             drop(dropped);
             return;
         };
         let any_resolved = !effects.resolved.is_empty();
         for resolution in effects.resolved {
-            resolution.outcome.resolve(resolution.result).into_iter().for_each(Waker::wake);
+            wake_all(resolution.outcome.resolve(resolution.result));
         }
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
         // The last reference to a batch gives its memory back, which may wake those who wait for it.
         drop((effects.released, dropped));
         for job in effects.splits {
@@ -473,7 +473,7 @@ impl Shared {
         let topics: Vec<_> =
             self.topics.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         for topic in topics {
-            topic.learn(topic.trouble()).into_iter().for_each(Waker::wake);
+            wake_all(topic.learn(topic.trouble()));
         }
     }
 

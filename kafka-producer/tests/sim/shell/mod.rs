@@ -9,6 +9,7 @@
 //! so many.
 
 mod book;
+mod lifecycle;
 mod net;
 mod pipe;
 mod plan;

@@ -60,6 +60,7 @@ pub(super) struct Refuse {
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) offset: i64,
+    pub(super) timestamp: i64,
     pub(super) value: Bytes,
 }
 
@@ -230,10 +231,16 @@ impl Net {
                     batch.records().expect("a codec").map(|read| read.expect("a record")).collect();
                 records.into_iter().map(move |read| Stored {
                     offset: base + i64::from(read.offset_delta),
+                    timestamp: read.record.timestamp,
                     value: read.record.value.unwrap_or_default(),
                 })
             })
             .collect()
+    }
+
+    /// The times of a partition's records.
+    pub(super) fn timestamps(&self, topic: &str, partition: i32) -> Vec<i64> {
+        self.log(topic, partition).into_iter().map(|stored| stored.timestamp).collect()
     }
 
     fn grips(&self, node: Option<i32>) -> Vec<Grip> {

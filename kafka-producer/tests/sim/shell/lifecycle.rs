@@ -1,0 +1,841 @@
+//! What users do to a producer while it works: they drop futures, close, panic, block, send from anywhere, and take its
+//! runtime away. Scenarios 42 to 46 and 49.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    panic::{self, AssertUnwindSafe},
+    pin::pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use futures::{FutureExt, future::join_all};
+use kafka_wire::ErrorCode;
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    time::{sleep, timeout},
+};
+
+use super::net::{Mode, Net, Refuse, WALL};
+use crate::{
+    Delivery, DeliveryError, Partitioner, Persistence, Producer, ProducerConfig, Record, RecordMetadata,
+    io::{now, simulated},
+    partitioner,
+};
+
+/// Plays a scenario under paused time: three brokers, and "orders" with three partitions.
+fn play<F: Future>(scenario: impl FnOnce(Net) -> F) -> (F::Output, Net) {
+    let runtime = runtime();
+    let played = runtime.block_on(async {
+        let net = stage();
+        let output = timeout(HANG, scenario(net.clone())).await.expect("the scenario hangs");
+        (output, net)
+    });
+    assert_eq!(played.1.violations(), Vec::<String>::new());
+    played
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
+}
+
+/// Within a runtime.
+fn stage() -> Net {
+    simulated::begin(WALL, 1);
+    partitioner::reseed(1);
+    let net = Net::new(3, fastrand::Rng::with_seed(1));
+    net.cluster(|cluster| cluster.create_topic("orders", 3)).expect("a topic");
+    net
+}
+
+fn config(net: &Net) -> ProducerConfig {
+    ProducerConfig::new(net.bootstrap()).connector(net.clone()).linger(Duration::ZERO)
+}
+
+fn start(config: ProducerConfig) -> Producer {
+    config.connect().now_or_never().expect("nothing is waited for").expect("good settings")
+}
+
+/// A record of partition 0.
+fn order(value: &str) -> Record<'_> {
+    Record::to("orders").partition(0).value(value)
+}
+
+/// Makes the topic and all connections known.
+async fn warm_up(producer: &Producer) {
+    for partition in 0..3 {
+        let delivery = producer.send(Record::to("orders").partition(partition).value("warm")).await;
+        delivery.expect("accepted").await.expect("delivered");
+    }
+}
+
+/// What stands in partition 0, but for what warmed up.
+fn values(net: &Net) -> Vec<String> {
+    let stored = net.log("orders", 0).into_iter();
+    let texts = stored.map(|stored| String::from_utf8(stored.value.to_vec()).expect("text"));
+    texts.filter(|text| text != "warm").collect()
+}
+
+fn freeze(net: &Net) {
+    net.nodes().into_iter().for_each(|node| net.set_mode(node, Mode::Frozen));
+}
+
+fn down(net: &Net) {
+    net.nodes().into_iter().for_each(|node| net.set_mode(node, Mode::Down));
+}
+
+/// Polls once.
+fn is_ready(future: &mut (impl Future + Unpin)) -> bool {
+    future.poll_unpin(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+fn persistence(result: Option<Result<RecordMetadata, DeliveryError>>) -> Persistence {
+    match result.expect("it is resolved") {
+        Ok(_) => Persistence::Persisted,
+        Err(error) => {
+            assert!(error.is_aborted(), "{error}");
+            error.persistence()
+        }
+    }
+}
+
+mod scenario_42_futures_dropped {
+    use super::*;
+
+    #[test]
+    fn while_the_topic_is_unknown() {
+        let ((), net) = play(|net| async move {
+            down(&net);
+            let producer = start(config(&net));
+            {
+                let mut sending = pin!(producer.send(order("dropped")));
+                assert!(timeout(SECOND, &mut sending).await.is_err());
+            }
+            net.clear();
+            producer.send(order("kept")).await.expect("accepted").await.expect("delivered");
+        });
+        assert_eq!(values(&net), ["kept"]);
+    }
+
+    #[test]
+    fn while_there_is_no_room() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net).buffer_memory(4 * CHUNK));
+            warm_up(&producer).await;
+            freeze(&net);
+            let large = "x".repeat(OF_TWO_CHUNKS);
+            let accepted = join_all([producer.send(order(&large)), producer.send(order(&large))]).await;
+            let mut first = Box::pin(producer.send(order("dropped")));
+            let mut second = Box::pin(producer.send(order("kept")));
+            assert!(timeout(SECOND, &mut first).await.is_err());
+            assert!(timeout(SECOND, &mut second).await.is_err());
+            assert_eq!(producer.stats().buffer_waiting, 2);
+            drop(first);
+            assert_eq!(producer.stats().buffer_waiting, 1, "its place in the queue is free");
+            net.clear();
+            second.await.expect("accepted").await.expect("delivered");
+            for delivery in accepted {
+                delivery.expect("accepted").await.expect("delivered");
+            }
+            assert_eq!(producer.stats().buffer_waiting, 0);
+        });
+        assert_eq!(values(&net).last().map(String::as_str), Some("kept"));
+        assert_eq!(values(&net).len(), 3, "{:?}", values(&net).iter().map(String::len).collect::<Vec<_>>());
+    }
+
+    /// Granted, and dropped before it could take what it was granted: the next one must get it.
+    #[test]
+    fn when_room_was_granted_already() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net).buffer_memory(2 * CHUNK));
+            warm_up(&producer).await;
+            freeze(&net);
+            let large = "x".repeat(OF_TWO_CHUNKS);
+            let (dropped, kept) = ("d".repeat(OF_TWO_CHUNKS), "k".repeat(OF_TWO_CHUNKS));
+            let accepted = producer.send(order(&large)).await.expect("accepted");
+            let mut first = Box::pin(producer.send(order(&dropped)));
+            let mut second = Box::pin(producer.send(order(&kept)));
+            assert!(!is_ready(&mut first) && !is_ready(&mut second));
+            net.clear();
+            accepted.await.expect("delivered");
+            // Nobody looked meanwhile. The memory is the first one's now.
+            sleep(SECOND).await;
+            drop(first);
+            timeout(SECOND, second).await.expect("it is woken").expect("accepted").await.expect("delivered");
+        });
+        let firsts: String = values(&net).iter().filter_map(|value| value.chars().next()).collect();
+        assert_eq!(firsts, "xk");
+    }
+
+    #[test]
+    fn when_it_yields_after_a_full_batch() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net).batch_size(4_000));
+            warm_up(&producer).await;
+            let value = "x".repeat(1_500);
+            let (mut accepted, mut yielded) = (0, 0);
+            for _ in 0..200 {
+                let mut sending = producer.send(order(&value));
+                match sending.poll_unpin(&mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(Ok(_)) => accepted += 1,
+                    Poll::Ready(Err(error)) => panic!("{error}"),
+                    Poll::Pending => yielded += 1,
+                }
+            }
+            assert!(yielded > 0, "a turn is over after 128 KiB");
+            producer.flush().await.expect("open");
+            assert_eq!(producer.stats().delivered, accepted + 3);
+        });
+        let accepted = 200 - values(&net).len();
+        assert!(accepted > 0 && accepted < 10);
+    }
+
+    /// The delivery is dropped; the record goes on, be it in a batch, in flight, or between two attempts.
+    #[test]
+    fn deliveries_in_a_batch_in_flight_and_between_attempts() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net).linger(SECOND));
+            warm_up(&producer).await;
+            drop(producer.send(order("in a batch")).await.expect("accepted"));
+            producer.flush().await.expect("open");
+            freeze(&net);
+            let mut delivery = producer.send(order("in flight")).await.expect("accepted");
+            sleep(SECOND * 2).await;
+            assert!(!is_ready(&mut delivery));
+            drop(delivery);
+            net.clear();
+            producer.flush().await.expect("open");
+            net.refuse([Refuse { code: ErrorCode::NOT_ENOUGH_REPLICAS, is_applied: false }; 3]);
+            let mut delivery = producer.send(order("between attempts")).await.expect("accepted");
+            sleep(SECOND + Duration::from_millis(150)).await;
+            assert!(!is_ready(&mut delivery));
+            drop(delivery);
+            let flushed = producer.flush().await.expect("open");
+            assert_eq!((flushed.delivered, flushed.failed), (1, 0));
+        });
+        assert_eq!(values(&net), ["in a batch", "in flight", "between attempts"]);
+    }
+}
+
+mod scenario_43_close {
+    use super::*;
+
+    #[test]
+    fn with_a_deadline_while_brokers_are_down() {
+        play(|net| async move {
+            let producer = start(config(&net));
+            warm_up(&producer).await;
+            down(&net);
+            let deliveries: Vec<_> = join_all((0..10).map(|_| producer.send(order("late")))).await;
+            let began = now();
+            let error = producer.close(SECOND * 5).await.expect_err("nobody took them");
+            let took = now() - began;
+            assert_eq!(error.records(), 10);
+            assert!(took >= SECOND * 5 && took < SECOND * 8, "{took:?}");
+            for delivery in deliveries {
+                let delivery = delivery.expect("accepted");
+                assert_eq!(persistence(delivery.peek()), Persistence::NotPersisted, "it was never sent");
+            }
+            assert!(producer.send(order("later")).await.expect_err("closed").is_closed());
+        });
+    }
+
+    #[test]
+    fn with_a_deadline_while_brokers_say_nothing() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net));
+            warm_up(&producer).await;
+            freeze(&net);
+            let delivery = producer.send(order("in flight")).await.expect("accepted");
+            sleep(SECOND).await;
+            assert_eq!(producer.close(SECOND).await.expect_err("no answer").records(), 1);
+            assert_eq!(persistence(delivery.peek()), Persistence::PossiblyPersisted, "it was sent");
+            net.clear();
+            sleep(SECOND).await;
+        });
+        // Nobody hears of it any more: that is what "possibly" is for.
+        assert!(values(&net).len() <= 1);
+    }
+
+    #[test]
+    fn not_at_all_and_brokers_come_back() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net));
+            warm_up(&producer).await;
+            down(&net);
+            let delivery = producer.send(order("left behind")).await.expect("accepted");
+            let shared = Arc::clone(producer.shared());
+            drop(producer);
+            sleep(SECOND * 60).await;
+            assert!(delivery.peek().is_none(), "its deadline is not over");
+            net.clear();
+            delivery.await.expect("delivered by tasks that nobody holds");
+            sleep(SECOND * 2).await;
+            assert!(shared.poll_over(Waker::noop()), "the tasks have ended");
+            assert_eq!(shared.pool.used(), 0);
+        });
+        assert_eq!(values(&net), ["left behind"]);
+    }
+
+    #[test]
+    fn not_at_all_and_brokers_stay_away() {
+        play(|net| async move {
+            let producer = start(config(&net).request_timeout(SECOND * 2).delivery_timeout(SECOND * 30));
+            warm_up(&producer).await;
+            down(&net);
+            let delivery = producer.send(order("lost")).await.expect("accepted");
+            let shared = Arc::clone(producer.shared());
+            drop(producer);
+            let began = now();
+            let error = delivery.await.expect_err("nobody took it");
+            assert!(error.is_timeout() && error.persistence() == Persistence::NotPersisted, "{error}");
+            assert!(now() - began <= SECOND * 32);
+            sleep(SECOND * 3).await;
+            assert!(shared.poll_over(Waker::noop()), "the tasks have ended");
+            assert_eq!(shared.pool.used(), 0);
+        });
+    }
+
+    #[test]
+    fn racing_with_sends_and_flushes() {
+        for delay in 0..20 {
+            let (acknowledged, net) = play(|net| async move {
+                net.set_weather([SLOW; 2], None, Duration::from_millis(3));
+                let producer = start(config(&net).buffer_memory(2 * CHUNK).linger(Duration::from_millis(2)));
+                let sending = |user: usize| {
+                    let producer = producer.clone();
+                    async move {
+                        let mut deliveries = Vec::new();
+                        for number in 0..200 {
+                            let value = format!("{user}/{number} {}", "x".repeat(500));
+                            match producer.send(order(&value)).await {
+                                Ok(delivery) => deliveries.push(delivery),
+                                Err(error) => {
+                                    assert!(error.is_closed(), "{error}");
+                                    break;
+                                }
+                            }
+                        }
+                        deliveries
+                    }
+                };
+                let flushing = || {
+                    let producer = producer.clone();
+                    async move {
+                        for _ in 0..200 {
+                            // An error says that it is closed; what matters is that it comes.
+                            if producer.flush().await.is_err() {
+                                break;
+                            }
+                            sleep(Duration::from_millis(1)).await;
+                        }
+                    }
+                };
+                let senders: Vec<_> = (0..3).map(|user| Handle::current().spawn(sending(user))).collect();
+                let flushers: Vec<_> = (0..2).map(|_| Handle::current().spawn(flushing())).collect();
+                sleep(Duration::from_millis(delay * 6)).await;
+                producer.close(SECOND * 60).await.expect("there is time for all");
+                let mut acknowledged = 0;
+                for sender in senders {
+                    for delivery in sender.await.expect("no panic") {
+                        delivery.peek().expect("closed, so resolved").expect("nothing is in its way");
+                        acknowledged += 1;
+                    }
+                }
+                for flusher in flushers {
+                    flusher.await.expect("no panic");
+                }
+                acknowledged
+            });
+            assert_eq!(values(&net).len(), acknowledged);
+        }
+    }
+
+    #[test]
+    fn twice_at_once_and_once_more() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net));
+            let delivery = producer.send(order("only")).await.expect("accepted");
+            let other = producer.clone();
+            let (one, two) = futures::future::join(producer.close(SECOND * 5), other.close(SECOND * 5)).await;
+            assert_eq!((one, two), (Ok(()), Ok(())));
+            assert_eq!(producer.close(Duration::ZERO).await, Ok(()));
+            delivery.await.expect("delivered");
+        });
+        assert_eq!(values(&net), ["only"]);
+    }
+}
+
+mod scenario_44_foreign_code {
+    use super::*;
+
+    /// Partitions by what the value says: a number, or something to do.
+    struct Odd {
+        producer: OnceLock<Producer>,
+        blocked: mpsc::SyncSender<()>,
+        released: std::sync::Mutex<mpsc::Receiver<()>>,
+    }
+
+    #[derive(Clone)]
+    struct Shared(Arc<Odd>);
+
+    impl Partitioner for Shared {
+        fn partition(&self, _: &str, _: Option<&[u8]>, value: Option<&[u8]>, _: u32) -> Option<u32> {
+            match value {
+                Some(b"panic") => panic!("a partitioner's own mistake"),
+                Some(b"again") => {
+                    let producer = self.0.producer.get().expect("it is set");
+                    // Into the same topic, and even the same partition.
+                    drop(producer.try_send(Record::to("orders").value("inner")).expect("accepted"));
+                }
+                Some(b"block") => {
+                    self.0.blocked.send(()).expect("somebody waits");
+                    self.0.released.lock().expect("no panic").recv().expect("somebody releases it");
+                }
+                _ => {}
+            }
+            Some(0)
+        }
+    }
+
+    fn odd() -> (Shared, mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let (blocked, is_blocked) = mpsc::sync_channel(0);
+        let (release, released) = mpsc::channel();
+        let odd = Odd { producer: OnceLock::new(), blocked, released: std::sync::Mutex::new(released) };
+        (Shared(Arc::new(odd)), is_blocked, release)
+    }
+
+    fn with_partitioner(net: &Net, odd: &Shared) -> Producer {
+        let connecting = config(net).connect_with(odd.clone());
+        let producer = connecting.now_or_never().expect("nothing is waited for").expect("good settings");
+        odd.0.producer.set(producer.clone()).expect("set once");
+        producer
+    }
+
+    #[test]
+    fn a_partitioner_that_panics_harms_nobody_else() {
+        let ((), net) = play(|net| async move {
+            let (odd, ..) = odd();
+            let producer = with_partitioner(&net, &odd);
+            warm_up(&producer).await;
+            let sending = AssertUnwindSafe(producer.send(Record::to("orders").value("panic")));
+            let panic = sending.catch_unwind().await.expect_err("it reaches who sent the record");
+            assert_eq!(panic.downcast_ref::<&str>(), Some(&"a partitioner's own mistake"));
+            let sent = producer.send(Record::to("orders").value("after")).await;
+            sent.expect("accepted").await.expect("delivered");
+            producer.close(SECOND * 5).await.expect("in time");
+        });
+        assert_eq!(values(&net), ["after"]);
+    }
+
+    #[test]
+    fn a_partitioner_that_sends_does_not_deadlock() {
+        let ((), net) = play(|net| async move {
+            let (odd, ..) = odd();
+            let producer = with_partitioner(&net, &odd);
+            warm_up(&producer).await;
+            let sent = producer.send(Record::to("orders").value("again")).await;
+            sent.expect("accepted").await.expect("delivered");
+            producer.flush().await.expect("open");
+        });
+        assert_eq!(values(&net), ["inner", "again"]);
+    }
+
+    #[test]
+    fn a_partitioner_that_blocks_holds_up_only_who_sends() {
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let net = runtime.block_on(async {
+            let net = stage();
+            let (odd, is_blocked, release) = odd();
+            let producer = with_partitioner(&net, &odd);
+            // Else the other thread would wait for this one.
+            producer.topic("orders").await.expect("it is there");
+            let blocked = {
+                let producer = producer.clone();
+                std::thread::spawn(move || {
+                    futures::executor::block_on(
+                        producer.send(Record::to("orders").value("block").timestamp(WALL)),
+                    )
+                    .expect("accepted")
+                })
+            };
+            is_blocked.recv().expect("it is blocked");
+            // Now its thread stands in the middle of a send, in the very partition.
+            let by = Record::to("orders").value("by").timestamp(WALL);
+            producer.send(by).await.expect("accepted").await.expect("delivered");
+            producer.flush().await.expect("open");
+            assert!(!blocked.is_finished());
+            release.send(()).expect("it waits");
+            let delivery = blocked.join().expect("no panic");
+            delivery.await.expect("delivered");
+            net
+        });
+        assert_eq!(values(&net), ["by", "block"]);
+    }
+
+    /// What is done when somebody is woken.
+    struct Reacts<F>(F);
+
+    impl<F: Fn() + Send + Sync + 'static> Wake for Reacts<F> {
+        fn wake(self: Arc<Self>) {
+            (self.0)();
+        }
+    }
+
+    fn waker(react: impl Fn() + Send + Sync + 'static) -> Waker {
+        Arc::new(Reacts(react)).into()
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_else_asleep() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net).linger(SECOND));
+            warm_up(&producer).await;
+            let mut deliveries = [producer.send(order("1")).await, producer.send(order("2")).await]
+                .map(|it| it.expect("accepted"));
+            let panics = waker(|| panic!("a waker's own mistake"));
+            assert!(deliveries[0].poll_unpin(&mut Context::from_waker(&panics)).is_pending());
+            let woken = Arc::new(AtomicBool::new(false));
+            let sees = Arc::clone(&woken);
+            let wakes = waker(move || sees.store(true, Ordering::Relaxed));
+            assert!(deliveries[1].poll_unpin(&mut Context::from_waker(&wakes)).is_pending());
+            sleep(SECOND * 2).await;
+            assert!(woken.load(Ordering::Relaxed), "the second one of the batch is woken");
+            for delivery in deliveries {
+                delivery.await.expect("delivered");
+            }
+            // The pump that met the panic works on, over the same connection.
+            let before = producer.stats().retries;
+            producer.send(order("3")).await.expect("accepted").await.expect("delivered");
+            assert_eq!(producer.stats().retries, before);
+        });
+        assert_eq!(values(&net), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_waker_of_a_memory_waiter_that_panics_does_not_break_the_queue() {
+        let ((), net) = play(|net| async move {
+            let producer = start(config(&net).buffer_memory(2 * CHUNK));
+            warm_up(&producer).await;
+            freeze(&net);
+            let large = "x".repeat(OF_TWO_CHUNKS);
+            let accepted = producer.send(order(&large)).await.expect("accepted");
+            let panics = waker(|| panic!("a waker's own mistake"));
+            let mut first = Box::pin(producer.send(order("first")));
+            assert!(first.poll_unpin(&mut Context::from_waker(&panics)).is_pending());
+            let mut second = Box::pin(producer.send(order("second")));
+            assert!(!is_ready(&mut second));
+            net.clear();
+            accepted.await.expect("delivered");
+            sleep(SECOND).await;
+            first.await.expect("accepted").await.expect("delivered");
+            second.await.expect("accepted").await.expect("delivered");
+        });
+        assert_eq!(values(&net)[1..], ["first", "second"]);
+    }
+
+    #[test]
+    fn a_waker_that_sends_does_not_deadlock() {
+        let (count, net) = play(|net| async move {
+            let producer = start(config(&net));
+            warm_up(&producer).await;
+            let (count, again) = (Arc::new(AtomicUsize::new(0)), producer.clone());
+            let counts = Arc::clone(&count);
+            let sends = waker(move || {
+                let number = counts.fetch_add(1, Ordering::Relaxed);
+                drop(again.try_send(order(&format!("woken {number}"))).expect("accepted"));
+                drop(again.stats());
+            });
+            let mut delivery = producer.send(order("first")).await.expect("accepted");
+            assert!(delivery.poll_unpin(&mut Context::from_waker(&sends)).is_pending());
+            let mut flush = Box::pin(producer.flush());
+            assert!(flush.poll_unpin(&mut Context::from_waker(&sends)).is_pending());
+            sleep(SECOND).await;
+            producer.close(SECOND).await.expect("in time");
+            count.load(Ordering::Relaxed)
+        });
+        assert_eq!(count, 2, "one for the delivery, one for the flush");
+        assert_eq!(values(&net), ["first", "woken 0", "woken 1"]);
+    }
+}
+
+mod scenario_45_full_buffer {
+    use super::*;
+
+    #[test]
+    fn a_hundred_wait_for_minutes_and_some_give_up() {
+        let ((), net) = play(|net| async move {
+            let minutes = SECOND * 60;
+            let config = config(&net)
+                .buffer_memory(4 * CHUNK)
+                .max_block(minutes * 20)
+                .request_timeout(minutes * 20)
+                .delivery_timeout(minutes * 40);
+            let producer = start(config);
+            warm_up(&producer).await;
+            freeze(&net);
+            let large = "x".repeat(OF_TWO_CHUNKS);
+            let first = join_all((0..2).map(|_| producer.send(order(&large)))).await;
+            let tasks: Vec<_> = (0..100)
+                .map(|number: u64| {
+                    let producer = producer.clone();
+                    let patience = match number % 3 {
+                        0 => SECOND * u32::try_from(number + 1).expect("a few"),
+                        _ => minutes * 30,
+                    };
+                    Handle::current().spawn(async move {
+                        // In the order of their numbers.
+                        sleep(Duration::from_millis(number)).await;
+                        let value = format!("{number} {}", "x".repeat(9_000));
+                        timeout(patience, producer.send(order(&value))).await.ok()
+                    })
+                })
+                .collect();
+            sleep(SECOND * 2).await;
+            assert_eq!(producer.stats().buffer_waiting, 100 - 1, "the first one gave up");
+            sleep(minutes * 5).await;
+            assert_eq!(producer.stats().buffer_waiting, 100 - 34, "each third one gave up");
+            assert!(producer.stats().buffer_used <= producer.stats().buffer_limit);
+            net.clear();
+            let mut accepted = 0;
+            for (number, task) in tasks.into_iter().enumerate() {
+                match task.await.expect("no panic") {
+                    Some(sent) => {
+                        accepted += 1;
+                        sent.expect("accepted").await.expect("delivered");
+                    }
+                    None => assert_eq!(number % 3, 0, "{number} had patience"),
+                }
+            }
+            assert_eq!(accepted, 66);
+            for delivery in first {
+                delivery.expect("accepted").await.expect("delivered");
+            }
+            sleep(SECOND).await;
+            assert_eq!((producer.stats().buffer_waiting, producer.stats().buffer_used), (0, 0));
+        });
+        let numbers: Vec<u64> =
+            values(&net).iter().filter_map(|value| value.split(' ').next()?.parse().ok()).collect();
+        let expected: Vec<u64> = (0..100).filter(|number| number % 3 != 0).collect();
+        // Those whose turn came together are run by the runtime in whatever order; there is room for four.
+        let in_turn = numbers.iter().enumerate().all(|(at, number)| {
+            expected.iter().position(|other| other == number).is_some_and(|turn| turn.abs_diff(at) < 4)
+        });
+        assert!(in_turn && numbers.len() == expected.len(), "who came first went first: {numbers:?}");
+    }
+}
+
+mod scenario_46_wall_clock {
+    use super::*;
+
+    #[test]
+    fn jumps_and_no_timer_minds() {
+        for jump in [3_600_000, -3_600_000] {
+            let ((), net) = play(|net| async move {
+                net.cluster(|cluster| {
+                    cluster.set_topic_config(
+                        "orders",
+                        "message.timestamp.after.max.ms",
+                        "9223372036854775807",
+                    )
+                })
+                .expect("a setting");
+                let producer = start(config(&net).linger(SECOND));
+                warm_up(&producer).await;
+                let began = now();
+                let before = producer.send(order("before")).await.expect("accepted");
+                simulated::jump(jump);
+                before.await.expect("delivered");
+                let took = now() - began;
+                assert!(took >= SECOND && took < SECOND * 2, "it lingers as ever: {took:?}");
+                let began = now();
+                producer.send(order("after")).await.expect("accepted").await.expect("delivered");
+                let took = now() - began;
+                assert!(took >= SECOND && took < SECOND * 2, "{took:?}");
+                // A time-out counts time that passed, not what the clock on the wall says.
+                down(&net);
+                let began = now();
+                let lost = producer.send(order("lost")).await.expect("accepted");
+                sleep(SECOND * 10).await;
+                simulated::jump(jump);
+                assert!(lost.await.expect_err("nobody takes it").is_timeout());
+                let took = now() - began;
+                assert!(took >= SECOND * 119 && took < SECOND * 125, "{took:?}");
+            });
+            let times = net.timestamps("orders", 0);
+            let [.., before, after] = times[..] else { panic!("{times:?}") };
+            assert!((WALL..WALL + 5_000).contains(&before), "{before}");
+            assert!((WALL + jump..WALL + jump + 10_000).contains(&after), "the time of its send: {after}");
+        }
+    }
+}
+
+mod scenario_49_runtime_gone {
+    use super::*;
+
+    #[test]
+    fn every_delivery_says_what_became_of_its_record() {
+        let runtime = runtime();
+        let (net, producer, deliveries) = runtime.block_on(async {
+            let net = stage();
+            let producer = start(config(&net));
+            warm_up(&producer).await;
+            let done = producer.send(order("done")).await.expect("accepted");
+            producer.flush().await.expect("open");
+            freeze(&net);
+            let in_flight = producer.send(order("in flight")).await.expect("accepted");
+            sleep(SECOND).await;
+            let waits =
+                producer.send(Record::to("orders").partition(0).value("waits")).await.expect("accepted");
+            (net, producer, [done, in_flight, waits])
+        });
+        drop(runtime);
+        let [done, in_flight, waits] = deliveries.map(|it: Delivery| persistence(it.peek()));
+        assert_eq!(done, Persistence::Persisted);
+        assert_eq!(in_flight, Persistence::PossiblyPersisted);
+        assert_eq!(waits, Persistence::NotPersisted, "it was never sent");
+        assert_eq!(values(&net)[0], "done");
+        assert!(!values(&net).contains(&"waits".to_owned()));
+        // The handle outlives it, and says so.
+        let refused = producer.try_send(order("later")).expect_err("there is no runtime");
+        assert!(refused.as_send_error().is_some_and(crate::SendError::is_closed), "{refused}");
+        assert_eq!(producer.shared().pool.used(), 0);
+    }
+
+    #[test]
+    fn who_waits_elsewhere_is_woken() {
+        let runtime = runtime();
+        let (producer, _net) = runtime.block_on(async {
+            let net = stage();
+            let producer = start(config(&net).buffer_memory(2 * CHUNK));
+            warm_up(&producer).await;
+            freeze(&net);
+            (producer, net)
+        });
+        let large = "x".repeat(OF_TWO_CHUNKS);
+        let delivery = futures::executor::block_on(producer.send(order(&large))).expect("accepted");
+        let (ready, is_ready) = mpsc::channel();
+        let wait = |what: &'static str, future: futures::future::BoxFuture<'static, ()>| {
+            let ready = ready.clone();
+            std::thread::spawn(move || {
+                let (mut future, mut is_first) = (future, true);
+                futures::executor::block_on(std::future::poll_fn(|cx| {
+                    let poll = future.poll_unpin(cx);
+                    if std::mem::take(&mut is_first) {
+                        ready.send(()).expect("somebody counts");
+                        assert!(poll.is_pending(), "{what} is ready at once");
+                    }
+                    poll
+                }));
+            })
+        };
+        let clone = || producer.clone();
+        let (sends, flushes, asks, closes) = (clone(), clone(), clone(), clone());
+        let threads = [
+            wait(
+                "a delivery",
+                delivery.map(|result| assert!(result.expect_err("lost").is_aborted())).boxed(),
+            ),
+            wait(
+                "a send that waits for room",
+                async move {
+                    let refused = sends.send(order("no room")).await.map(drop).expect_err("lost");
+                    assert!(refused.is_closed(), "{refused}");
+                }
+                .boxed(),
+            ),
+            wait(
+                "a flush",
+                async move {
+                    assert_eq!(flushes.flush().await.expect("it was open").failed, 1);
+                }
+                .boxed(),
+            ),
+            wait(
+                "a send that waits for its topic",
+                async move {
+                    let refused = asks.send(Record::to("unknown").value("x")).await.map(drop);
+                    assert!(refused.expect_err("lost").is_closed());
+                }
+                .boxed(),
+            ),
+        ];
+        threads.iter().for_each(|_| is_ready.recv().expect("it waits"));
+        let closing = wait("a close", async move { drop(closes.close(SECOND * 60).await) }.boxed());
+        is_ready.recv().expect("it waits");
+        drop(runtime);
+        for thread in threads.into_iter().chain([closing]) {
+            if let Err(panic) = thread.join() {
+                panic::resume_unwind(panic);
+            }
+        }
+        assert_eq!(producer.shared().pool.used(), 0);
+    }
+
+    /// A runtime that is shut down from another thread while records are sent.
+    #[test]
+    fn in_the_middle_of_sends_from_another_thread() {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime");
+        let (net, producer) = runtime.block_on(async {
+            let net = stage();
+            let producer = start(config(&net));
+            warm_up(&producer).await;
+            (net, producer)
+        });
+        let (tx, rx) = mpsc::channel();
+        let sender = std::thread::spawn(move || {
+            let sent = Cell::new(0u32);
+            let mut deliveries = Vec::new();
+            loop {
+                let number = sent.replace(sent.get() + 1);
+                match producer.try_send(order(&number.to_string()).timestamp(WALL)) {
+                    Ok(delivery) => deliveries.push(delivery),
+                    Err(error) if error.would_wait() => std::thread::yield_now(),
+                    Err(error) => {
+                        assert!(error.as_send_error().is_some_and(crate::SendError::is_closed), "{error}");
+                        break;
+                    }
+                }
+                if number == 500 {
+                    tx.send(()).expect("somebody waits");
+                }
+            }
+            deliveries
+        });
+        rx.recv().expect("it sends");
+        drop(runtime);
+        let deliveries = sender.join().expect("no panic");
+        let written = net.log("orders", 0).len() - 1;
+        let mut acknowledged = 0;
+        for delivery in &deliveries {
+            match delivery.peek().expect("each is resolved") {
+                Ok(_) => acknowledged += 1,
+                Err(error) => assert!(error.is_aborted(), "{error}"),
+            }
+        }
+        assert!(acknowledged <= written && written <= deliveries.len());
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const CHUNK: usize = kafka_batch::CHUNK_SIZE;
+
+/// A value whose record is more than a batch may hold, and so has one of its own.
+const OF_TWO_CHUNKS: usize = 17_000;
+
+/// Of virtual time; no scenario takes so long.
+const HANG: Duration = Duration::from_secs(10_000);
+
+/// A network that is not broken, but slow.
+const SLOW: super::pipe::Weather = super::pipe::Weather {
+    latency: (Duration::from_millis(1), Duration::from_millis(20)),
+    is_choppy: true,
+    ..super::pipe::Weather::FAIR
+};
