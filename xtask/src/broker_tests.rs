@@ -39,7 +39,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
 
     let watch = Stopwatch::start();
     let mut cargo = shell::cargo();
-    cargo.args(["test", "--workspace", "--features", &features]);
+    cargo.args(["test", "--workspace", "--no-fail-fast", "--features", &features]);
     cargo.args(TESTS.iter().flat_map(|name| ["--test", name]));
     cargo.env(TOOLS, &lib);
     let mut clusters = Clusters { up: Vec::new(), keep };
