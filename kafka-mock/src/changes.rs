@@ -17,6 +17,11 @@ impl Cluster {
         !self.down.contains(&node)
     }
 
+    /// How often a broker was stopped: connections from before do not outlive it.
+    pub(crate) fn stops(&self, node: NodeId) -> u64 {
+        self.stops.get(&node).copied().unwrap_or(0)
+    }
+
     /// When the next change of a script is due: then tell it with [`handle_timeout`](Self::handle_timeout).
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -171,6 +176,7 @@ impl Cluster {
         if !self.down.insert(node) {
             return Ok(());
         }
+        *self.stops.entry(node).or_default() += 1;
         let down = self.down.clone();
         for partition in self.partitions_mut().filter(|partition| partition.leader == node) {
             let successor = partition.replicas.iter().copied().find(|replica| !down.contains(replica));

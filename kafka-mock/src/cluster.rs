@@ -95,6 +95,8 @@ pub struct Cluster {
     change: u64,
     /// Brokers that were stopped.
     pub(crate) down: BTreeSet<NodeId>,
+    /// How often each was.
+    pub(crate) stops: BTreeMap<NodeId, u64>,
     /// APIs of which fewer versions are served than are known.
     pub(crate) versions: BTreeMap<ApiKey, VersionRange>,
     pub(crate) script: Running,
@@ -187,6 +189,7 @@ impl Cluster {
             id_state: 0,
             change: 0,
             down: BTreeSet::new(),
+            stops: BTreeMap::new(),
             versions: BTreeMap::new(),
             script: Running::default(),
             control: 0,

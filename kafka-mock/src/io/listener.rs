@@ -28,22 +28,25 @@ async fn broker(node: NodeId, listener: TcpListener, shared: Arc<Shared>) {
     let mut changes = shared.control.subscribe();
     let mut listener = Some(listener);
     let mut connections = JoinSet::new();
+    let mut stops = 0;
     loop {
         changes.borrow_and_update();
-        match (&listener, shared.is_up(node)) {
-            (Some(_), false) => {
-                listener = None;
-                connections.shutdown().await;
-            }
-            (None, true) => match rebind(&address).await {
+        let (is_up, stopped) = shared.condition(node);
+        // Also where it is up again by now.
+        if stopped != stops {
+            stops = stopped;
+            listener = None;
+            connections.shutdown().await;
+        }
+        if is_up && listener.is_none() {
+            match rebind(&address).await {
                 Ok(bound) => listener = Some(bound),
                 Err(error) => {
                     shared.log(&format!("broker {node} cannot listen again: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
-            },
-            _ => {}
+            }
         }
         tokio::select! {
             accepted = accept(listener.as_ref()) => match accepted {

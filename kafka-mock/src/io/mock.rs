@@ -340,8 +340,10 @@ impl Shared {
         next
     }
 
-    pub(super) fn is_up(&self, node: NodeId) -> bool {
-        self.lock("is up").is_up(node)
+    /// Whether a broker is up, and how often it was stopped.
+    pub(super) fn condition(&self, node: NodeId) -> (bool, u64) {
+        let cluster = self.lock("condition");
+        (cluster.is_up(node), cluster.stops(node))
     }
 
     /// Gives the lock back and tells who waits.
