@@ -150,6 +150,33 @@ fn a_gap_that_the_broker_finds_at_the_head_is_bumped() {
 }
 
 #[test]
+fn a_broker_to_which_no_number_is_right_is_given_up_in_time() {
+    let (mut rig, requests, mut deliveries) = in_flight(2);
+    let mut requests: Vec<_> = requests.into();
+    // By 100 ms each, which is this rig's back-off: a little more than the delivery time-out.
+    for _ in 0..1210 {
+        assert!(requests.len() <= 2, "each of two batches once in a back-off");
+        for request in requests.drain(..) {
+            rig.answer(request, &[(OUT_OF_ORDER, -1)]);
+        }
+        rig.advance(Duration::from_millis(100));
+        requests.extend(rig.requests(A));
+    }
+    for delivery in deliveries.drain(..) {
+        let error = result(&delivery).expect("delivery.timeout.ms ends it").expect_err("never appended");
+        assert!(error.is_timeout(), "{error}");
+        assert_eq!(error.persistence(), Persistence::NotPersisted, "{error}");
+        assert!(error.to_string().contains("OUT_OF_ORDER_SEQUENCE_NUMBER"), "{error}");
+    }
+    // What comes later has another chance.
+    let later = rig.batch(0, 1);
+    rig.advance(Duration::from_secs(1));
+    let request = rig.request(A).expect("the partition is not stuck");
+    rig.answer(request, &[(OK, 1)]);
+    assert_eq!(offset(&later[0]), Some(1));
+}
+
+#[test]
 fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unprotected() {
     let (mut rig, requests, deliveries) = in_flight(2);
     let IdentityState::Known(identity) = rig.sender.identity else { panic!("known by now") };
