@@ -151,8 +151,7 @@ fn a_gap_that_the_broker_finds_at_the_head_is_bumped() {
 
 #[test]
 fn a_broker_to_which_no_number_is_right_is_given_up_in_time() {
-    let (mut rig, requests, mut deliveries) = in_flight(2);
-    let mut requests: Vec<_> = requests.into();
+    let (mut rig, mut requests, deliveries) = in_flight(2);
     // By 100 ms each, which is this rig's back-off: a little more than the delivery time-out.
     for _ in 0..1210 {
         assert!(requests.len() <= 2, "each of two batches once in a back-off");
@@ -162,7 +161,7 @@ fn a_broker_to_which_no_number_is_right_is_given_up_in_time() {
         rig.advance(Duration::from_millis(100));
         requests.extend(rig.requests(A));
     }
-    for delivery in deliveries.drain(..) {
+    for delivery in deliveries {
         let error = result(&delivery).expect("delivery.timeout.ms ends it").expect_err("never appended");
         assert!(error.is_timeout(), "{error}");
         assert_eq!(error.persistence(), Persistence::NotPersisted, "{error}");
