@@ -247,6 +247,11 @@ impl Field {
         self.admin.insist(&format!("prefer {}", self.topic)).map(drop)
     }
 
+    /// Whether the faults explain that records fail: some of them lasted as long as the delivery time-out, nearly.
+    pub(crate) fn may_fail(&self) -> bool {
+        self.faults.iter().any(|fault| fault.ended - fault.began > EXPLAINS_FAILURES)
+    }
+
     pub(crate) fn fault(&mut self, what: impl Into<String>, began: u64, ended: u64, partitions: Vec<i32>) {
         let what = what.into();
         eprintln!("  {what}");
@@ -318,5 +323,7 @@ const SETTINGS: [&str; 3] =
     ["log.segment.delete.delay.ms=1000", "log.retention.ms=-1", "auto.create.topics.enable=false"];
 /// For what brokers do by themselves within some seconds, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// In milliseconds: `delivery.timeout.ms` by default, less the time that a first attempt after the fault may take.
+const EXPLAINS_FAILURES: u64 = 110_000;
 const FLOW_PERCENT: u64 = 85;
 const FLOW_FOR: Duration = Duration::from_secs(2);

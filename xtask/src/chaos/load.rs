@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use super::scenario::METADATA_AGE;
 use super::stop::Stop;
 use crate::{clock, shell};
 
@@ -71,6 +72,7 @@ impl Load {
         for setting in SETTINGS {
             command.args(["-X", setting]);
         }
+        command.args(["-X", &format!("metadata.max.age.ms={}", METADATA_AGE.as_millis())]);
         // Not in the terminal's group of processes: Ctrl-C there must not reach it.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut process = command
@@ -197,7 +199,8 @@ fn resident(id: u32) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// Default settings, but for these: a name for quotas, and patience where all room is taken.
+/// Default settings, but for these: a name for quotas, and patience where all room is taken. And `metadata.max.age.ms`,
+/// so that new partitions are seen within a scenario.
 const SETTINGS: [&str; 3] = ["client.id=chaos-load", "linger.ms=5", "max.block.ms=300000"];
 /// `buffer.memory`, by default, in KiB.
 pub(crate) const BUFFER_KIB: u64 = 32 << 10;

@@ -188,17 +188,22 @@ fn under_load(field: &mut Field, scenario: &Scenario, length: Duration) -> Resul
         field.load.progress()
     );
     field.start_watch();
-    (scenario.run)(field).with_context(|| scenario.name)?;
+    // What became of the records is wanted, whatever became of the scenario.
+    let ran = (scenario.run)(field);
+    field.stop.check()?;
     let healed = field.heal();
+    field.stop.check()?;
     let flows = field.await_flow(PATIENCE)?;
     let sent = field.load.stop(&field.stop, ANSWERS_WITHIN)?;
-    healed?;
+    for error in [ran, healed].into_iter().filter_map(Result::err) {
+        field.broken.push(format!("{error:#}"));
+    }
     if !flows {
         field.broken.push(format!("the load did not come back to its rate within {} s", PATIENCE.as_secs()));
     }
     eprintln!("  {sent} records; reading them back");
     let answers = Answers::read(&file, sent)?;
-    let mut checker = Checker::new(answers, false, field.gone.clone());
+    let mut checker = Checker::new(answers, field.may_fail(), field.gone.clone());
     check::read_back(&field.cluster.bootstrap(), &field.topic, &mut checker)?;
     let (verdict, answers) = checker.finish();
     let outcome = Outcome::new(scenario.name, length, field, verdict, &answers);

@@ -245,11 +245,11 @@ fn partition_growth(field: &mut Field) -> Result<()> {
         field.admin.insist(&format!("grow {} {partitions}", field.topic))?;
         known.push((began, partitions, fresh));
     }
-    // New partitions are used once the metadata is looked at again. That is not forced by anything here.
-    for (began, partitions, _) in known {
-        field.fault(format!("{partitions} partitions"), began, began, (0..12).collect());
+    for (began, partitions, fresh) in known {
+        field.fault(format!("{partitions} partitions"), began, began, fresh);
     }
-    Ok(())
+    // The last ones are used once the metadata is looked at again.
+    field.sleep(METADATA_AGE + 5 * SECOND)
 }
 
 fn topic_recreation(field: &mut Field) -> Result<()> {
@@ -302,7 +302,8 @@ fn all_down(field: &mut Field) -> Result<()> {
         field.start_broker(node)?;
     }
     let stop = field.stop.clone();
-    let led = stop.wait_until(PATIENCE, || {
+    // On a busy machine three at once take their time.
+    let led = stop.wait_until(3 * PATIENCE, || {
         Ok(field.cluster.unready().is_none()
             && field.state()?.iter().all(|partition| partition.leader.is_some()))
     })?;
@@ -404,6 +405,8 @@ pub(crate) const SMALL_DISK: u16 = 3;
 pub(crate) const SMALL_DISK_SIZE: &str = "1g";
 /// Partitions of each topic.
 pub(crate) const PARTITIONS: usize = 12;
+/// `metadata.max.age.ms` of the load.
+pub(crate) const METADATA_AGE: Duration = Duration::from_secs(10);
 const MOST_PARTITIONS: usize = 60;
 const SECOND: Duration = Duration::from_secs(1);
 const STORM_EVERY: Duration = Duration::from_millis(300);
