@@ -55,6 +55,7 @@ impl Field {
             Some(port) => port,
             None => free_port(BROKERS)?,
         };
+        stop.check()?;
         let spec = Spec { version, brokers: BROKERS, port, settings: SETTINGS.map(str::to_owned).into() };
         eprintln!("starting three brokers at port {port}");
         let cluster = Cluster::up(&spec)?;
@@ -318,9 +319,14 @@ fn cluster_id(data: &Path) -> Result<String> {
 
 /// Brokers, replicas, and the number of partitions' replicas.
 pub(crate) const BROKERS: u16 = 3;
-/// Deleted topics make room at once.
-const SETTINGS: [&str; 3] =
-    ["log.segment.delete.delay.ms=1000", "log.retention.ms=-1", "auto.create.topics.enable=false"];
+/// Deleted topics make room at once. And on a busy machine three brokers that start together may need more than the
+/// minute after which they would give up.
+const SETTINGS: [&str; 4] = [
+    "log.segment.delete.delay.ms=1000",
+    "log.retention.ms=-1",
+    "auto.create.topics.enable=false",
+    "initial.broker.registration.timeout.ms=300000",
+];
 /// For what brokers do by themselves within some seconds, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// In milliseconds: `delivery.timeout.ms` by default, less the time that a first attempt after the fault may take.

@@ -21,13 +21,13 @@ pub(crate) struct Programs {
     pub(crate) proxy: PathBuf,
 }
 
-/// Builds them.
+/// Builds them: as tests are built, so that the producer's own assertions are checked under fire, too.
 pub(crate) fn build() -> Result<Programs> {
     let mut cargo = shell::cargo();
-    cargo.args(["build", "--release", "--quiet", "--package", "xtask", "--features", "chaos-programs"]);
+    cargo.args(["build", "--quiet", "--package", "xtask", "--features", "chaos-programs"]);
     shell::run(cargo.args(["--bin", "chaos-load", "--bin", "chaos-proxy"]))?;
-    let release = shell::target().join("release");
-    Ok(Programs { load: release.join("chaos-load"), proxy: release.join("chaos-proxy") })
+    let debug = shell::target().join("debug");
+    Ok(Programs { load: debug.join("chaos-load"), proxy: debug.join("chaos-proxy") })
 }
 
 /// The program under way. Ends when dropped.

@@ -148,6 +148,7 @@ fn run(plan: &Plan, stop: &Stop, report: &mut Report) -> Result<()> {
             _ => {}
         }
         turn += 1;
+        stop.check()?;
         eprintln!("{}, {} s: {}", scenario.name, length.as_secs(), scenario.about);
         let ran = scenario_run(&mut field, scenario, turn, length);
         stop.check()?;

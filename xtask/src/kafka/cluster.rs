@@ -326,7 +326,7 @@ fn tail(log: &Path) -> String {
 }
 
 const STATE: &str = "cluster";
-const READY_WITHIN: Duration = Duration::from_secs(180);
+const READY_WITHIN: Duration = Duration::from_secs(300);
 const READY_POLL: Duration = Duration::from_millis(250);
 const TAIL_LINES: usize = 20;
 const FIRST_FREE: u16 = 30_092;
