@@ -25,8 +25,7 @@ pub enum SendReason {
     Full,
     /// It had waited for the linger time.
     Linger,
-    /// A request to its leader was made anyway and had room. The [`Accumulator`](crate::Accumulator) does that; kafka-producer
-    /// does not, since it would cut short the batch that a sending thread is filling.
+    /// A request to its leader was made anyway and had room.
     Piggyback,
     /// Appends wait for memory.
     Pressure,

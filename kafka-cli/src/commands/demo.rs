@@ -187,6 +187,7 @@ fn topics(told: &[Told]) -> String {
 const LESSON: &str = "
   full       it reached batch.size (here 16 384 bytes): the best use of a request
   linger     it was not full when linger.ms had passed since its first record
+  piggyback  a request to the same broker left anyway and had room for it
   flush      the program asked for everything to be sent
 
 Three settings decide. batch.size: how large a batch of one partition may grow. linger.ms: how long it waits for more while
