@@ -424,17 +424,16 @@ async fn what_lingers_goes_along_with_a_request_to_its_broker() {
     let cluster =
         MockCluster::builder().brokers(1).topic("orders", 3).start().await.expect("the mock starts");
     let producer = connect(config(&cluster).linger(Duration::from_secs(600)).batch_size(1000)).await;
-    let send = |partition, value: String| {
-        let producer = producer.clone();
-        async move {
-            producer.send(Record::to("orders").partition(partition).value(&value)).await.expect("accepted")
-        }
-    };
-    let lingering = [send(1, "few".to_owned()).await, send(2, "bytes".to_owned()).await];
-    let full = [send(0, "x".repeat(900)).await, send(0, "y".repeat(900)).await];
-    let [first, _] = full;
-    first.await.expect("full, so sent");
-    for delivery in lingering {
+    let large = [vec![b'x'; 900], vec![b'y'; 900]];
+    let mut deliveries = Vec::new();
+    for (partition, value) in [(1, &b"few"[..]), (2, b"bytes"), (0, &large[0]), (0, &large[1])] {
+        let record = Record::to("orders").partition(partition).value(value);
+        deliveries.push(producer.send(record).await.expect("accepted"));
+    }
+    let mut deliveries = deliveries.into_iter();
+    let lingering = [deliveries.next(), deliveries.next()];
+    deliveries.next().expect("sent").await.expect("full, so sent");
+    for delivery in lingering.into_iter().flatten() {
         delivery.await.expect("sent with it, long before its linger time is over");
     }
     assert_eq!(producer.stats().send_reasons.count(SendReason::Piggyback), 2);
