@@ -72,6 +72,9 @@ mod accumulator;
 mod batch;
 mod builder;
 mod chunk;
+#[cfg(test)]
+#[path = "chunk/tests.rs"]
+mod chunk_tests;
 mod compress;
 mod crc;
 mod encode;
@@ -87,6 +90,7 @@ mod ready;
 mod record;
 mod seal;
 mod size;
+mod sync;
 
 pub use accumulator::Accumulator;
 pub use batch::{DrainedBatch, SendReason, Slot};

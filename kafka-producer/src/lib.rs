@@ -54,6 +54,7 @@ mod record;
 mod sender;
 mod sink;
 mod stats;
+mod sync;
 mod timeline;
 mod topic;
 

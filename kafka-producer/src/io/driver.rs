@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::{
     ABORTED, OPEN, Shared, Timer,
     feed::PumpFeed,
-    lanes::{End, Gate},
+    gate::{End, Gate},
     now,
 };
 use crate::error::FailureKind;

@@ -7,7 +7,8 @@ use kafka_net::{CallResult, Demand, Feed, Next, Offer, Status};
 
 use super::{
     Afterwards, Control, Shared, compress,
-    lanes::{Armed, Draw, End, Gate},
+    gate::{Armed, End, Gate},
+    lanes::Draw,
 };
 use crate::sender::{Call, Drained, Reply};
 
@@ -114,17 +115,13 @@ impl Feed for PumpFeed {
         let (node, now) = (self.gate.node, offer.now);
         self.shared.clock.refresh();
         for _ in 0..MAX_LOOKS {
-            let (seen, is_due) = {
-                let state = self.gate.lock();
-                match state.end {
-                    End::Open => {}
-                    End::Finish => return Next::Finish,
-                    End::Abort => return Next::Abort,
-                }
-                (state.told, state.index.is_due(now))
+            let glance = match self.gate.glance(now) {
+                Ok(glance) => glance,
+                Err(End::Abort) => return Next::Abort,
+                Err(End::Open | End::Finish) => return Next::Finish,
             };
             // Each call and each reply leads to a look, and most looks end here.
-            let wait = if is_due || self.shared.has_work(node) {
+            let wait = if glance.is_due || self.shared.has_work(node) {
                 match self.look(now) {
                     Next::Wait(time) => time,
                     next => return next,
@@ -132,16 +129,9 @@ impl Feed for PumpFeed {
             } else {
                 None
             };
-            let mut state = self.gate.lock();
-            if state.told != seen {
-                // Something came while nobody was registered to be woken for it.
-                continue;
+            if let Some(wait) = self.gate.rest(glance, wait, now, cx.waker()) {
+                return Next::Wait(wait);
             }
-            // What is due already is held up by something that ends with a wake.
-            let due = state.index.poll_timeout().filter(|due| *due > now);
-            let wait = wait.into_iter().chain(due).min();
-            state.sleep(cx.waker(), wait.map_or(Armed::Off, Armed::At));
-            return Next::Wait(wait);
         }
         // There is always something new: let the connection write in between.
         cx.waker().wake_by_ref();

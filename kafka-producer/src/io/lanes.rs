@@ -1,20 +1,19 @@
-//! Lanes and gates: where records wait, and how the pumps hear of them.
+//! Lanes: where records wait, and how the pumps hear of them.
 //!
-//! A [`Lane`] is one partition's queue behind one short lock. A [`Gate`] is what one broker's pump looks at: which of
-//! the partitions it leads have something. Locks are taken in the order sender, gate, lane; an append lets go of the
-//! lane before it tells the gate. What it tells is a hint that may be stale, and is never lost: whoever moves a lane
-//! to another gate looks into the queue after the move.
+//! A [`Lane`] is one partition's queue behind one short lock. Locks are taken in the order sender, gate, lane; an append
+//! lets go of the lane before it tells the [`Gate`]. What it tells is a hint that may be stale, and is never lost: whoever
+//! moves a lane to another gate looks into the queue after the move.
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
-    task::Waker,
     time::Instant,
 };
 
-use kafka_batch::{DrainedBatch, Edges, PartitionQueue, QueueSettings, ReadyIndex, SendReason};
-use kafka_wire::{NodeId, TopicName};
+use kafka_batch::{DrainedBatch, Edges, PartitionQueue, QueueSettings, SendReason};
+use kafka_wire::TopicName;
 
+use super::gate::Gate;
 use crate::{
     delivery::Outcome,
     sender::{LaneId, Supply},
@@ -97,122 +96,6 @@ impl fmt::Debug for Lane {
             .field("topic", &self.topic)
             .field("partition", &self.partition)
             .finish_non_exhaustive()
-    }
-}
-
-/// What a broker's pump looks at.
-pub(crate) struct Gate {
-    pub(crate) node: NodeId,
-    state: Mutex<GateState>,
-}
-
-/// What the lock of a gate protects.
-#[derive(Default)]
-pub(crate) struct GateState {
-    pub(crate) index: ReadyIndex<LaneId>,
-    waker: Option<Waker>,
-    /// When the pump looks again by itself.
-    armed: Armed,
-    /// Rises with everything the pump should look at.
-    pub(crate) told: u64,
-    pub(crate) end: End,
-}
-
-/// When a pump looks at its gate again without being woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Armed {
-    /// Never.
-    #[default]
-    Off,
-    /// At this time.
-    At(Instant),
-    /// When its connection takes a call again: it is woken for nothing but that.
-    Full,
-}
-
-/// Whether a pump goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum End {
-    #[default]
-    Open,
-    /// Its broker is gone, or everything is resolved.
-    Finish,
-    /// Hang up at once.
-    Abort,
-}
-
-impl Gate {
-    pub(crate) fn new(node: NodeId) -> Arc<Self> {
-        Arc::new(Self { node, state: Mutex::default() })
-    }
-
-    /// For the ready index, and to sleep or wake.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, GateState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Lets a new pump begin where an old one has ended.
-    pub(crate) fn reopen(&self) {
-        self.lock().end = End::Open;
-    }
-
-    /// Wakes the pump, whatever it waits for.
-    pub(crate) fn wake(&self) {
-        let waker = self.lock().wakeup();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Ends the pump.
-    pub(crate) fn end(&self, end: End) {
-        if let Some(waker) = self.ended(end) {
-            waker.wake();
-        }
-    }
-
-    /// Ends the pump once its waker is run.
-    #[must_use = "the pump must be woken to see it"]
-    pub(crate) fn ended(&self, end: End) -> Option<Waker> {
-        let mut state = self.lock();
-        if state.end != End::Abort {
-            state.end = end;
-        }
-        state.wakeup()
-    }
-}
-
-impl GateState {
-    /// The waker, for something that the pump must look at in any case.
-    pub(crate) fn wakeup(&mut self) -> Option<Waker> {
-        self.told += 1;
-        self.waker.take()
-    }
-
-    /// The pump goes to sleep.
-    pub(crate) fn sleep(&mut self, waker: &Waker, armed: Armed) {
-        self.armed = armed;
-        match &mut self.waker {
-            Some(kept) => kept.clone_from(waker),
-            kept => *kept = Some(waker.clone()),
-        }
-    }
-
-    /// The waker, if the pump would not look in time by itself.
-    pub(crate) fn waker_for(&mut self, full: bool) -> Option<Waker> {
-        self.told += 1;
-        let wake = match self.armed {
-            Armed::Full => false,
-            Armed::Off => true,
-            Armed::At(time) => full || self.index.poll_timeout().is_some_and(|due| due < time),
-        };
-        if wake { self.waker.take() } else { None }
-    }
-}
-
-impl fmt::Debug for Gate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("node", &self.node).finish_non_exhaustive()
     }
 }
 

@@ -8,6 +8,7 @@ mod clock;
 mod compress;
 mod driver;
 mod feed;
+mod gate;
 mod lanes;
 mod timer;
 
@@ -33,7 +34,8 @@ use self::{
     clock::Clock,
     compress::Compressors,
     driver::Signal,
-    lanes::{End, Gate, LaneTable},
+    gate::{End, Gate},
+    lanes::LaneTable,
 };
 pub(crate) use self::{
     clock::{now, seed},
