@@ -1,118 +1,69 @@
-//! The queue for memory under a model checker: every order in which threads can meet at its lock (with so many
-//! preemptions at most) is tried, and a waiter that nobody wakes shows as a deadlock.
-//!
-//! The file of the pool is compiled here a second time, with the checker's lock.
+//! Lists of operations on an accumulator beside a model of it.
 
-#![expect(dead_code, unreachable_pub, reason = "only a part of what is compiled a second time is used here")]
+use kafka_batch::fuzzing::{Config, Op, World};
+use proptest::prelude::*;
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
-
-use loom::{future::block_on, thread};
-
-use crate::chunk::{Chunk, Pool};
-
-mod sync {
-    pub(crate) use loom::sync::{Mutex, MutexGuard};
+fn size() -> impl Strategy<Value = u32> {
+    prop_oneof![0_u32..300, 300_u32..20_000, 20_000_u32..200_000, Just(16_384)]
 }
 
-mod memory {
-    pub(crate) use kafka_batch::{Memory, Ticket};
+fn config() -> impl Strategy<Value = Config> {
+    (size(), size(), 0_u8..24, 0_u8..50, any::<u8>()).prop_map(
+        |(batch_size, max_request_size, chunks, linger, codec)| Config {
+            batch_size,
+            max_request_size,
+            chunks,
+            linger,
+            codec,
+        },
+    )
 }
 
-mod limits {
-    /// So many chunks.
-    pub(crate) struct Limits(pub(crate) usize);
+fn length() -> impl Strategy<Value = Option<u16>> {
+    prop_oneof![
+        1 => Just(None),
+        6 => (0_u16..150).prop_map(Some),
+        2 => (150_u16..9000).prop_map(Some),
+        1 => (9000_u16..60_000).prop_map(Some),
+    ]
+}
 
-    impl Limits {
-        pub(crate) fn chunks(&self) -> usize {
-            self.0
+fn timestamp() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => -70_i64..200, 2 => -9000_i64..9000, 1 => any::<i64>()]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let append = (any::<u8>(), length(), length(), prop_oneof![3 => Just(0_u8), 1 => 0_u8..4], timestamp());
+    prop_oneof![
+        12 => append.prop_map(|(partition, key, value, headers, timestamp)| {
+            Op::Append { partition, key, value, headers, timestamp }
+        }),
+        2 => (0_u16..60).prop_map(Op::Advance),
+        1 => any::<u16>().prop_map(Op::Advance),
+        4 => Just(Op::Poll),
+        3 => any::<u8>().prop_map(Op::Resolve),
+        1 => (any::<u8>(), any::<u8>()).prop_map(|(which, backoff)| Op::Requeue(which, backoff)),
+        1 => any::<u8>().prop_map(Op::Split),
+        1 => Just(Op::Flush),
+        1 => Just(Op::Expire),
+    ]
+}
+
+/// A few seconds' worth, unless the environment says how many.
+fn cases() -> ProptestConfig {
+    let told = std::env::var_os("PROPTEST_CASES").is_some();
+    if told { ProptestConfig::default() } else { ProptestConfig::with_cases(100) }
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn the_accumulator_behaves_as_its_model(config in config(), ops in prop::collection::vec(op(), 0..120)) {
+        let mut world = World::new(config);
+        for op in &ops {
+            world.apply(op);
         }
+        world.finish();
     }
-}
-
-#[path = "../src/chunk.rs"]
-mod chunk;
-
-fn check(model: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(model);
-}
-
-fn pool(chunks: usize) -> Arc<Pool> {
-    Pool::new(&limits::Limits(chunks))
-}
-
-/// What `send` does: takes, or queues up.
-async fn acquire(pool: &Arc<Pool>, count: usize) -> Vec<Chunk> {
-    let mut chunks = Vec::new();
-    if pool.take(count, &mut chunks) {
-        return chunks;
-    }
-    let mut ticket = None;
-    poll_fn(|cx| {
-        let ticket = *ticket.get_or_insert_with(|| pool.wait(count, cx.waker()));
-        pool.poll_grant(ticket, cx.waker()).map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
-}
-
-#[test]
-fn whoever_waits_is_woken_when_memory_comes_back() {
-    check(|| {
-        let pool = pool(1);
-        let threads: Vec<_> = (0..2)
-            .map(|_| {
-                let pool = Arc::clone(&pool);
-                thread::spawn(move || drop(block_on(acquire(&pool, 1))))
-            })
-            .collect();
-        drop(block_on(acquire(&pool, 1)));
-        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
-        assert_eq!((pool.used(), pool.waiting()), (0, 0));
-    });
-}
-
-#[test]
-fn who_wants_much_is_not_overtaken_for_ever() {
-    check(|| {
-        let pool = pool(2);
-        let large = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(acquire(&pool, 2))))
-        };
-        let small = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(acquire(&pool, 1))))
-        };
-        drop(block_on(acquire(&pool, 1)));
-        large.join().expect("no panic");
-        small.join().expect("no panic");
-        assert_eq!((pool.used(), pool.waiting()), (0, 0));
-    });
-}
-
-#[test]
-fn who_gives_up_leaves_neither_memory_nor_a_place_behind() {
-    check(|| {
-        let pool = pool(1);
-        let mut held = Vec::new();
-        assert!(pool.take(1, &mut held));
-        // It may be granted before it is given up, or not.
-        let gives_up = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || {
-                let ticket = pool.wait(1, std::task::Waker::noop());
-                pool.cancel(ticket);
-            })
-        };
-        let waits = {
-            let pool = Arc::clone(&pool);
-            thread::spawn(move || drop(block_on(acquire(&pool, 1))))
-        };
-        drop(held);
-        gives_up.join().expect("no panic");
-        waits.join().expect("no panic");
-        assert_eq!((pool.used(), pool.waiting()), (0, 0));
-    });
 }

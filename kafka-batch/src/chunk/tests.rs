@@ -1,4 +1,4 @@
-//! Chunks and the pool alone. Not below the module, whose file `tests/model.rs` takes for itself.
+//! Chunks and the pool alone. Not below the module, whose file `tests/interleavings.rs` takes for itself.
 
 use std::sync::Arc;
 use std::task::Waker;
