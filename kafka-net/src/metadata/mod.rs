@@ -1,5 +1,7 @@
 //! [`Metadata`]: which topics are wanted, what is known of them, and when and whom to ask.
 
+mod action;
+mod config;
 mod nodes;
 mod refresh;
 mod view;
@@ -7,79 +9,26 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use kafka_wire::{
-    ErrorCode, NodeId, PartitionId, TopicName,
+    ErrorCode, NodeId, TopicName,
     messages::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic},
 };
 
-use self::{nodes::Nodes, refresh::Refresh};
 pub use self::{
+    action::{Action, LeaderHint, Ticket, Update},
+    config::MetadataConfig,
     nodes::Pick,
     view::{Broker, ClusterView, PartitionView, TopicView},
 };
+use self::{nodes::Nodes, refresh::Refresh};
 use crate::{
     backoff::Backoff,
-    config::{ConfigError, Endpoint},
+    config::Endpoint,
     error::{Kind, NetError},
     feed::Status,
 };
-
-/// Settings of [`Metadata`]. Start from the default and assign what differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MetadataConfig {
-    /// `metadata.max.age.ms`: 5 min. A view this old is refreshed although nobody asks.
-    pub max_age: Duration,
-    /// `metadata.max.idle.ms`: 5 min. A topic nobody wanted for so long is forgotten.
-    pub max_idle: Duration,
-    /// `retry.backoff.ms`: 100 ms, after a failed or fruitless update.
-    pub retry_backoff: Duration,
-    /// `retry.backoff.max.ms`: 1 s.
-    pub retry_backoff_max: Duration,
-    /// `metadata.recovery.strategy` (KIP-899): whether to go back to the bootstrap list when no broker works.
-    pub rebootstrap: bool,
-    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102): 5 min of failing, then back to the bootstrap list.
-    pub rebootstrap_trigger: Duration,
-    /// Whether asking for a topic may create it, where the brokers do that. True for a producer.
-    pub allow_auto_topic_creation: bool,
-}
-
-impl MetadataConfig {
-    /// Checks every value that has limits.
-    ///
-    /// # Errors
-    /// Names the first setting out of its limits.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        if self.max_idle < MIN_IDLE {
-            return Err(ConfigError::new(
-                "metadata.max.idle.ms",
-                self.max_idle.as_millis(),
-                "must be at least 5000",
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Default for MetadataConfig {
-    fn default() -> Self {
-        Self {
-            max_age: Duration::from_secs(300),
-            max_idle: Duration::from_secs(300),
-            retry_backoff: Duration::from_millis(100),
-            retry_backoff_max: Duration::from_secs(1),
-            rebootstrap: true,
-            rebootstrap_trigger: Duration::from_secs(300),
-            allow_auto_topic_creation: true,
-        }
-    }
-}
 
 /// The state machine behind a [`ClusterView`]: it says when to ask which broker for what, and reads the answers. It
 /// sends nothing itself; its owner carries [`Action::Ask`] through a connection and reports back.
@@ -122,40 +71,6 @@ struct Asked {
     node: NodeId,
     /// About every topic, not only the new ones.
     is_full: bool,
-}
-
-/// Pairs an answer with the [`Action::Ask`] it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
-
-/// What the owner of a [`Metadata`] has to do.
-#[derive(Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Action {
-    /// Connect to this broker, so that it can be asked: it reports [`Status::Ready`] or [`Status::Down`].
-    Connect(NodeId),
-    /// Send this over the broker's connection, then call [`Metadata::handle_response`] or
-    /// [`Metadata::handle_failure`].
-    Ask {
-        /// Whom.
-        node: NodeId,
-        /// To be given back with the answer.
-        ticket: Ticket,
-        /// What.
-        request: MetadataRequest,
-    },
-    /// Hang up on every broker at once; the view holds the bootstrap list again.
-    HangUp,
-}
-
-/// What an answer brought.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Update {
-    /// Topics whose [`TopicView`] is another now, or gone.
-    pub topics: Vec<TopicName>,
-    /// Whether brokers came, left or moved. Connections to those no longer in the view have no purpose.
-    pub brokers: bool,
 }
 
 impl Metadata {
@@ -506,22 +421,6 @@ impl Metadata {
     }
 }
 
-/// The new leader of a partition, as an answer to Produce or Fetch names it (KIP-951).
-#[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "built by whoever read such an answer")]
-pub struct LeaderHint<'a> {
-    /// The topic.
-    pub topic: &'a TopicName,
-    /// The partition.
-    pub partition: PartitionId,
-    /// Its leader.
-    pub leader: NodeId,
-    /// The leader's epoch.
-    pub leader_epoch: i32,
-    /// The leader's address, if the answer has it.
-    pub endpoint: Option<Broker>,
-}
-
 fn topic_by_name(name: TopicName) -> MetadataRequestTopic {
     MetadataRequestTopic { name: Some(name), ..MetadataRequestTopic::default() }
 }
@@ -541,6 +440,3 @@ fn without_lost_leaders(
     }
     topics
 }
-
-/// The least that Kafka takes for `metadata.max.idle.ms`.
-const MIN_IDLE: Duration = Duration::from_secs(5);

@@ -1,7 +1,9 @@
 //! Scenarios under virtual time.
 
+use std::time::Duration;
+
 use kafka_wire::{
-    TopicId,
+    PartitionId, TopicId,
     messages::{MetadataResponseBroker, MetadataResponsePartition},
 };
 

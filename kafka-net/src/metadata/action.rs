@@ -1,0 +1,59 @@
+//! What passes between a [`Metadata`] and its owner.
+
+use kafka_wire::{NodeId, PartitionId, TopicName, messages::MetadataRequest};
+
+use super::view::Broker;
+#[cfg(doc)]
+use super::{Metadata, TopicView};
+#[cfg(doc)]
+use crate::feed::Status;
+
+/// Pairs an answer with the [`Action::Ask`] it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(pub(super) u64);
+
+/// What the owner of a [`Metadata`] has to do.
+#[derive(Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Action {
+    /// Connect to this broker, so that it can be asked: it reports [`Status::Ready`] or [`Status::Down`].
+    Connect(NodeId),
+    /// Send this over the broker's connection, then call [`Metadata::handle_response`] or
+    /// [`Metadata::handle_failure`].
+    Ask {
+        /// Whom.
+        node: NodeId,
+        /// To be given back with the answer.
+        ticket: Ticket,
+        /// What.
+        request: MetadataRequest,
+    },
+    /// Hang up on every broker at once; the view holds the bootstrap list again.
+    HangUp,
+}
+
+/// What an answer brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Update {
+    /// Topics whose [`TopicView`] is another now, or gone.
+    pub topics: Vec<TopicName>,
+    /// Whether brokers came, left or moved. Connections to those no longer in the view have no purpose.
+    pub brokers: bool,
+}
+
+/// The new leader of a partition, as an answer to Produce or Fetch names it (KIP-951).
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "built by whoever read such an answer")]
+pub struct LeaderHint<'a> {
+    /// The topic.
+    pub topic: &'a TopicName,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Its leader.
+    pub leader: NodeId,
+    /// The leader's epoch.
+    pub leader_epoch: i32,
+    /// The leader's address, if the answer has it.
+    pub endpoint: Option<Broker>,
+}
