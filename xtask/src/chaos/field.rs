@@ -300,10 +300,12 @@ impl Drop for Field {
                 eprintln!("warning: {error:#}");
             }
         }
-        if let Some(mounted) = &self.mounted
-            && let Err(error) = shell::output(std::process::Command::new("umount").arg(mounted))
-        {
-            eprintln!("warning: {error:#}");
+        if let Some(mounted) = &self.mounted {
+            // Lazily: the last of a killed broker's threads may hold it for a moment yet.
+            if let Err(error) = shell::output(std::process::Command::new("umount").arg("--lazy").arg(mounted))
+            {
+                eprintln!("warning: {error:#}");
+            }
         }
         if let Err(error) = self.cluster.down() {
             eprintln!("warning: {error:#}");
