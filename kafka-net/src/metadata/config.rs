@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::ConfigError;
 
-/// Settings of [`Metadata`]. Start from the default and assign what differs.
+/// Settings of [`Metadata`](super::Metadata). Start from the default and assign what differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetadataConfig {
