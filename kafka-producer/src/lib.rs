@@ -48,6 +48,7 @@ mod delivery;
 mod error;
 mod io;
 pub mod partitioner;
+mod planted;
 mod producer;
 mod purge;
 mod record;
@@ -61,6 +62,10 @@ mod topic;
 #[cfg(test)]
 #[path = "../tests/sim/shell/mod.rs"]
 mod shell;
+
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ mod kafka;
 mod metadata;
 mod schema;
 mod shell;
+mod sim;
 mod test;
 mod text;
 
@@ -32,6 +33,7 @@ usage: cargo xtask COMMAND [OPTIONS]
   test                  everything that needs no Kafka; with --kafka, the tests against real brokers
   check                 formatting, lints, documentation, licences, layout, protocol tables, least Rust version, ...
   fuzz [TARGET]         run the fuzz targets for a time
+  sim                   the simulation of the producer: many seeds, one seed, or the bugs it must find
   bench                 what a record costs, beside a hand-written loop and Kafka's own producer
   chaos                 real brokers killed, frozen and cut off under load, and every record looked for afterwards
   kafka up|down|status  real Kafka clusters on loopback
@@ -66,6 +68,7 @@ fn run(mut args: Args) -> Result<()> {
         "test" => test::command(args),
         "check" => check::command(args),
         "fuzz" => fuzz::command(args),
+        "sim" => sim::command(args),
         "bench" => bench::command(args),
         "chaos" => chaos::command(args),
         "kafka" => kafka::command(args),

@@ -17,6 +17,7 @@ use super::{
     sequence::Identity,
     waits::Spans,
 };
+use crate::planted::planted;
 
 impl Sender {
     /// (C) Somebody waits for a topic, or for more partitions of it.
@@ -188,8 +189,14 @@ impl Sender {
         let before = self.metadata.fatal_count();
         match result {
             Ok(Answer::Reply { body: Reply::Metadata(response), .. }) => {
+                #[cfg(test)]
+                let answered = response.topics.clone();
                 let update = self.metadata.handle_response(call.ticket, response, now);
                 self.apply(&update, now);
+                #[cfg(test)]
+                if planted!(StaleLeader) {
+                    self.believe(&answered, now);
+                }
             }
             Ok(_) => debug_assert!(false, "a Metadata call gets a Metadata response"),
             Err(error) => self.metadata.handle_failure(call.ticket, &error, now),
@@ -347,6 +354,18 @@ impl Sender {
         }
     }
 
+    /// Takes leaders from an answer as they are: only when that bug is planted.
+    #[cfg(test)]
+    fn believe(&mut self, topics: &[kafka_wire::messages::MetadataResponseTopic], now: Instant) {
+        for topic in topics {
+            let known = topic.name.as_ref().and_then(|name| self.topics.get(name));
+            let lanes = known.map(|known| known.lanes.clone()).unwrap_or_default();
+            for (lane, partition) in lanes.into_iter().zip(&topic.partitions) {
+                self.apply_leader(lane, Some(partition.leader_id), Some(partition.leader_epoch), now);
+            }
+        }
+    }
+
     fn apply_topic(&mut self, name: &TopicName, now: Instant) {
         // A topic that is no longer in the view was not used for long. Its last leaders are as good a guess as any.
         let Some(view) = self.metadata.view().topic(name.as_str()).map(Arc::clone) else { return };
@@ -443,7 +462,7 @@ impl Sender {
             let why = format!("broker {leader} leads the partition now");
             self.note_attempt(lane, at, node, now, None, Some(why));
             if let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) {
-                entry.doubt = true;
+                entry.doubt |= !planted!(MoveLeavesNoDoubt);
                 entry.place = Place::Waiting(now);
             }
         }

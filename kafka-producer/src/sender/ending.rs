@@ -13,6 +13,7 @@ use super::{
 use crate::{
     delivery::{BatchResult, Outcome},
     error::{Failure, FailureKind, Persistence},
+    planted::planted,
     purge::{Purge, Purged},
     timeline::{Attempt, WaitReason, Waited},
 };
@@ -59,7 +60,10 @@ impl Sender {
             if let Some(partition) = self.partition_mut(lane) {
                 partition.expiry = None;
             }
-            self.fail_where(lane, FailureKind::Expired, now, |entry| entry.deadline <= now);
+            self.fail_where(lane, FailureKind::Expired, now, |entry| {
+                let is_out = matches!(entry.place, Place::InFlight { .. });
+                entry.deadline <= now && !(planted!(NeverExpires) && is_out)
+            });
             let entries = self.partition(lane).into_iter().flat_map(|partition| partition.ledger.iter());
             if let Some(next) = entries.map(|entry| entry.deadline).min() {
                 self.expire_by(lane, next);

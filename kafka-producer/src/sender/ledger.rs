@@ -24,7 +24,7 @@ use std::{
 use kafka_wire::NodeId;
 
 use super::sequence::{Identity, advance};
-use crate::{delivery::Outcome, timeline::Timeline};
+use crate::{delivery::Outcome, planted::planted, timeline::Timeline};
 
 /// The unresolved batches of a partition. `B` is the sealed batch.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ impl<B> Ledger<B> {
 
     /// Whether one more batch may enter.
     pub(super) fn has_room(&self) -> bool {
-        self.entries.len() < self.max_in_flight
+        self.entries.len() < self.max_in_flight || planted!(SixthBatch) && self.entries.len() < 9
     }
 
     /// How many batches are unresolved.
@@ -209,24 +209,28 @@ impl<B> Ledger<B> {
     /// numbers, and those before it that are proven not appended need not be: behind a gap the leader refuses it if it does
     /// not have it.
     pub(super) fn candidate(&self, now: Instant, identity: Option<Numbers>) -> Candidate {
-        let is_known = identity.is_none() || self.is_known(now);
+        let is_known = identity.is_none() || self.is_known(now) || planted!(PipelineToStrangers);
         let is_passed_over =
             |entry: &Entry<B>| self.bump && is_known && entry.sequence.is_some() && !entry.doubt;
         let mut in_flight = 0;
-        let found = self.entries.iter().position(|entry| {
+        let mut found = self.entries.iter().position(|entry| {
             let is_out = matches!(entry.place, Place::InFlight { .. });
             in_flight += usize::from(is_out);
             !is_out && !is_passed_over(entry)
         });
+        if planted!(RetryOutOfOrder) {
+            found = self.entries.iter().rposition(|entry| !matches!(entry.place, Place::InFlight { .. }));
+        }
         let Some(at) = found else { return Candidate::None };
         let entry = &self.entries[at];
         let Place::Waiting(from) = entry.place else { return Candidate::None };
         // A broker remembers no more. Parts of a split batch wait here.
-        let is_beyond_memory = in_flight >= self.max_in_flight
-            || (identity.is_some()
-                && !self.bump
-                && entry.ordinal.is_none()
-                && self.span() >= self.max_in_flight as u64);
+        let is_beyond_memory = !planted!(SixthBatch)
+            && (in_flight >= self.max_in_flight
+                || (identity.is_some()
+                    && !self.bump
+                    && entry.ordinal.is_none()
+                    && self.span() >= self.max_in_flight as u64));
         if is_beyond_memory || (in_flight > 0 && !is_known) {
             return Candidate::None;
         }
@@ -325,7 +329,12 @@ impl<B> Ledger<B> {
     /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.
     pub(super) fn give_up(&mut self, at: usize) -> Option<Entry<B>> {
         let entry = self.entries.remove(at)?;
-        self.bump |= entry.sequence.is_some();
+        if let (true, Some(sequence)) = (planted!(ReuseSequence) && at == self.entries.len(), entry.sequence)
+        {
+            self.next = sequence;
+            return Some(entry);
+        }
+        self.bump |= entry.sequence.is_some() && !planted!(NoBumpAfterLoss);
         Some(entry)
     }
 
@@ -338,8 +347,9 @@ impl<B> Ledger<B> {
     pub(super) fn is_settled(&self) -> bool {
         self.bump
             && self.entries.iter().all(|entry| {
-                let is_out = entry.doubt || matches!(entry.place, Place::InFlight { .. });
-                entry.sequence.is_none() || !is_out
+                let is_doubtful = entry.doubt && !planted!(RenumberInDoubt);
+                let is_out = matches!(entry.place, Place::InFlight { .. }) && !planted!(BumpWhileOut);
+                entry.sequence.is_none() || !(is_doubtful || is_out)
             })
     }
 
@@ -384,7 +394,7 @@ impl<B> Ledger<B> {
                 begun: whole.begun,
                 deadline: whole.deadline,
                 attempts: 0,
-                doubt: whole.doubt,
+                doubt: whole.doubt && !planted!(PartsWithoutDoubt),
                 is_proven: false,
                 ordinal: None,
                 place: Place::Waiting(now),

@@ -38,6 +38,7 @@ use self::{
 };
 use crate::{
     delivery::Outcome,
+    planted::planted,
     stats::{BrokerStats, Counters, NodeStats},
 };
 
@@ -258,6 +259,7 @@ impl Sender {
     /// (A) The outcomes of all unresolved batches, with their record counts.
     pub(crate) fn unresolved(&self) -> impl Iterator<Item = (&Arc<Outcome>, u32)> {
         let entries = self.partitions.iter().flat_map(|partition| partition.ledger.iter());
+        let entries = entries.filter(|entry| !planted!(FlushMisses) || entry.batch.is_some());
         entries.map(|entry| (&entry.outcome, entry.count))
     }
 
@@ -289,6 +291,30 @@ impl Sender {
     /// (D) What is to be done outside, since the last call.
     pub(crate) fn take_effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
+    }
+
+    /// (A) Who leads a partition, as far as is known, and since which epoch.
+    #[cfg(test)]
+    pub(crate) fn leader_of(&self, lane: LaneId) -> Option<(Option<NodeId>, Option<i32>)> {
+        self.partition(lane).map(|partition| (partition.leader, partition.leader_epoch))
+    }
+
+    /// (A) Whether the producer has an id.
+    #[cfg(test)]
+    pub(crate) fn is_identified(&self) -> bool {
+        matches!(self.identity, IdentityState::Known(_))
+    }
+
+    /// (C) Partitions that nothing was sent to begin with this sequence, as if so many records had gone before.
+    #[cfg(test)]
+    pub(crate) fn number_from(&mut self, sequence: i32) {
+        let IdentityState::Known(identity) = self.identity else { return };
+        for partition in &mut self.partitions {
+            if partition.ledger.identity() == Identity::NONE {
+                partition.ledger.set_identity(identity);
+                partition.ledger.set_next(sequence);
+            }
+        }
     }
 
     fn partition(&self, lane: LaneId) -> Option<&Partition> {

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use kafka_batch::{DrainedBatch, Stamp};
 use kafka_net::Next;
-use kafka_wire::{NodeId, PartitionId};
+use kafka_wire::{NodeId, PartitionId, Records};
 
 use super::{
     Call, IdentityState, LaneId, Offer, Sealed, Sender,
@@ -12,7 +13,7 @@ use super::{
     ledger::{Arrival, Candidate, Numbers, Place},
     sequence::Identity,
 };
-use crate::delivery::Outcome;
+use crate::{delivery::Outcome, planted::planted};
 
 /// Where the sender draws batches from: the lanes that one node leads.
 pub(crate) trait Supply {
@@ -232,7 +233,11 @@ impl Sender {
             topic: partition.topic.clone(),
             topic_id: topic_id.unwrap_or_default(),
             partition: PartitionId(partition.partition),
-            records: batch.records(),
+            records: match planted!(EarlyCredit) {
+                false => batch.records(),
+                // A copy, which nobody counts.
+                true => Records::from_chunks([Bytes::from(batch.records().to_bytes().to_vec())]),
+            },
         })
     }
 
@@ -248,7 +253,9 @@ impl Sender {
             let offer = Offer { lane, number: self.last_offer };
             self.nodes.entry(leader).or_default().sendable.push_back(offer);
         }
-        self.effects.wake(leader);
+        if !planted!(LostWakeUp) {
+            self.effects.wake(leader);
+        }
     }
 
     /// There is room to seal again: those who had to stop for the lack of it go on.

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     delivery::BatchResult,
     error::{Failure, FailureKind, Persistence},
+    planted::planted,
 };
 
 impl Sender {
@@ -122,6 +123,7 @@ impl Sender {
         }
         let idempotent = !matches!(self.identity, IdentityState::Off);
         let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) else { return };
+        entry.doubt &= !planted!(DoubtForgotten);
         entry.doubt |= rule.appended == Appended::Maybe;
         let (doubt, attempts, count) = (entry.doubt, entry.attempts, entry.count);
         let is_proven = entry.is_proven;
@@ -129,10 +131,13 @@ impl Sender {
             Disposition::Acknowledge => {
                 self.acknowledge(lane, at, answer.base_offset, answer.log_append_time_ms, now);
             }
+            Disposition::Duplicate if planted!(DuplicateIsFailure) => self.reject(lane, at, answer, now),
             Disposition::Duplicate => self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now),
             Disposition::Retry => self.retry(lane, at, hinted, now),
             // With a doubt, the whole may be in the log already, and its parts would double it.
-            Disposition::Split if count > 1 && !(idempotent && doubt) => self.split(lane, at, now),
+            Disposition::Split if count > 1 && (!(idempotent && doubt) || planted!(SplitInDoubt)) => {
+                self.split(lane, at, now);
+            }
             // It was appended, and so many after it that the broker has forgotten.
             Disposition::OutOfOrder if is_proven => {
                 self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now);
@@ -203,7 +208,11 @@ impl Sender {
     }
 
     fn awaiting(&self, part: &Part) -> Option<usize> {
-        self.partition(part.lane)?.ledger.awaiting(part.key, part.attempt)
+        let ledger = &self.partition(part.lane)?.ledger;
+        if planted!(AnswerOfAnother) {
+            return ledger.iter().position(|entry| matches!(entry.place, Place::InFlight { .. }));
+        }
+        ledger.awaiting(part.key, part.attempt)
     }
 
     fn acknowledge(&mut self, lane: LaneId, at: usize, base_offset: i64, log_append_time: i64, now: Instant) {
@@ -229,7 +238,7 @@ impl Sender {
             return;
         }
         let delay = self.settings.retry_backoff.delay(attempts.saturating_sub(1), &mut self.rng);
-        let from = if at_once { now } else { now + delay };
+        let from = if at_once || planted!(NoBackoff) { now } else { now + delay };
         if let Some(partition) = self.partition_mut(lane) {
             partition.ledger.requeue(at, from);
         }
@@ -281,6 +290,13 @@ impl Sender {
 
     fn resolve(&mut self, entry: Entry<Sealed>, result: BatchResult) {
         self.unresolved = self.unresolved.saturating_sub(1);
+        if planted!(MemoryKept) && entry.attempts > 1 {
+            std::mem::forget(entry.batch.clone());
+        }
+        if planted!(ResolveTwice) && entry.attempts > 1 {
+            let result = BatchResult::Acknowledged { base_offset: UNKNOWN_OFFSET, log_append_time: None };
+            self.effects.resolved.push(Resolution { outcome: Arc::clone(&entry.outcome), result });
+        }
         self.effects.released.extend(entry.batch);
         self.effects.resolved.push(Resolution { outcome: entry.outcome, result });
     }
@@ -331,7 +347,8 @@ impl Sender {
         };
         let (mut first, mut children) = (0, Vec::new());
         for part in &parts {
-            children.push((first, Arc::clone(part.tag())));
+            let told = if planted!(SplitOffsets) { &parts[0] } else { part };
+            children.push((first, Arc::clone(told.tag())));
             first += part.count();
         }
         let entries = parts

@@ -2,11 +2,17 @@
 
 use kafka_wire::{ProducerEpoch, ProducerId};
 
+use crate::planted::planted;
+
 /// The number `count` records after `base`: after the largest comes zero.
 pub(super) fn advance(base: i32, count: i32) -> i32 {
     debug_assert!(base >= 0 && count >= 0);
     // Both are below 2^31: the sum fits 32 bits without sign, and the mask is the remainder by 2^31.
-    ((base as u32).wrapping_add(count as u32) & MASK) as i32
+    let sum = (base as u32).wrapping_add(count as u32);
+    if planted!(WrapTooEarly) {
+        return (sum % MASK) as i32;
+    }
+    (sum & MASK) as i32
 }
 
 const MASK: u32 = i32::MAX as u32;
@@ -24,7 +30,10 @@ impl Identity {
 
     /// The next epoch of the same id; none where the epochs are used up.
     pub(super) fn bumped(self) -> Option<Self> {
-        let epoch = self.epoch.0.checked_add(1)?;
+        let epoch = match self.epoch.0.checked_add(1) {
+            None if planted!(EpochWraps) => 0,
+            epoch => epoch?,
+        };
         Some(Self { id: self.id, epoch: ProducerEpoch(epoch) })
     }
 }

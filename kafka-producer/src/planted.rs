@@ -1,0 +1,105 @@
+//! Bugs that can be turned on in tests, so that the simulation can show that it finds them.
+//!
+//! The code asks `planted!(Name)` at the one place where the bug would be. Outside tests that is the constant `false`, and
+//! nothing is left of it.
+
+#[cfg(test)]
+use std::cell::Cell;
+
+/// What can be wrong. Each is a mistake that somebody has made, in this producer or in another.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Bug {
+    /// The number of a batch that was given up in doubt is given to the next one.
+    ReuseSequence,
+    /// The epoch is bumped, and batches are renumbered, while one of them waits for its answer.
+    BumpWhileOut,
+    /// A batch in doubt is renumbered.
+    RenumberInDoubt,
+    /// A batch is resolved again when a late answer for it comes.
+    ResolveTwice,
+    /// An answer goes to whichever batch of the partition waits longest, not to the one it is for.
+    AnswerOfAnother,
+    /// A batch that is to be sent again does not wake the pump of its leader.
+    LostWakeUp,
+    /// The bytes of a batch that was given up are used for another one while a socket still has them.
+    BufferReused,
+    /// A flush does not wait for batches that are being sealed or split.
+    FlushMisses,
+    /// A leader of an older epoch is taken over.
+    StaleLeader,
+    /// A resolved batch stays referenced for ever.
+    MemoryKept,
+    /// The youngest batch that waits is sent first.
+    RetryOutOfOrder,
+    /// More batches of a partition are unresolved than a broker remembers.
+    SixthBatch,
+    /// The memory of an expired batch is given back while its bytes are still to be written.
+    EarlyCredit,
+    /// A refusal makes an earlier doubt forgotten.
+    DoubtForgotten,
+    /// A batch in doubt that is too large is split.
+    SplitInDoubt,
+    /// The parts of a batch in doubt are not in doubt.
+    PartsWithoutDoubt,
+    /// A number that was given up makes no bump necessary.
+    NoBumpAfterLoss,
+    /// Several batches are in flight although the partition's brokers may not know the producer.
+    PipelineToStrangers,
+    /// Sequences wrap one too early.
+    WrapTooEarly,
+    /// The epoch after the last one is the first one.
+    EpochWraps,
+    /// A batch that a broker has already is given up.
+    DuplicateIsFailure,
+    /// Records of a split batch are told the offsets of the first part.
+    SplitOffsets,
+    /// What was sent again is sent without a back-off.
+    NoBackoff,
+    /// Batches in flight never expire.
+    NeverExpires,
+    /// After a leader moved, what is in flight at the old one is not in doubt.
+    MoveLeavesNoDoubt,
+}
+
+#[cfg(test)]
+thread_local! {
+    static ON: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// Whether a bug is on in this thread.
+#[cfg(test)]
+pub(crate) fn is_on(bug: Bug) -> bool {
+    ON.get() == Some(bug)
+}
+
+/// Runs `f` with a bug turned on in this thread, or with none.
+#[cfg(test)]
+pub(crate) fn with<R>(bug: Option<Bug>, f: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Bug>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ON.set(self.0);
+        }
+    }
+    let _restore = Restore(ON.replace(bug));
+    f()
+}
+
+/// Whether a bug is on.
+#[cfg(test)]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::planted::is_on(crate::planted::Bug::$bug)
+    };
+}
+
+/// No bug is on outside tests.
+#[cfg(not(test))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
+pub(crate) use planted;

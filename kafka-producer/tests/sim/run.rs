@@ -1,0 +1,152 @@
+//! Many runs: seeds, threads, replay, and what they were like in all.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use super::{
+    invariants::Violation,
+    plan::{self, Plan},
+    world::{Report, World, Wrong},
+};
+
+/// One run. A panic in it is a violation, too.
+pub(crate) fn run(plan: Plan, transcribes: bool) -> Result<Report, Wrong> {
+    let result = catch_unwind(AssertUnwindSafe(|| World::new(plan, transcribes).run()));
+    result.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default();
+        Err(Wrong { violation: Violation { invariant: "panic", what: text }, transcript: Vec::new() })
+    })
+}
+
+/// What many runs were like.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    pub(crate) runs: u64,
+    pub(crate) steps: u64,
+    pub(crate) records: u64,
+    pub(crate) virtual_time: Duration,
+    /// In how many runs something happened, and how often in all.
+    happened: BTreeMap<&'static str, (u64, u64)>,
+    pub(crate) failures: Vec<(u64, Violation)>,
+}
+
+impl Summary {
+    fn add(&mut self, seed: u64, result: Result<Report, Wrong>) {
+        self.runs += 1;
+        match result {
+            Ok(report) => {
+                self.steps += report.steps;
+                self.records += report.records;
+                self.virtual_time += report.virtual_time;
+                for (what, count) in report.tally.iter() {
+                    let (runs, times) = self.happened.entry(what).or_default();
+                    *runs += 1;
+                    *times += count;
+                }
+            }
+            Err(wrong) => self.failures.push((seed, wrong.violation)),
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.runs += other.runs;
+        self.steps += other.steps;
+        self.records += other.records;
+        self.virtual_time += other.virtual_time;
+        for (what, (runs, times)) in other.happened {
+            let sum = self.happened.entry(what).or_default();
+            sum.0 += runs;
+            sum.1 += times;
+        }
+        self.failures.extend(other.failures);
+        self.failures.sort_by_key(|(seed, _)| *seed);
+    }
+
+    pub(crate) fn print(&self) {
+        println!(
+            "{} runs, {} steps, {} records, {:.0} s of virtual time",
+            self.runs,
+            self.steps,
+            self.records,
+            self.virtual_time.as_secs_f64()
+        );
+        println!("{:<28}{:>9}{:>12}", "what happened", "in runs", "times");
+        for (what, (runs, times)) in &self.happened {
+            println!("{what:<28}{runs:>9}{times:>12}");
+        }
+        for (seed, violation) in &self.failures {
+            println!("seed {seed}: {}: {}", violation.invariant, violation.what);
+        }
+    }
+}
+
+/// Runs seeds on all cores. Stops early after some failures.
+pub(crate) fn run_many(first: u64, count: u64) -> Summary {
+    let next = AtomicU64::new(first);
+    let failed = AtomicU64::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut all = Summary::default();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut summary = Summary::default();
+                    loop {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= first + count || failed.load(Ordering::Relaxed) >= MAX_FAILURES {
+                            break summary;
+                        }
+                        let result = run(plan::draw(seed), false);
+                        failed.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
+                        summary.add(seed, result);
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            all.merge(worker.join().expect("what panics in a run is caught there"));
+        }
+    });
+    all
+}
+
+pub(crate) fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Replays a seed, with everything there is to say about it.
+fn replay(seed: u64) {
+    let plan = plan::draw(seed);
+    println!("seed {seed}: {:#?}", plan.setup);
+    match run(plan, true) {
+        Ok(report) => println!("nothing is wrong: {report:?}"),
+        Err(wrong) => {
+            wrong.transcript.iter().for_each(|line| println!("{line}"));
+            panic!("seed {seed}: {:?}", wrong.violation);
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_the_promise_holds() {
+    if let Some(seed) = number("LINGER_SIM_SEED") {
+        return replay(seed);
+    }
+    let count = number("LINGER_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS);
+    let summary = run_many(0, count);
+    summary.print();
+    assert!(summary.failures.is_empty(), "replay with LINGER_SIM_SEED=n");
+    assert_eq!(summary.runs, count, "every seed was run");
+    assert!(summary.records > count, "and did something");
+}
+
+const DEFAULT_SEEDS: u64 = 60;
+const MAX_FAILURES: u64 = 20;

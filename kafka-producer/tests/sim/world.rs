@@ -1,0 +1,1202 @@
+//! The world of a run: a virtual clock, what happens next, and everybody's moves.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures::Sink;
+use kafka_batch::SendReason;
+use kafka_net::{
+    Connection, Endpoint, Event as ConnectionEvent, FrameSink, KafkaCodec, NetConfig, NetError, Next,
+    Reconnect, Status,
+};
+use kafka_wire::NodeId;
+use tokio_util::codec::Decoder;
+
+use super::{
+    brokers::{Brokers, SERVICE, Served, address, name, node, produce_request},
+    client::{Accepted, Client, End, Job},
+    invariants::{Checker, Promises, Tally, Told, Violation},
+    net::{Conn, Link, NetSettings, Socket, Weather, Weathers},
+    plan::{Act, Plan, Way},
+};
+use crate::{delivery::Outcome, error::FailureKind, planted::planted};
+
+/// A run while it happens.
+pub(crate) struct World {
+    plan: Plan,
+    start: Instant,
+    pub(crate) now: Instant,
+    events: BinaryHeap<Reverse<Scheduled>>,
+    scheduled: u64,
+    happened: BTreeMap<u64, Event>,
+    rng: fastrand::Rng,
+    pub(crate) client: Client,
+    pumps: Vec<Pump>,
+    net: NetSettings,
+    turn_at: Option<Instant>,
+    conns: BTreeMap<u64, Conn>,
+    next_conn: u64,
+    weathers: Weathers,
+    pub(crate) brokers: Brokers,
+    frozen: BTreeMap<NodeId, Instant>,
+    slow: BTreeMap<NodeId, (Instant, (u64, u64))>,
+    /// Dials to a broker that is down hang until they time out.
+    hangs: BTreeMap<NodeId, bool>,
+    pub(crate) checker: Checker,
+    flushes: Vec<Flush>,
+    transcript: Option<Vec<String>>,
+    /// Moves since the clock last moved.
+    moves: u64,
+    dials: BTreeMap<NodeId, (u64, u64)>,
+    close_by: Option<Instant>,
+    healed: Option<Instant>,
+    pub(crate) steps: u64,
+}
+
+/// When, and which of `happened`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Scheduled {
+    at: Instant,
+    number: u64,
+}
+
+enum Event {
+    Act(usize),
+    Turn,
+    Pump(usize),
+    Dialled { pump: usize, attempt: u64, result: Result<(), io::ErrorKind> },
+    Arrive { conn: u64, way: Way },
+    Serve { conn: u64 },
+    Answer { conn: u64, served: Served },
+    Done(Job),
+    Revive(NodeId),
+    Thaw(NodeId),
+    LookAtBlocked,
+}
+
+/// A flush that is not over: how many records there were, and whose answers it waits for.
+struct Flush {
+    count: u64,
+    outcomes: Vec<(Arc<Outcome>, u32)>,
+}
+
+/// The task of one broker's connection.
+struct Pump {
+    gate: usize,
+    node: NodeId,
+    endpoint: Endpoint,
+    reconnect: Reconnect,
+    stage: Stage,
+    timer: Option<Instant>,
+    attempts: u64,
+    setup_by: Instant,
+    is_ready: bool,
+}
+
+enum Stage {
+    Rest,
+    Dialling,
+    Backoff(Instant),
+    Up(Box<Link>),
+    Ended,
+}
+
+/// What a run was like.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    pub(crate) steps: u64,
+    pub(crate) records: u64,
+    pub(crate) virtual_time: Duration,
+    pub(crate) tally: Tally,
+}
+
+/// A run that went wrong.
+#[derive(Debug, Clone)]
+pub(crate) struct Wrong {
+    pub(crate) violation: Violation,
+    pub(crate) transcript: Vec<String>,
+}
+
+macro_rules! say {
+    ($world:expr, $($text:tt)*) => {
+        if $world.transcript.is_some() {
+            let text = format!($($text)*);
+            $world.note(text);
+        }
+    };
+}
+
+impl World {
+    pub(crate) fn new(plan: Plan, transcribes: bool) -> Self {
+        let mut rng = fastrand::Rng::with_seed(plan.seed);
+        let setup = &plan.setup;
+        let mut net = NetConfig::default();
+        net.max_in_flight = setup.max_in_flight;
+        net.request_timeout = setup.request_timeout;
+        net.setup_timeout = SETUP_TIMEOUT;
+        net.setup_timeout_max = SETUP_TIMEOUT * 2;
+        net.max_response_size = 1 << 20;
+        let start = start();
+        let promises = Promises {
+            exactly_once: setup.idempotent,
+            acknowledged: setup.acks != 0,
+            max_unresolved: setup.max_in_flight.min(5),
+            by_id: setup.produce_version >= 13,
+            ids_may_change: setup.first_epoch > 0,
+        };
+        let weather = Weather { latency: setup.latency, piece: None, stalled_until: None };
+        let nodes = || (0..setup.brokers).map(node);
+        let weathers = nodes()
+            .flat_map(|node| [((node, Way::Up), weather.clone()), ((node, Way::Down), weather.clone())])
+            .collect();
+        let mut world = Self {
+            client: Client::new(setup, &mut rng),
+            brokers: Brokers::new(setup, rng.fork()),
+            checker: Checker::new(promises),
+            start,
+            now: start,
+            events: BinaryHeap::new(),
+            scheduled: 0,
+            happened: BTreeMap::new(),
+            rng,
+            pumps: Vec::new(),
+            net: Arc::new(net),
+            turn_at: None,
+            conns: BTreeMap::new(),
+            next_conn: 0,
+            weathers,
+            frozen: BTreeMap::new(),
+            slow: BTreeMap::new(),
+            hangs: BTreeMap::new(),
+            flushes: Vec::new(),
+            transcript: transcribes.then(Vec::new),
+            moves: 0,
+            dials: BTreeMap::new(),
+            close_by: None,
+            healed: None,
+            steps: 0,
+            plan,
+        };
+        for (index, step) in world.plan.steps.iter().enumerate() {
+            let at = start + step.at;
+            world.scheduled += 1;
+            world.events.push(Reverse(Scheduled { at, number: world.scheduled }));
+            world.happened.insert(world.scheduled, Event::Act(index));
+        }
+        world
+    }
+
+    /// Lets everything happen, and then some: faults end, everything is resolved, every partition takes one more record.
+    pub(crate) fn run(mut self) -> Result<Report, Wrong> {
+        let end = self.start + self.plan.steps.last().map_or(Duration::ZERO, |step| step.at) + SETTLE;
+        let result = self.run_until(Some(end)).and_then(|()| self.finish());
+        match result {
+            Ok(()) => Ok(Report {
+                steps: self.steps,
+                records: self.checker.count(),
+                virtual_time: self.now - self.start,
+                tally: std::mem::take(&mut self.checker.tally),
+            }),
+            Err(violation) => {
+                say!(self, "VIOLATION {violation:?}");
+                Err(Wrong { violation, transcript: self.transcript.unwrap_or_default() })
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), Violation> {
+        self.heal();
+        let limit = self.now + self.plan.setup.delivery_timeout + self.plan.setup.max_block + PATIENCE;
+        self.run_while(limit, |world| !world.is_quiet())?;
+        if !self.is_quiet() {
+            let open = self.checker.first_open(u64::MAX);
+            let what = format!(
+                "record {open:?} ({}) has no answer long after its time, drained: {}, blocked: {}",
+                open.map_or_else(String::new, |id| self.checker.describe(id)),
+                self.client.is_drained(),
+                self.client.blocked.len(),
+            );
+            return Err(Violation { invariant: "I8", what });
+        }
+        if !self.client.is_closed {
+            self.probe()?;
+        }
+        let counters = self.client.sender.counters();
+        let (delivered, failed) = (counters.delivered, counters.failed);
+        self.checker.check_counts(delivered, failed);
+        self.hang_up();
+        self.check()?;
+        self.tally_up();
+        Ok(())
+    }
+
+    /// Every partition must take one more record, and soon.
+    fn probe(&mut self) -> Result<(), Violation> {
+        let before = self.checker.count();
+        for topic in 0..self.plan.setup.topics.len() {
+            self.brokers.create(topic);
+            for partition in 0..self.brokers.partitions(topic) {
+                self.send(topic, partition as u32, 1, 40);
+            }
+        }
+        let sent = self.now;
+        let bound = self.recovery();
+        self.run_while(sent + bound, |world| !world.is_quiet())?;
+        if !self.is_quiet() {
+            let what = format!(
+                "{} of {} records sent after all faults have no answer after {bound:?}; blocked: {}",
+                self.checker.open(),
+                self.checker.count() - before,
+                self.client.blocked.len(),
+            );
+            return Err(Violation { invariant: "I10", what });
+        }
+        Ok(())
+    }
+
+    /// How long it may take until everything works again after the last fault.
+    fn recovery(&self) -> Duration {
+        let setup = &self.plan.setup;
+        // A request that nobody will answer, a connection that cannot be set up, and some rounds of back-off.
+        setup.request_timeout + SETUP_TIMEOUT * 4 + setup.retry_backoff * 40 + setup.linger + LATE
+    }
+
+    fn heal(&mut self) {
+        say!(self, "all faults end");
+        self.healed = Some(self.now);
+        self.brokers.heal();
+        let thawed = std::mem::take(&mut self.frozen);
+        self.slow.clear();
+        self.hangs.clear();
+        for weather in self.weathers.values_mut() {
+            weather.piece = None;
+            weather.stalled_until = None;
+            weather.latency = (0, 20);
+        }
+        for node in thawed.into_keys() {
+            self.schedule(self.now, Event::Thaw(node));
+        }
+        self.brokers.create(self.plan.setup.topics.len() - 1);
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.client.is_drained() && self.checker.open() == 0 && self.client.blocked.is_empty()
+    }
+
+    /// The end of every connection, after which all memory must be back.
+    fn hang_up(&mut self) {
+        self.client.close();
+        self.client.abort(FailureKind::Closed, self.now);
+        for pump in 0..self.pumps.len() {
+            if let Stage::Up(mut link) = std::mem::replace(&mut self.pumps[pump].stage, Stage::Ended) {
+                link.connection.abort(self.now);
+                self.drain_events(pump, &mut link);
+            }
+        }
+        self.conns.clear();
+        self.client.forget_kept();
+        self.happened.clear();
+        let used = self.client.pool.used();
+        if used > 0 || self.client.pool.waiting() > 0 {
+            self.checker.violated("I7", format!("{used} bytes of memory did not come back"));
+        }
+    }
+
+    fn run_until(&mut self, limit: Option<Instant>) -> Result<(), Violation> {
+        self.run_while(limit.unwrap_or(self.now), |_| true)
+    }
+
+    fn run_while(&mut self, limit: Instant, goes_on: impl Fn(&Self) -> bool) -> Result<(), Violation> {
+        self.move_client()?;
+        while goes_on(self) {
+            let Some(&Reverse(next)) = self.events.peek() else { break };
+            if next.at > limit {
+                break;
+            }
+            self.events.pop();
+            let Some(event) = self.happened.remove(&next.number) else { continue };
+            if next.at > self.now {
+                self.moves = 0;
+                self.now = next.at;
+            }
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return Err(Violation { invariant: "I9", what: "the run does not end".to_owned() });
+            }
+            self.happen(event);
+            self.move_client()?;
+        }
+        self.now = self.now.max(limit.min(self.now + Duration::from_secs(3600)));
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Act(index) => {
+                let act = self.plan.steps[index].act.clone();
+                self.act(act);
+            }
+            Event::Turn if self.turn_at == Some(self.now) => {
+                self.turn_at = None;
+                self.client.signal = true;
+            }
+            Event::Turn => {}
+            Event::Pump(pump) if self.pumps[pump].timer == Some(self.now) => {
+                self.pumps[pump].timer = None;
+                self.client.gates[self.pumps[pump].gate].woken = true;
+            }
+            Event::Pump(_) => {}
+            Event::Dialled { pump, attempt, result } => self.dialled(pump, attempt, result),
+            Event::Arrive { conn, way } => self.arrive(conn, way),
+            Event::Serve { conn } => self.serve(conn),
+            Event::Answer { conn, served } => self.answer(conn, served),
+            Event::Done(job) => self.client.done(job, self.now),
+            Event::Revive(node) => {
+                say!(self, "{node} is up again");
+                self.brokers.revive(node);
+                self.hangs.remove(&node);
+            }
+            Event::Thaw(node) => {
+                if self.frozen.get(&node).is_none_or(|until| *until <= self.now) {
+                    self.frozen.remove(&node);
+                    // In any order: threads of their own read from each connection.
+                    let mut conns: Vec<u64> = self.conns_of(node);
+                    self.rng.shuffle(&mut conns);
+                    conns.into_iter().for_each(|conn| self.serve_next(conn));
+                }
+            }
+            Event::LookAtBlocked => {}
+        }
+    }
+
+    // -- The client ---------------------------------------------------------------------------------------------------
+
+    /// Everything the client does before time goes on, and the checks after it.
+    fn move_client(&mut self) -> Result<(), Violation> {
+        loop {
+            self.moves += 1;
+            if self.moves > MAX_MOVES {
+                return Err(Violation { invariant: "I9", what: "the client is busy without end".to_owned() });
+            }
+            if self.client.signal {
+                self.turn();
+            } else if let Some(pump) = self.woken_pump() {
+                self.poll_pump(pump);
+            } else {
+                break;
+            }
+            self.start_jobs();
+            self.look_at_blocked();
+        }
+        self.look_at_blocked();
+        self.check()
+    }
+
+    fn turn(&mut self) {
+        let due = self.client.turn(self.now);
+        self.see_to_pumps();
+        if self.close_by.is_some_and(|by| by <= self.now) {
+            self.close_by = None;
+            if !self.client.is_drained() {
+                say!(self, "the user waits no longer");
+                self.client.abort(FailureKind::Closed, self.now);
+            }
+        }
+        let due = due.into_iter().chain(self.close_by).min();
+        self.turn_at = due.map(|due| due.max(self.now));
+        if let Some(due) = self.turn_at {
+            // What is due already waits for something that ends with a signal; the expiry of what is in flight does not.
+            let due = if due <= self.now { self.now + TICK } else { due };
+            self.turn_at = Some(due);
+            self.schedule(due, Event::Turn);
+        }
+    }
+
+    /// A pump for each broker of the view.
+    fn see_to_pumps(&mut self) {
+        let view = Arc::clone(self.client.sender.view());
+        if self.client.is_aborted {
+            return;
+        }
+        for broker in view.brokers.values() {
+            let gate = self.client.gate(broker.node);
+            let old = self.pumps.iter().position(|pump| pump.gate == gate);
+            match old {
+                Some(at) if matches!(self.pumps[at].stage, Stage::Ended) => {
+                    self.client.gates[gate].end = End::Open;
+                    self.client.gates[gate].woken = true;
+                    self.pumps[at].stage = Stage::Rest;
+                    self.pumps[at].endpoint = broker.endpoint.clone();
+                }
+                Some(at) if self.pumps[at].endpoint != broker.endpoint => {
+                    self.client.gates[gate].end = End::Abort;
+                    self.client.gates[gate].woken = true;
+                }
+                Some(_) => {}
+                None => {
+                    let rng = fastrand::Rng::with_seed(self.client.sender.draw_seed());
+                    self.pumps.push(Pump {
+                        gate,
+                        node: broker.node,
+                        endpoint: broker.endpoint.clone(),
+                        reconnect: Reconnect::new(&self.net, rng),
+                        stage: Stage::Rest,
+                        timer: None,
+                        attempts: 0,
+                        setup_by: self.now,
+                        is_ready: false,
+                    });
+                }
+            }
+        }
+    }
+
+    fn woken_pump(&self) -> Option<usize> {
+        self.pumps
+            .iter()
+            .position(|pump| !matches!(pump.stage, Stage::Ended) && self.client.gates[pump.gate].woken)
+    }
+
+    fn poll_pump(&mut self, at: usize) {
+        let gate = self.pumps[at].gate;
+        self.client.gates[gate].woken = false;
+        let end = self.client.gates[gate].end;
+        match std::mem::replace(&mut self.pumps[at].stage, Stage::Ended) {
+            Stage::Ended => {}
+            Stage::Rest if end != End::Open => self.ended(at),
+            Stage::Rest => {
+                self.pumps[at].stage = Stage::Rest;
+                if self.client.demand(gate, false, self.now) {
+                    self.dial(at);
+                }
+            }
+            Stage::Dialling if end != End::Open => self.down(at, false, NetError::aborted(false)),
+            Stage::Dialling => {
+                self.pumps[at].stage = Stage::Dialling;
+                let _ = self.client.demand(gate, false, self.now);
+            }
+            Stage::Backoff(_) if end != End::Open => self.ended(at),
+            Stage::Backoff(until) if until <= self.now => {
+                self.pumps[at].stage = Stage::Rest;
+                self.client.gates[gate].woken = true;
+            }
+            Stage::Backoff(until) => {
+                self.pumps[at].stage = Stage::Backoff(until);
+                let _ = self.client.demand(gate, false, self.now);
+            }
+            Stage::Up(link) => self.poll_link(at, link),
+        }
+    }
+
+    fn ended(&mut self, at: usize) {
+        self.pumps[at].stage = Stage::Ended;
+        self.client.signal = true;
+    }
+
+    fn dial(&mut self, at: usize) {
+        let now = self.now;
+        self.pumps[at].stage = Stage::Dialling;
+        self.client.status(self.pumps[at].gate, &Status::Connecting, now);
+        let timeout = self.pumps[at].reconnect.setup_timeout();
+        self.pumps[at].attempts += 1;
+        self.pumps[at].setup_by = now + timeout;
+        let attempt = self.pumps[at].attempts;
+        let broker = self.broker_at(&self.pumps[at].endpoint);
+        let second = (now - self.start).as_secs();
+        let dials = self.dials.entry(broker).or_default();
+        *dials = if dials.0 == second { (second, dials.1 + 1) } else { (second, 1) };
+        if dials.1 > MAX_DIALS {
+            let what = format!("{} dials to {broker} in a second", dials.1);
+            self.checker.violated("I9", what);
+        }
+        say!(self, "dial {broker} as {} ({attempt})", self.pumps[at].node);
+        let is_up = self.brokers.is_up(broker);
+        let (after, result) = if !is_up && self.hangs.get(&broker) == Some(&true) {
+            (timeout, Err(io::ErrorKind::TimedOut))
+        } else {
+            let latency = self.weathers[&(broker, Way::Up)].arrival(now, &mut self.rng) - now;
+            let result = if is_up { Ok(()) } else { Err(io::ErrorKind::ConnectionRefused) };
+            if latency > timeout { (timeout, Err(io::ErrorKind::TimedOut)) } else { (latency, result) }
+        };
+        self.schedule(now + after, Event::Dialled { pump: at, attempt, result });
+    }
+
+    fn broker_at(&self, endpoint: &Endpoint) -> NodeId {
+        let found = (0..self.plan.setup.brokers).find(|&broker| address(broker).0 == endpoint.host());
+        found.map_or(NodeId::NONE, node)
+    }
+
+    fn dialled(&mut self, at: usize, attempt: u64, result: Result<(), io::ErrorKind>) {
+        let now = self.now;
+        if self.pumps[at].attempts != attempt || !matches!(self.pumps[at].stage, Stage::Dialling) {
+            return;
+        }
+        let broker = self.broker_at(&self.pumps[at].endpoint);
+        let result = result.and_then(|()| {
+            if self.brokers.is_up(broker) { Ok(()) } else { Err(io::ErrorKind::ConnectionReset) }
+        });
+        if let Err(kind) = result {
+            self.checker.tally.add("dials failed", 1);
+            return self.down(at, false, io::Error::from(kind).into());
+        }
+        let pump = &mut self.pumps[at];
+        let rest = pump.setup_by.saturating_duration_since(now).max(Duration::from_secs(1));
+        let address = pump.endpoint.to_string();
+        let conn = self.next_conn;
+        self.next_conn += 1;
+        pump.stage = Stage::Up(Box::new(Link {
+            conn,
+            connection: Connection::new(pump.node, &address, Arc::clone(&self.net), rest, now),
+            sink: FrameSink::new(Socket::default()),
+            codec: KafkaCodec::new(self.net.max_response_size),
+            read: BytesMut::new(),
+            taken: BytesMut::new(),
+            broken: None,
+            was_ready: false,
+            failures: 0,
+            end: None,
+        }));
+        let gate = pump.gate;
+        self.conns.insert(conn, Conn::new(broker, gate, now));
+        self.client.gates[gate].woken = true;
+        say!(self, "c{conn} connected to {broker}");
+    }
+
+    /// A connection, or the attempt at one, is over.
+    fn down(&mut self, at: usize, was_ready: bool, error: NetError) {
+        let now = self.now;
+        let retry_after = self.pumps[at].reconnect.ended(was_ready, &error);
+        say!(self, "{} is down: {error}, again after {retry_after:?}", self.pumps[at].node);
+        self.pumps[at].is_ready = false;
+        self.pumps[at].stage = Stage::Backoff(now + retry_after);
+        self.client.status(self.pumps[at].gate, &Status::Down { error, retry_after }, now);
+        self.client.gates[self.pumps[at].gate].woken = true;
+        self.set_timer(at, now + retry_after);
+    }
+
+    fn set_timer(&mut self, at: usize, time: Instant) {
+        self.pumps[at].timer = Some(time);
+        self.schedule(time, Event::Pump(at));
+    }
+
+    /// A pump with a connection: reads, asks for calls, writes, keeps the time.
+    fn poll_link(&mut self, at: usize, mut link: Box<Link>) {
+        let now = self.now;
+        for _ in 0..16 {
+            let mut again = self.read(at, &mut link);
+            let wait = self.feed(at, &mut link, &mut again);
+            again |= self.write(at, &mut link);
+            if link.connection.is_closed() {
+                return self.closed(at, *link);
+            }
+            let deadline = [link.connection.poll_timeout(), wait].into_iter().flatten().min();
+            if let Some(deadline) = deadline {
+                if deadline <= now {
+                    link.connection.handle_timeout(now);
+                    self.drain_events(at, &mut link);
+                    again = true;
+                } else if !again {
+                    self.set_timer(at, deadline);
+                }
+            }
+            if link.connection.is_closed() {
+                return self.closed(at, *link);
+            }
+            if !again {
+                self.pumps[at].stage = Stage::Up(link);
+                return;
+            }
+        }
+        self.client.gates[self.pumps[at].gate].woken = true;
+        self.pumps[at].stage = Stage::Up(link);
+    }
+
+    fn read(&mut self, at: usize, link: &mut Link) -> bool {
+        let now = self.now;
+        let mut any = false;
+        while !link.connection.is_closed() {
+            match link.codec.decode(&mut link.read) {
+                Ok(Some(frame)) => link.connection.handle_frame(frame, now),
+                Ok(None) => break,
+                Err(error) => link.connection.handle_broken(error, now),
+            }
+            any |= self.drain_events(at, link);
+        }
+        if let Some(kind) = link.broken.take() {
+            if !link.connection.is_closed() {
+                link.connection.handle_broken(io::Error::from(kind).into(), now);
+                any |= self.drain_events(at, link);
+            }
+        }
+        any
+    }
+
+    fn feed(&mut self, at: usize, link: &mut Link, again: &mut bool) -> Option<Instant> {
+        let (now, gate) = (self.now, self.pumps[at].gate);
+        for _ in 0..64 {
+            if link.connection.is_closed() {
+                return None;
+            }
+            if link.connection.room(now) == 0 {
+                match self.client.gates[gate].end {
+                    End::Open => _ = self.client.demand(gate, self.pumps[at].is_ready, now),
+                    End::Finish => link.connection.finish(now),
+                    End::Abort => link.connection.abort(now),
+                }
+                self.drain_events(at, link);
+                return None;
+            }
+            match self.client.poll_call(gate, now) {
+                Next::Call(call) => {
+                    say!(self, "c{} takes {call:?}", link.conn);
+                    link.connection.call(call, now);
+                }
+                Next::Wait(until) => return until,
+                Next::Finish => link.connection.finish(now),
+                _ => link.connection.abort(now),
+            }
+            self.drain_events(at, link);
+        }
+        *again = true;
+        None
+    }
+
+    fn write(&mut self, at: usize, link: &mut Link) -> bool {
+        let now = self.now;
+        while let Some(frame) = link.connection.poll_transmit() {
+            let sent = Pin::new(&mut link.sink).start_send(frame);
+            assert!(sent.is_ok(), "a frame is only stored");
+        }
+        if link.connection.is_closed() {
+            return false;
+        }
+        let held = self.conns.get(&link.conn).map_or(0, |conn| conn.up.held);
+        link.sink.stream_mut().room = self.plan.setup.send_buffer.saturating_sub(held);
+        let before = link.sink.written();
+        let _ = Pin::new(&mut link.sink).poll_flush(&mut Context::from_waker(Waker::noop()));
+        let written = (link.sink.written() - before) as usize;
+        let mut out = std::mem::take(&mut link.sink.stream_mut().out);
+        if link.sink.held() == 0 {
+            link.failures = self.client.failures;
+        } else if planted!(BufferReused) && link.failures < self.client.failures {
+            out.iter_mut().rev().take(4).for_each(|byte| *byte = !*byte);
+        }
+        self.check_held(link);
+        if !out.is_empty() {
+            self.watch(link, &out);
+            self.travel(link.conn, Way::Up, out.into());
+        }
+        link.connection.handle_written(written, now);
+        self.drain_events(at, link)
+    }
+
+    /// What is still to be written is in memory that counts.
+    fn check_held(&mut self, link: &Link) {
+        let (held, used) = (link.sink.held(), self.client.pool.used());
+        if used + HEADS < held {
+            self.checker
+                .violated("I7", format!("{held} bytes are still to be written, and {used} are counted"));
+        }
+    }
+
+    /// Looks at what leaves.
+    fn watch(&mut self, link: &mut Link, out: &[u8]) {
+        link.taken.extend_from_slice(out);
+        while let Ok(Some(frame)) = kafka_wire::frame::split(&mut link.taken, usize::MAX) {
+            if let Some(request) = produce_request(&frame) {
+                self.checker.left(&request);
+            }
+        }
+    }
+
+    fn drain_events(&mut self, at: usize, link: &mut Link) -> bool {
+        let (now, gate) = (self.now, self.pumps[at].gate);
+        let mut any = false;
+        while let Some(event) = link.connection.poll_event() {
+            match event {
+                ConnectionEvent::Ready => {
+                    link.was_ready = true;
+                    self.pumps[at].is_ready = true;
+                    self.client.status(gate, &Status::Ready, now);
+                }
+                ConnectionEvent::Done { call, result } => {
+                    any = true;
+                    self.client.reply(gate, &call, result, now);
+                }
+                ConnectionEvent::Closed(error) => link.end = Some(error),
+                _ => {}
+            }
+        }
+        any
+    }
+
+    fn closed(&mut self, at: usize, link: Link) {
+        let error = link.end.clone().unwrap_or_else(|| NetError::aborted(false));
+        let (conn, was_ready) = (link.conn, link.was_ready);
+        drop(link);
+        self.hang_up_client(conn);
+        self.down(at, was_ready, error);
+    }
+
+    /// The client's end is closed. What it wrote still arrives, or is lost.
+    fn hang_up_client(&mut self, id: u64) {
+        let arrives = self.rng.bool();
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.client = false;
+        conn.down.pieces.clear();
+        if arrives {
+            conn.up.ends = true;
+        } else {
+            conn.up.pieces.clear();
+            conn.up.held = 0;
+            conn.broker = false;
+        }
+        self.bury(id);
+    }
+
+    fn start_jobs(&mut self) {
+        for job in std::mem::take(&mut self.client.jobs) {
+            let after = Duration::from_micros(self.rng.u64(..5_000));
+            self.schedule(self.now + after, Event::Done(job));
+        }
+    }
+
+    /// Records that waited for memory, or for their partition.
+    fn look_at_blocked(&mut self) {
+        for _ in 0..self.client.blocked.len() {
+            let Some(mut blocked) = self.client.blocked.pop_front() else { break };
+            if blocked.until <= self.now {
+                self.client.cancel(&blocked);
+                self.checker.tally.add("sends timed out", 1);
+                continue;
+            }
+            // Who has a ticket is looked at when woken, as a task would be.
+            let is_asleep = blocked.ticket.as_ref().is_some_and(|(_, flag)| !flag.is_set());
+            let accepted = if is_asleep {
+                Accepted::Blocked
+            } else {
+                self.client.try_send(&mut blocked, self.now, &mut self.checker)
+            };
+            match accepted {
+                Accepted::Yes | Accepted::Refused => {}
+                Accepted::Blocked => self.client.blocked.push_back(blocked),
+            }
+        }
+    }
+
+    // -- The network and the brokers ----------------------------------------------------------------------------------
+
+    fn conns_of(&self, node: NodeId) -> Vec<u64> {
+        self.conns.iter().filter(|(_, conn)| conn.node == node).map(|(id, _)| *id).collect()
+    }
+
+    /// Bytes go on their way.
+    fn travel(&mut self, id: u64, way: Way, bytes: Bytes) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let weather = &self.weathers[&(conn.node, way)];
+        let pieces = weather.pieces(bytes, self.now, &mut self.rng);
+        let pipe = conn.pipe(way);
+        let mut times = Vec::new();
+        for piece in pieces {
+            pipe.held += piece.len();
+            pipe.pieces.push_back(piece);
+            pipe.last_arrival = pipe.last_arrival.max(weather.arrival(self.now, &mut self.rng));
+            times.push(pipe.last_arrival);
+        }
+        for time in times {
+            self.schedule(time, Event::Arrive { conn: id, way });
+        }
+    }
+
+    fn arrive(&mut self, id: u64, way: Way) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if let Some(until) = self.weathers[&(conn.node, way)].stalled(now) {
+            return self.schedule(until, Event::Arrive { conn: id, way });
+        }
+        let pipe = conn.pipe(way);
+        let Some(mut piece) = pipe.pieces.pop_front() else { return };
+        pipe.held -= piece.len();
+        let mut is_cut = false;
+        if let Some(left) = &mut pipe.cut_after {
+            if piece.len() as u64 > *left {
+                piece.truncate(*left as usize);
+                is_cut = true;
+            }
+            *left -= piece.len() as u64;
+        }
+        match way {
+            Way::Up => {
+                conn.read.extend_from_slice(&piece);
+                if conn.client {
+                    // There is room to write again.
+                    self.client.gates[conn.gate].woken = true;
+                }
+                let ended = conn.up.ends && conn.up.pieces.is_empty();
+                self.read_requests(id);
+                if ended {
+                    if let Some(conn) = self.conns.get_mut(&id) {
+                        conn.broker = false;
+                    }
+                }
+            }
+            Way::Down => {
+                let ended = conn.down.ends && conn.down.pieces.is_empty();
+                let gate = conn.gate;
+                if let Some(link) = self.link_of(id) {
+                    link.read.extend_from_slice(&piece);
+                    if ended {
+                        link.broken = Some(io::ErrorKind::UnexpectedEof);
+                    }
+                    self.client.gates[gate].woken = true;
+                }
+            }
+        }
+        if is_cut {
+            say!(self, "c{id} is cut");
+            self.checker.tally.add("connections cut", 1);
+            self.break_conn(id, true);
+        }
+        self.bury(id);
+    }
+
+    fn link_of(&mut self, id: u64) -> Option<&mut Link> {
+        self.pumps.iter_mut().find_map(|pump| match &mut pump.stage {
+            Stage::Up(link) if link.conn == id => Some(&mut **link),
+            _ => None,
+        })
+    }
+
+    /// Both ends are told that the connection is gone. `delivers`: what the client sent arrives nevertheless.
+    fn break_conn(&mut self, id: u64, delivers: bool) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.down.pieces.clear();
+        conn.client = false;
+        if !delivers {
+            conn.up.pieces.clear();
+            conn.broker = false;
+        }
+        conn.up.ends = true;
+        let gate = conn.gate;
+        if let Some(link) = self.link_of(id) {
+            link.broken = Some(io::ErrorKind::ConnectionReset);
+            self.client.gates[gate].woken = true;
+        }
+        self.bury(id);
+    }
+
+    fn bury(&mut self, id: u64) {
+        if self.conns.get(&id).is_some_and(Conn::is_over) {
+            self.conns.remove(&id);
+        }
+    }
+
+    fn read_requests(&mut self, id: u64) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        loop {
+            match kafka_wire::frame::split(&mut conn.read, 64 << 20) {
+                Ok(Some(frame)) => conn.requests.push_back(frame),
+                Ok(None) => break,
+                Err(error) => {
+                    return self.checker.violated("bytes", format!("a broker cannot read a frame: {error}"));
+                }
+            }
+        }
+        self.serve_next(id);
+    }
+
+    /// A broker works on the next request of a connection, unless it works on one.
+    fn serve_next(&mut self, id: u64) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let node = conn.node;
+        if conn.busy || conn.requests.is_empty() || !self.brokers.is_up(node) {
+            return;
+        }
+        if self.frozen.contains_key(&node) {
+            return;
+        }
+        conn.busy = true;
+        let after = Duration::from_micros(self.rng.u64(..SERVICE.as_micros() as u64));
+        self.schedule(self.now + after, Event::Serve { conn: id });
+    }
+
+    fn serve(&mut self, id: u64) {
+        let now = self.now;
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let node = conn.node;
+        if let Some(&until) = self.frozen.get(&node) {
+            return self.schedule(until, Event::Serve { conn: id });
+        }
+        let Some(frame) = conn.requests.pop_front() else {
+            conn.busy = false;
+            return;
+        };
+        let wall = self.wall();
+        self.checker.second = (now - self.start).as_secs();
+        let served = self.brokers.serve(node, frame, now, wall, &mut self.checker);
+        say!(self, "{node} served c{id}:{}{}", served.note, if served.hangs_up { ", hangs up" } else { "" });
+        let slow = self.slow.get(&node).filter(|(until, _)| *until > now).map(|(_, by)| *by);
+        let (least, most) = slow.unwrap_or((0, 1));
+        let after = Duration::from_micros(self.rng.u64(least * 1000..=most * 1000));
+        self.schedule(now + after, Event::Answer { conn: id, served });
+    }
+
+    fn wall(&self) -> i64 {
+        WALL + (self.now - self.start).as_millis() as i64
+    }
+
+    fn answer(&mut self, id: u64, served: Served) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        if let Some(&until) = self.frozen.get(&conn.node) {
+            return self.schedule(until, Event::Answer { conn: id, served });
+        }
+        conn.busy = false;
+        if served.hangs_up {
+            conn.requests.clear();
+            return self.break_conn(id, false);
+        }
+        if let (Some(reply), true) = (served.reply, conn.client) {
+            self.travel(id, Way::Down, reply);
+        }
+        self.serve_next(id);
+        self.bury(id);
+    }
+
+    // -- What happens -------------------------------------------------------------------------------------------------
+
+    fn act(&mut self, act: Act) {
+        say!(self, "{act:?}");
+        let now = self.now;
+        match act {
+            Act::Send { topic, partition, count, size } => self.send(topic, partition, count, size),
+            Act::DropDeliveries { count } => self.checker.drop_deliveries(count),
+            Act::CancelBlocked { count } => {
+                for _ in 0..count {
+                    let Some(blocked) = self.client.blocked.pop_front() else { break };
+                    self.client.cancel(&blocked);
+                    self.checker.tally.add("sends cancelled", 1);
+                }
+            }
+            Act::Purge { what } => {
+                self.checker.tally.add("purges", 1);
+                self.client.purge(what, FailureKind::Purged, now);
+            }
+            Act::Flush => {
+                let outcomes = self.client.flush(SendReason::Flush);
+                self.flushes.push(Flush { count: self.checker.count(), outcomes });
+            }
+            Act::Close { patience } => {
+                self.client.close();
+                self.close_by = Some(now + patience);
+            }
+            Act::MoveLeader { topic, partition, to } => {
+                self.checker.tally.add("leaders moved", 1);
+                self.brokers.move_leader(topic, partition, node(to));
+            }
+            Act::CreateLateTopic => self.brokers.create(self.plan.setup.topics.len() - 1),
+            Act::Recreate { topic } => {
+                self.checker.tally.add("topics recreated", 1);
+                self.brokers.recreate(topic, &mut self.checker);
+            }
+            Act::Grow { topic } => {
+                let wall = self.wall();
+                let wall = self.brokers.now(now, wall);
+                self.brokers.grow(topic, wall);
+            }
+            Act::LimitMessages { topic, bytes } => self.brokers.limit_messages(topic, bytes),
+            Act::ForgetProducers => {
+                // Nothing may be on its way: in truth a day has passed.
+                let is_idle =
+                    self.conns.values().all(|conn| conn.requests.is_empty() && conn.up.pieces.is_empty());
+                if self.client.is_drained() && is_idle {
+                    self.checker.tally.add("producers forgotten", 1);
+                    self.brokers.forget_producers();
+                }
+            }
+            Act::Crash { broker, time, refuses, leaves } => {
+                self.checker.tally.add("brokers crashed", 1);
+                let broker = node(broker);
+                self.brokers.crash(broker, leaves);
+                self.hangs.insert(broker, !refuses);
+                for id in self.conns_of(broker) {
+                    if let Some(conn) = self.conns.get_mut(&id) {
+                        conn.requests.clear();
+                        conn.busy = false;
+                    }
+                    self.break_conn(id, false);
+                }
+                self.schedule(now + time, Event::Revive(broker));
+            }
+            Act::Freeze { broker, time } => {
+                self.checker.tally.add("brokers frozen", 1);
+                self.frozen.insert(node(broker), now + time);
+                self.schedule(now + time, Event::Thaw(node(broker)));
+            }
+            Act::Slow { broker, time, by } => {
+                self.checker.tally.add("brokers slow", 1);
+                self.slow.insert(node(broker), (now + time, by));
+            }
+            Act::Inject { broker, fault, count } => self.brokers.inject(broker.map(node), fault, count),
+            Act::Cut { broker, way, after, delivers } => {
+                for id in self.conns_of(node(broker)) {
+                    if after == 0 {
+                        self.checker.tally.add("connections cut", 1);
+                        self.break_conn(id, delivers);
+                    } else if let Some(conn) = self.conns.get_mut(&id) {
+                        conn.pipe(way).cut_after = Some(after);
+                    }
+                }
+            }
+            Act::Stall { broker, way, time } => {
+                self.checker.tally.add("ways stalled", 1);
+                if let Some(weather) = self.weathers.get_mut(&(node(broker), way)) {
+                    weather.stalled_until = Some(now + time);
+                }
+            }
+            Act::Trickle { broker, way, piece, time } => {
+                if let Some(weather) = self.weathers.get_mut(&(node(broker), way)) {
+                    weather.piece = Some((piece, now + time));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, topic: usize, partition: u32, count: u32, size: usize) {
+        let topic = kafka_wire::TopicName::from(name(topic).as_str());
+        for _ in 0..count {
+            let accepted = self.client.send(&topic, partition, size, self.now, &mut self.checker);
+            if matches!(accepted, Accepted::Blocked) {
+                self.checker.tally.add("sends blocked", 1);
+                self.schedule(self.now + self.plan.setup.max_block, Event::LookAtBlocked);
+            }
+        }
+    }
+
+    // -- Checks and records -------------------------------------------------------------------------------------------
+
+    fn check(&mut self) -> Result<(), Violation> {
+        for (id, told) in self.checker.read_answers() {
+            self.note_answer(id, &told);
+        }
+        self.check_flushes();
+        let used = self.client.pool.used();
+        // A split may take its parent's memory once more.
+        let limit = self.client.pool.limit() + 4 * (self.plan.setup.max_request_size + (32 << 10));
+        if used > limit {
+            self.checker.violated("I7", format!("{used} bytes of memory are in use"));
+        }
+        self.check_leaders();
+        match self.checker.violation() {
+            Some(violation) => Err(violation.clone()),
+            None => Ok(()),
+        }
+    }
+
+    fn note_answer(&mut self, id: u64, told: &Told) {
+        say!(self, "record {id}: {told:?}");
+        let Told::Failed { code, is_timeout, is_aborted, .. } = told else { return };
+        let what = match (is_timeout, is_aborted, code) {
+            (true, ..) => "expired",
+            (_, true, _) => "given up at the end",
+            (_, _, Some(_)) => "refused",
+            _ => "out of retries",
+        };
+        self.checker.tally.add(what, 1);
+        // What expires long after everything works again could have been saved.
+        let since = self.healed.map(|healed| self.now.saturating_duration_since(healed));
+        if *is_timeout && since.is_some_and(|since| since > self.recovery()) {
+            let what = format!("record {id} expired {since:?} after the last fault");
+            self.checker.violated("I10", what);
+        }
+    }
+
+    /// A flush that is over must have waited for everything.
+    fn check_flushes(&mut self) {
+        let mut flushes = std::mem::take(&mut self.flushes);
+        flushes.retain(|flush| {
+            let mut cx = Context::from_waker(Waker::noop());
+            let is_over = flush
+                .outcomes
+                .iter()
+                .all(|(outcome, count)| Outcome::poll_counts(outcome, *count, &mut cx).is_ready());
+            if let Some(missed) = self.checker.first_open(flush.count).filter(|_| is_over) {
+                self.checker
+                    .violated("flush", format!("a flush was over before record {missed} was answered"));
+            }
+            !is_over
+        });
+        self.flushes = flushes;
+    }
+
+    fn check_leaders(&mut self) {
+        // Older versions have no epochs to tell old from new.
+        if self.plan.setup.metadata_version < 7 {
+            return;
+        }
+        let wrong = self.client.lanes().find_map(|(lane, topic, partition)| {
+            let (leader, epoch) = self.client.sender.leader_of(lane)?;
+            let (leader, epoch) = (leader?, epoch?);
+            (!self.brokers.has_led(topic, partition, leader, epoch))
+                .then(|| format!("{leader} is taken for the leader of {topic}-{partition} in epoch {epoch}"))
+        });
+        if let Some(wrong) = wrong {
+            self.checker.violated("leader", wrong);
+        }
+    }
+
+    fn tally_up(&mut self) {
+        let counters = self.client.sender.counters();
+        let (retries, splits, batches) = (counters.retries, counters.splits, counters.batches);
+        let tally = &mut self.checker.tally;
+        for (what, count) in [("retries", retries), ("splits", splits), ("batches", batches)] {
+            if count > 0 {
+                tally.add(what, count);
+            }
+        }
+        if self.client.fatal().is_some() {
+            tally.add("fatal errors", 1);
+        }
+    }
+
+    fn schedule(&mut self, at: Instant, event: Event) {
+        self.scheduled += 1;
+        self.events.push(Reverse(Scheduled { at, number: self.scheduled }));
+        self.happened.insert(self.scheduled, event);
+    }
+
+    fn note(&mut self, text: String) {
+        let time = (self.now - self.start).as_micros();
+        if let Some(transcript) = &mut self.transcript {
+            transcript.push(format!("{:>9}.{:03} {text}", time / 1000, time % 1000));
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "any instant will do: only differences are seen")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+/// Wall time at the start.
+const WALL: i64 = 1_700_000_000_000;
+const SETUP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the world goes on after the last thing happened, before faults end.
+const SETTLE: Duration = Duration::from_secs(2);
+/// What a run may take longer than any time-out says.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LATE: Duration = Duration::from_secs(5);
+const TICK: Duration = Duration::from_millis(1);
+const MAX_MOVES: u64 = 20_000;
+const MAX_STEPS: u64 = 2_000_000;
+/// Dials to one broker in a second.
+const MAX_DIALS: u64 = 40;
+/// The heads of the requests that one connection may hold, and batches so small that they are copied.
+const HEADS: usize = 4 * 1024;
