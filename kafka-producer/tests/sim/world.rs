@@ -1088,8 +1088,8 @@ impl World {
         }
         self.check_flushes();
         let used = self.client.pool.used();
-        // A split may take its parent's memory once more.
-        let limit = self.client.pool.limit() + 4 * (self.plan.setup.max_request_size + (32 << 10));
+        // A split may take its parent's memory once more, and each part at least a chunk.
+        let limit = 2 * self.client.pool.limit() + 4 * (self.plan.setup.max_request_size + (32 << 10));
         if used > limit {
             self.checker.violated("I7", format!("{used} bytes of memory are in use"));
         }
