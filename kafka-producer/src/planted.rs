@@ -60,6 +60,22 @@ pub(crate) enum Bug {
     NeverExpires,
     /// After a leader moved, what is in flight at the old one is not in doubt.
     MoveLeavesNoDoubt,
+    /// An append that should wake a pump does not.
+    DeafPump,
+    /// Who waits for memory is not woken when his turn has come.
+    DeafWaiter,
+    /// Who waits for a topic is not woken by news of it.
+    DeafTopic,
+    /// Who gives up waiting for memory keeps his place in the queue.
+    PlaceKept,
+    /// A flush does not wait for the batches that are still in their lane.
+    FlushMissesLane,
+    /// Nobody is woken when a batch is resolved.
+    SilentResolve,
+    /// Batches that are done with are never let go.
+    ReleasedKept,
+    /// A closed producer does not tell its driver that the last batch is resolved.
+    EndUnseen,
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use crate::shell;
 const HELP: &str = "\
 usage: cargo xtask sim [--seeds N] [--seed S] [--planted [N]]
 
-  Runs the producer's queues, sender and connections against a mock cluster, under a virtual clock, with a network, users
+  Runs the producer's queues, sender and connections against a mock cluster, then the whole producer with its tasks over
+  pipes in memory (the shell), both under a virtual clock, with a network, users
   and faults that are drawn from a seed; after every step it is checked what must hold (docs/reliability.md). Prints what
   happened in how many runs, and the seed of a run that went wrong.
 
@@ -31,9 +32,12 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     args.finish()?;
     ensure!(seed.is_none() || seeds.is_none(), "--seed is one seed, --seeds is many: give one of them");
     ensure!(!planted || (seed.is_none() && seeds.is_none()), "--planted searches from seed 0 on");
-    let test = if planted { "sim::planted::" } else { "sim::run::" };
+    // Both layers: without the tasks, and with them.
+    let tests = if planted { ["sim::planted::", "shell::planted::"] } else { ["sim::run::", "shell::seeds"] };
     let mut cargo = shell::cargo();
-    cargo.args(["test", "--release", "--package", "kafka-producer", "--lib", "--", "--nocapture", test]);
+    cargo
+        .args(["test", "--release", "--package", "kafka-producer", "--lib", "--", "--nocapture"])
+        .args(tests);
     if planted {
         cargo.env("LINGER_SIM_PLANTED", within.unwrap_or_else(|| "1000".to_owned()));
     } else if let Some(seed) = seed {

@@ -16,6 +16,7 @@ use kafka_wire::TopicName;
 use super::gate::Gate;
 use crate::{
     delivery::Outcome,
+    planted::planted,
     sender::{LaneId, Supply},
     topic::TopicShared,
 };
@@ -82,7 +83,7 @@ impl Lane {
             }
             state.index.update(self.id, lane.queue.readiness());
             drop(lane);
-            state.waker_for(edges.full)
+            state.waker_for(edges.full).filter(|_| !planted!(DeafPump))
         };
         if let Some(waker) = waker {
             waker.wake();

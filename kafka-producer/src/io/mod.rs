@@ -47,6 +47,7 @@ use crate::{
     delivery::Outcome,
     error::{FailureKind, Refusal},
     partitioner::Partitioner,
+    planted::planted,
     purge::{Purge, Purged},
     sender::{Effects, LaneId, Sender, Unsent},
     stats::Stats,
@@ -220,7 +221,8 @@ impl Shared {
                 let mut guard = lane.lock();
                 guard.queue.close(reason);
                 guard.closed |= reason == SendReason::Close;
-                outcomes.extend(guard.queue.tags().map(|(outcome, count)| (Arc::clone(outcome), count)));
+                let in_lane = guard.queue.tags().filter(|_| !planted!(FlushMissesLane));
+                outcomes.extend(in_lane.map(|(outcome, count)| (Arc::clone(outcome), count)));
                 state.index.update(lane.id, guard.queue.readiness());
                 drop(guard);
                 afterwards.wakers.extend(state.waker_for(true));
@@ -410,7 +412,7 @@ impl Shared {
             let Some(topic) = topics.get(news.topic.as_str()) else { continue };
             topic.set_count(news.partitions);
             topic.spread.set_available(news.available);
-            wakers.extend(topic.learn(news.trouble));
+            wakers.extend(topic.learn(news.trouble).into_iter().filter(|_| !planted!(DeafTopic)));
         }
         if effects.brokers || effects.hang_up {
             // A broker that comes back gets another gate, so that this end is the end.
@@ -447,11 +449,16 @@ impl Shared {
         };
         let any_resolved = !effects.resolved.is_empty();
         for resolution in effects.resolved {
-            wake_all(resolution.outcome.resolve(resolution.result));
+            let wakers = resolution.outcome.resolve(resolution.result);
+            wake_all(wakers.into_iter().filter(|_| !planted!(SilentResolve)));
         }
         wake_all(wakers);
         // The last reference to a batch gives its memory back, which may wake those who wait for it.
-        drop((effects.released, dropped));
+        if planted!(ReleasedKept) {
+            std::mem::forget((effects.released, dropped));
+        } else {
+            drop((effects.released, dropped));
+        }
         for job in effects.splits {
             self.compressors.split(job);
         }
@@ -464,7 +471,7 @@ impl Shared {
         if let Some(code) = effects.refused {
             self.purge(Purge::All, FailureKind::Rejected(code));
         }
-        let ending = any_resolved && self.life.load(Ordering::Acquire) != OPEN;
+        let ending = any_resolved && !planted!(EndUnseen) && self.life.load(Ordering::Acquire) != OPEN;
         if effects.brokers || effects.timer || effects.fatal.is_some() || ending {
             self.signal.set();
         }

@@ -13,6 +13,7 @@ mod lifecycle;
 mod net;
 mod pipe;
 mod plan;
+mod planted;
 mod user;
 
 use std::{
@@ -39,6 +40,7 @@ use crate::{
     Producer, Record,
     io::{Shared, simulated},
     partitioner,
+    planted::Bug,
 };
 
 /// What came of a run in which nothing was wrong.
@@ -74,12 +76,9 @@ impl fmt::Debug for Failure {
 }
 
 /// Runs one seed, on a thread of its own: what threads keep for themselves is part of the state.
-pub(super) fn run(seed: u64, prepare: impl FnOnce() + Send + 'static) -> Result<Report, Failure> {
+pub(super) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, Failure> {
     let (tx, rx) = mpsc::channel();
-    let simulation = move || {
-        prepare();
-        drop(tx.send(simulate(seed)));
-    };
+    let simulation = move || drop(tx.send(crate::planted::with(bug, || simulate(seed))));
     let thread = thread::Builder::new().name(format!("seed {seed}")).spawn(simulation).expect("a thread");
     let lost = |what: &str| Failure {
         seed,
@@ -356,14 +355,14 @@ fn from_environment(name: &str) -> Option<u64> {
 #[test]
 fn seeds() {
     if let Some(seed) = from_environment("LINGER_SIM_SEED") {
-        let report = run(seed, || {}).unwrap_or_else(|failure| panic!("{failure}"));
+        let report = run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
         report.transcript.iter().for_each(|line| println!("{line}"));
         return;
     }
     let count = from_environment("LINGER_SIM_SEEDS").unwrap_or(SEEDS);
     let (mut delivered, mut failed) = (0, 0);
     for seed in 0..count {
-        let report = run(seed, || {}).unwrap_or_else(|failure| panic!("{failure}"));
+        let report = run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
         delivered += report.delivered;
         failed += report.failed;
     }
@@ -374,7 +373,7 @@ fn seeds() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in [1, 2, 3, 4, 5, 6, 7, 8] {
-        let run = || run(seed, || {}).unwrap_or_else(|failure| panic!("{failure}"));
+        let run = || run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
         let (one, other) = (run(), run());
         let differ = one.transcript.iter().zip(&other.transcript).find(|(one, other)| one != other);
         assert_eq!(differ, None, "seed {seed}");

@@ -1,0 +1,55 @@
+//! Do the promises notice? Which planted bugs this layer finds, and with how many seeds.
+
+use super::{from_environment, run};
+use crate::planted::Bug;
+
+/// The bugs that live in the tasks and between them: this layer must find them.
+const SHELL: &[Bug] = &[Bug::DeafPump, Bug::DeafWaiter, Bug::DeafTopic, Bug::PlaceKept, Bug::FlushMissesLane];
+
+/// Others that reach here: how many of them are found is shown, and nothing is asked of it.
+const OTHERS: &[Bug] = &[
+    Bug::SilentResolve,
+    Bug::ReleasedKept,
+    Bug::EndUnseen,
+    Bug::ReuseSequence,
+    Bug::RenumberInDoubt,
+    Bug::ResolveTwice,
+    Bug::LostWakeUp,
+    Bug::MemoryKept,
+    Bug::RetryOutOfOrder,
+    Bug::FlushMisses,
+    Bug::NeverExpires,
+];
+
+/// The first seed that finds a bug, and what it says.
+fn find(bug: Bug, seeds: u64) -> Option<(u64, String)> {
+    (0..seeds).find_map(|seed| {
+        let failure = run(seed, Some(bug)).err()?;
+        Some((seed, failure.wrong.into_iter().next().unwrap_or_default()))
+    })
+}
+
+/// All of them with `LINGER_SIM_PLANTED=n` seeds, the others without being asked to be found; in an ordinary test
+/// run those of the shell with a few.
+#[test]
+fn planted_bugs_are_found() {
+    let asked = from_environment("LINGER_SIM_PLANTED");
+    let seeds = asked.unwrap_or(QUICK_SEEDS);
+    let others = if asked.is_some() { OTHERS } else { &[] };
+    println!("| planted bug | found by seed | what it says |\n|---|---|---|");
+    let mut missed = Vec::new();
+    for &bug in SHELL.iter().chain(others) {
+        match find(bug, seeds) {
+            Some((seed, what)) => {
+                println!("| {bug:?} | {seed} | {} |", what.lines().next().unwrap_or_default())
+            }
+            None => {
+                println!("| {bug:?} | not in {seeds} | |");
+                missed.extend(SHELL.contains(&bug).then_some(bug));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "not found within {seeds} seeds: {missed:?}");
+}
+
+const QUICK_SEEDS: u64 = 20;
