@@ -2,14 +2,14 @@
 
 use std::mem;
 
-use bytes::Bytes;
-
 use crate::AppendError;
 use crate::chunk::{CHUNK_SIZE, Chunk, ChunkSource};
+use crate::crc;
 use crate::encode::{self, Put, Room};
 use crate::layout::HEADER_SIZE;
 use crate::limits::Limits;
 use crate::record::Record;
+use crate::seal::Payload;
 use crate::size::{MIN_RECORD_SIZE, body_size, varint_len};
 
 /// An open batch and its arena, a chain of [chunks](CHUNK_SIZE) that records may span.
@@ -32,6 +32,8 @@ pub struct BatchBuilder {
     count: u32,
     limit: usize,
     full: Vec<Chunk>,
+    /// The CRC of the full chunks, if it is to be computed here.
+    crc: Option<u32>,
 }
 
 impl BatchBuilder {
@@ -47,22 +49,26 @@ impl BatchBuilder {
         source: &mut impl ChunkSource,
     ) -> Result<Self, AppendError> {
         limits.check(record)?;
-        Self::open_with(record, limits.batch_limit(), source)
+        Self::open_with(record, limits.batch_limit(), false, source)
     }
 
-    /// Opens a batch that may grow to `limit`, whatever the size of its first record.
+    /// Opens a batch that may grow to `limit`, whatever the size of its first record. With `sums`, its CRC is computed
+    /// as it grows.
     pub(crate) fn open_with(
         record: &Record<'_>,
         limit: usize,
+        sums: bool,
         source: &mut impl ChunkSource,
     ) -> Result<Self, AppendError> {
         let body = body_size(record, 0, 0);
         let count = varint_len(body).saturating_add(body).div_ceil(CHUNK_SIZE);
+        // Nearly always one, which needs no list.
         let mut chunks = Vec::new();
-        let taken = source.take_chunks(count, &mut chunks);
-        let Some(chunk) = chunks.pop().filter(|_| taken) else {
-            return Err(AppendError::NoRoom { chunks: count });
+        let chunk = match count {
+            0 | 1 => source.take_chunk(),
+            _ => source.take_chunks(count, &mut chunks).then(|| chunks.pop()).flatten(),
         };
+        let Some(chunk) = chunk else { return Err(AppendError::NoRoom { chunks: count }) };
         let mut builder = Self {
             chunk,
             at: 0,
@@ -72,6 +78,7 @@ impl BatchBuilder {
             count: 0,
             limit,
             full: Vec::new(),
+            crc: sums.then_some(0),
         };
         builder.write(record, body, &mut chunks);
         Ok(builder)
@@ -159,7 +166,9 @@ impl BatchBuilder {
     /// Closes the batch.
     #[must_use]
     pub fn finish(self) -> Arena {
+        let written = self.chunk.as_slice().get(..self.at).unwrap_or_default();
         Arena {
+            crc: self.crc.map(|crc| crc::append(crc, written)),
             base_timestamp: self.base_timestamp,
             max_timestamp: self.max_timestamp,
             count: self.count,
@@ -218,6 +227,7 @@ impl Put for Chain<'_> {
                     debug_assert!(false, "the record was measured and does not fit");
                     return;
                 };
+                builder.crc = builder.crc.map(|crc| crc::append(crc, builder.chunk.as_slice()));
                 builder.full.push(mem::replace(&mut builder.chunk, next));
                 builder.at = 0;
                 continue;
@@ -242,6 +252,8 @@ pub struct Arena {
     full: Vec<Chunk>,
     last: Chunk,
     last_len: usize,
+    /// The CRC of the bytes, if it is known.
+    crc: Option<u32>,
 }
 
 impl Arena {
@@ -280,6 +292,11 @@ impl Arena {
         (self.full.len() + 1) * CHUNK_SIZE
     }
 
+    /// The CRC of the bytes: known since they were written, or computed now.
+    pub(crate) fn crc(&self) -> u32 {
+        self.crc.unwrap_or_else(|| crc::crc32c(self.slices()))
+    }
+
     /// The bytes, chunk by chunk.
     pub(crate) fn slices(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let last = self.last.as_slice().get(..self.last_len).unwrap_or_default();
@@ -289,6 +306,7 @@ impl Arena {
     /// Replaces the bytes by fewer ones; chunks that are not needed any more go back at once.
     pub(crate) fn shrink_to(&mut self, bytes: &[u8]) {
         debug_assert!(bytes.len() <= self.records_size());
+        self.crc = None;
         let keep = bytes.len().div_ceil(CHUNK_SIZE).max(1);
         let mut rest = bytes;
         while self.full.len() >= keep {
@@ -309,10 +327,12 @@ impl Arena {
     }
 
     /// The bytes, shared, chunk by chunk.
-    pub(crate) fn share(self) -> Vec<Bytes> {
-        let mut chunks = Vec::with_capacity(self.full.len() + 1);
-        chunks.extend(self.full.into_iter().map(|chunk| chunk.share(CHUNK_SIZE)));
-        chunks.push(self.last.share(self.last_len));
-        chunks
+    pub(crate) fn share(self) -> Payload {
+        let last = self.last.share(self.last_len);
+        let mut full = self.full.into_iter().map(|chunk| chunk.share(CHUNK_SIZE));
+        match full.next() {
+            None => Payload { first: last, rest: Vec::new() },
+            Some(first) => Payload { first, rest: full.chain([last]).collect() },
+        }
     }
 }

@@ -36,6 +36,12 @@ pub struct Pool {
 pub trait ChunkSource {
     /// Adds `count` chunks to `into`, all or none; whether it did.
     fn take_chunks(&mut self, count: usize, into: &mut Vec<Chunk>) -> bool;
+
+    /// One chunk, if there is one.
+    fn take_chunk(&mut self) -> Option<Chunk> {
+        let mut chunks = Vec::new();
+        if self.take_chunks(1, &mut chunks) { chunks.pop() } else { None }
+    }
 }
 
 impl Pool {
@@ -53,6 +59,19 @@ impl Pool {
         }
         self.hand_out(memory, count, into);
         true
+    }
+
+    /// Takes one chunk, as [`take`](Self::take) does.
+    #[must_use]
+    pub fn take_one(self: &Arc<Self>) -> Option<Chunk> {
+        let mut memory = self.lock();
+        if !memory.take(1) {
+            return None;
+        }
+        let idle = memory.idle_chunk();
+        drop(memory);
+        let bytes = idle.unwrap_or_else(|| vec![0; CHUNK_SIZE].into_boxed_slice());
+        Some(Chunk { bytes, pool: Arc::clone(self) })
     }
 
     /// Takes `count` chunks beyond the limit if need be: see [`Memory::overdraw`].
@@ -141,6 +160,10 @@ impl ChunkSource for &Arc<Pool> {
     fn take_chunks(&mut self, count: usize, into: &mut Vec<Chunk>) -> bool {
         self.take(count, into)
     }
+
+    fn take_chunk(&mut self) -> Option<Chunk> {
+        self.take_one()
+    }
 }
 
 /// What a waiter was granted. The rest stays for the next record, or returns to the pool when dropped.
@@ -149,6 +172,10 @@ impl ChunkSource for Vec<Chunk> {
         let Some(rest) = self.len().checked_sub(count) else { return false };
         into.extend(self.drain(rest..));
         true
+    }
+
+    fn take_chunk(&mut self) -> Option<Chunk> {
+        self.pop()
     }
 }
 

@@ -35,6 +35,7 @@ pub struct PartitionQueue<T> {
     /// Records in batches that were closed.
     closed_records: u64,
     settings: QueueSettings,
+    sums: bool,
 }
 
 #[derive(Debug)]
@@ -83,7 +84,22 @@ impl<T> PartitionQueue<T> {
     /// An empty queue.
     #[must_use]
     pub const fn new(settings: QueueSettings) -> Self {
-        Self { open: None, ready: VecDeque::new(), requeued: VecDeque::new(), closed_records: 0, settings }
+        Self {
+            open: None,
+            ready: VecDeque::new(),
+            requeued: VecDeque::new(),
+            closed_records: 0,
+            settings,
+            sums: false,
+        }
+    }
+
+    /// The same queue, which computes the checksum of a batch's records as soon as they are complete, while they are in
+    /// the processor's cache. For batches that will be sealed without a codec; with one, the work is in vain.
+    #[must_use]
+    pub const fn with_checksums(mut self) -> Self {
+        self.sums = true;
+        self
     }
 
     /// Appends a record to the open batch if that is all there is to do: it fits, and nobody has to be told.
@@ -137,7 +153,7 @@ impl<T> PartitionQueue<T> {
                 }
             }
         }
-        let builder = match BatchBuilder::open_with(record, limits.batch_limit(), source) {
+        let builder = match BatchBuilder::open_with(record, limits.batch_limit(), self.sums, source) {
             Ok(builder) => builder,
             Err(error) => {
                 edges.full = self.close(SendReason::Full);

@@ -29,9 +29,23 @@ pub struct SealedBatch<T> {
 #[derive(Debug, Clone)]
 pub(crate) struct Sealed {
     pub(crate) header: BatchHeader,
-    payload: Vec<Bytes>,
+    payload: Payload,
+    payload_crc: u32,
     /// Size before compression, header included.
     pub(crate) predicted_size: usize,
+}
+
+/// The shared chunks of the records. Nearly all batches have one, which needs no list.
+#[derive(Debug, Clone)]
+pub(crate) struct Payload {
+    pub(crate) first: Bytes,
+    pub(crate) rest: Vec<Bytes>,
+}
+
+impl Payload {
+    fn chunks(&self) -> impl Iterator<Item = &Bytes> + Clone {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
 }
 
 impl Sealed {
@@ -61,7 +75,8 @@ impl Sealed {
             record_count: count,
         };
         header.set_stamp(stamp);
-        let mut sealed = Self { header, payload: arena.share(), predicted_size };
+        let payload_crc = arena.crc();
+        let mut sealed = Self { header, payload: arena.share(), payload_crc, predicted_size };
         sealed.update_crc();
         sealed
     }
@@ -77,12 +92,12 @@ impl Sealed {
         }
     }
 
-    /// One pass over header and payload. New numbers go the same way: joining a new header's CRC to a kept one of the payload
-    /// (`crc32c_combine`) takes 40 to 90 microseconds whatever the size, a pass over 16 KiB takes 4: docs/benchmarks.md.
+    /// The payload's CRC never changes, so that new numbers cost no pass over it. Joined by `crc`: `crc32c_combine` takes longer
+    /// than a pass over a hundred kilobytes.
     fn update_crc(&mut self) {
         let bytes = self.header.encode();
-        let head = bytes.get(CRC_START..).unwrap_or_default();
-        self.header.crc = crc::crc32c([head].into_iter().chain(self.payload.iter().map(|b| &b[..])));
+        let head = crc::append(0, bytes.get(CRC_START..).unwrap_or_default());
+        self.header.crc = crc::join(head, self.payload_crc, self.payload.chunks().map(Bytes::len).sum());
     }
 }
 
@@ -104,7 +119,7 @@ impl<T> SealedBatch<T> {
 
     /// Its size as sent, header included.
     pub fn size(&self) -> usize {
-        HEADER_SIZE + self.sealed.payload.iter().map(Bytes::len).sum::<usize>()
+        HEADER_SIZE + self.sealed.payload.chunks().map(Bytes::len).sum::<usize>()
     }
 
     /// Its size before compression: what counted for the limits.
@@ -143,8 +158,8 @@ impl<T> SealedBatch<T> {
     }
 
     /// The payload, chunk by chunk.
-    pub fn payload(&self) -> &[Bytes] {
-        &self.sealed.payload
+    pub fn payload(&self) -> impl Iterator<Item = &Bytes> {
+        self.sealed.payload.chunks()
     }
 
     /// Writes other numbers, and the CRC that follows from them. Clones keep theirs.
@@ -154,8 +169,7 @@ impl<T> SealedBatch<T> {
 
     /// The batch as a field of a request: header, then the payload's chunks, shared.
     pub fn records(&self) -> Records {
-        let header = Bytes::copy_from_slice(&self.header_bytes());
-        Records::from_chunks(std::iter::once(header).chain(self.sealed.payload.iter().cloned()))
+        Records::with_head(&self.header_bytes(), self.sealed.payload.chunks().cloned())
     }
 
     /// All its records, decoded again.
@@ -163,9 +177,11 @@ impl<T> SealedBatch<T> {
     /// # Errors
     /// None, but for a codec that fails on its own output.
     pub fn decode(&self) -> Result<Vec<OwnedRecord>, ReadError> {
-        let payload = match self.sealed.payload.as_slice() {
-            [one] => one.clone(),
-            more => Bytes::from(more.concat()),
+        let Payload { first, rest } = &self.sealed.payload;
+        let payload = if rest.is_empty() {
+            first.clone()
+        } else {
+            Bytes::from([&[first.clone()], rest.as_slice()].concat().concat())
         };
         let limit = self.sealed.predicted_size;
         RecordReader::new(&self.sealed.header, payload, limit)?.map(|read| Ok(read?.record)).collect()
@@ -203,7 +219,7 @@ impl<T> SealedBatch<T> {
                         return;
                     }
                 }
-                if let Ok(child) = BatchBuilder::open_with(record, target, &mut source) {
+                if let Ok(child) = BatchBuilder::open_with(record, target, false, &mut source) {
                     children.push(child);
                     starts.push(index);
                 }

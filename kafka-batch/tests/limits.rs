@@ -71,9 +71,17 @@ fn settings(limits: Limits) -> QueueSettings {
 
 /// Appends all records that can be sent to one queue with enough memory; the batches, and the records in them.
 fn batches(limits: Limits, records: &[OwnedRecord]) -> (Arc<Pool>, Vec<DrainedBatch<()>>, Vec<OwnedRecord>) {
+    batches_of(PartitionQueue::new, limits, records)
+}
+
+fn batches_of(
+    queue: impl FnOnce(QueueSettings) -> PartitionQueue<()>,
+    limits: Limits,
+    records: &[OwnedRecord],
+) -> (Arc<Pool>, Vec<DrainedBatch<()>>, Vec<OwnedRecord>) {
     let roomy = Limits::new(limits.batch_size(), limits.max_request_size(), 64 << 20).expect("in range");
     let pool = Pool::new(&roomy);
-    let mut queue = PartitionQueue::new(settings(roomy));
+    let mut queue = queue(settings(roomy));
     let mut accepted = Vec::new();
     for record in records {
         let fits = record.with_borrowed(|record| {
@@ -246,14 +254,14 @@ proptest! {
                 }
             }
         }
-        let held_chunks: usize = held.iter().step_by(2).map(|sealed| sealed.payload().len()).sum();
+        let held_chunks: usize = held.iter().step_by(2).map(|sealed| sealed.payload().count()).sum();
         let waiting: Vec<_> = std::iter::from_fn(|| {
             accumulator.close_all(SendReason::Close);
             accumulator.poll_request(now).pop()
         }).collect();
         let sealed: Vec<_> =
             waiting.into_iter().map(|(_, batch)| batch.seal(Stamp::NONE, &mut Compressor::none())).collect();
-        let chunks: usize = sealed.iter().map(|sealed| sealed.payload().len()).sum();
+        let chunks: usize = sealed.iter().map(|sealed| sealed.payload().count()).sum();
         prop_assert_eq!(pool.used(), (chunks + held_chunks) * CHUNK_SIZE, "it sums up");
         drop(sealed);
         drop(held);
@@ -286,6 +294,21 @@ proptest! {
             prop_assert_eq!((batch.reason(), batch.created()), (SendReason::Linger, first));
         } else {
             prop_assert_eq!(linger, Duration::ZERO);
+        }
+    }
+
+    /// Checksums computed while a batch grows, across chunks or not, are those of the whole.
+    #[test]
+    fn checksums_are_the_same_early_and_late(limits in limits(), records in records(), codec in codec()) {
+        let (_, late, _) = batches(limits, &records);
+        let early = |settings| PartitionQueue::new(settings).with_checksums();
+        let (_, early, _) = batches_of(early, limits, &records);
+        prop_assert_eq!(late.len(), early.len());
+        let mut compressor = Compressor::new(codec).expect("compiled in");
+        for (late, early) in late.into_iter().zip(early) {
+            let late = late.seal(Stamp::NONE, &mut compressor);
+            let early = early.seal(Stamp::NONE, &mut compressor);
+            prop_assert_eq!(late.records().to_bytes(), early.records().to_bytes());
         }
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn request(request: &ProduceRequest, version: i16) -> Vec<Result<Insp
 
 /// The record count that the first batch claims, of which nothing else is looked at.
 pub(crate) fn claimed_count(records: &Records) -> i64 {
-    let first = records.chunks().next().and_then(|chunk| chunk.first_chunk::<HEADER_SIZE>());
+    let first = records.slices().next().and_then(|slice| slice.first_chunk::<HEADER_SIZE>());
     first.map_or(0, |header| i64::from(BatchHeader::decode(header).record_count.max(0)))
 }
 

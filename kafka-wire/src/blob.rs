@@ -17,8 +17,11 @@ use crate::wire::{Cx, Nullable, Wire};
 ///
 /// What is read is one chunk, lent from its frame. What is written goes into the frame chunk by chunk. Two values are
 /// equal if their bytes are, however they are cut.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Records {
+    /// Bytes in front of the chunks.
+    head: [u8; HEAD_MAX],
+    head_len: u8,
     /// Apart from the rest, so that one chunk needs no list.
     first: Bytes,
     rest: Vec<Bytes>,
@@ -28,49 +31,82 @@ impl Records {
     /// No bytes.
     #[must_use]
     pub const fn new() -> Self {
-        Self { first: Bytes::new(), rest: Vec::new() }
+        Self { head: [0; HEAD_MAX], head_len: 0, first: Bytes::new(), rest: Vec::new() }
     }
 
     /// Chunks, in order.
     pub fn from_chunks(chunks: impl IntoIterator<Item = Bytes>) -> Self {
         let mut chunks = chunks.into_iter();
-        Self { first: chunks.next().unwrap_or_default(), rest: chunks.collect() }
+        let first = chunks.next().unwrap_or_default();
+        Self { first, rest: chunks.collect(), ..Self::new() }
     }
 
-    /// The chunks, in order.
-    pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        core::iter::once(&self.first).chain(&self.rest)
+    /// A few bytes that are kept without an allocation, and the chunks behind them: the header of a batch, which is
+    /// written anew for each attempt, and its records, which are shared.
+    pub fn with_head<const N: usize>(head: &[u8; N], chunks: impl IntoIterator<Item = Bytes>) -> Self {
+        const { assert!(N <= HEAD_MAX, "a head is as long as a batch's header at the most") };
+        let mut records = Self::from_chunks(chunks);
+        if let Some(room) = records.head.first_chunk_mut() {
+            *room = *head;
+            #[expect(clippy::cast_possible_truncation, reason = "at most HEAD_MAX")]
+            (records.head_len = N as u8);
+        }
+        records
+    }
+
+    /// The pieces, in order, none of them empty.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let chunks = core::iter::once(&self.first).chain(&self.rest);
+        core::iter::once(self.head()).chain(chunks.map(|chunk| &**chunk)).filter(|slice| !slice.is_empty())
     }
 
     /// How many bytes there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.chunks().map(Bytes::len).sum()
+        usize::from(self.head_len) + self.first.len() + self.rest.iter().map(Bytes::len).sum::<usize>()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.chunks().all(Bytes::is_empty)
+        self.len() == 0
     }
 
-    /// The bytes in one piece: copies if there is more than one chunk.
+    /// The bytes in one piece: copies if there is more than one.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        if self.rest.is_empty() {
+        if self.rest.is_empty() && self.head_len == 0 {
             return self.first.clone();
         }
         let mut bytes = BytesMut::with_capacity(self.len());
-        for chunk in self.chunks() {
-            bytes.extend_from_slice(chunk);
+        for slice in self.slices() {
+            bytes.extend_from_slice(slice);
         }
         bytes.freeze()
+    }
+
+    fn head(&self) -> &[u8] {
+        self.head.get(..usize::from(self.head_len)).unwrap_or_default()
+    }
+
+    fn put(&self, buf: &mut FrameBuf) {
+        buf.put_slice(self.head());
+        buf.put_shared(self.first.clone());
+        for chunk in &self.rest {
+            buf.put_shared(chunk.clone());
+        }
+    }
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 impl From<Bytes> for Records {
     fn from(chunk: Bytes) -> Self {
-        Self { first: chunk, rest: Vec::new() }
+        Self { first: chunk, ..Self::new() }
     }
 }
 
@@ -82,8 +118,7 @@ impl FromIterator<Bytes> for Records {
 
 impl PartialEq for Records {
     fn eq(&self, other: &Self) -> bool {
-        let mine = self.chunks().flatten();
-        self.len() == other.len() && mine.eq(other.chunks().flatten())
+        self.len() == other.len() && self.slices().flatten().eq(other.slices().flatten())
     }
 }
 
@@ -144,11 +179,10 @@ macro_rules! blob {
 }
 
 blob!(Bytes, "bytes", |bytes: &Bytes, buf: &mut FrameBuf| buf.put_shared(bytes.clone()));
-blob!(Records, "records", |records: &Records, buf: &mut FrameBuf| {
-    for chunk in records.chunks() {
-        buf.put_shared(chunk.clone());
-    }
-});
+blob!(Records, "records", |records: &Records, buf: &mut FrameBuf| records.put(buf));
+
+/// The longest head: the header of a record batch.
+const HEAD_MAX: usize = 61;
 
 #[cfg(test)]
 mod tests {
@@ -161,11 +195,17 @@ mod tests {
         let cut = Records::from_chunks([&b"ab"[..], b"", b"c"].map(Bytes::from_static));
         let whole = Records::from(Bytes::from_static(b"abc"));
         assert_eq!(cut, whole);
-        assert_eq!((cut.len(), cut.chunks().count()), (3, 3));
+        assert_eq!((cut.len(), cut.slices().count()), (3, 2));
         assert_eq!(cut.to_bytes(), "abc");
         assert_ne!(cut, Records::from(Bytes::from_static(b"abd")));
         assert_ne!(cut, Records::new());
         assert!(Records::from_chunks([Bytes::new(), Bytes::new()]).is_empty());
+        let headed = Records::with_head(b"a", [&b"b"[..], b"c"].map(Bytes::from_static));
+        assert_eq!((headed.len(), headed.slices().count()), (3, 3));
+        assert_eq!((&headed, headed.to_bytes()), (&whole, whole.to_bytes()));
+        let mut buf = FrameBuf::new();
+        headed.encode(&mut buf, Cx { version: 0, flexible: false });
+        assert_eq!(buf.into_bytes(), [0, 0, 0, 3, b'a', b'b', b'c'][..]);
     }
 
     /// One chunk, in the memory of the frame; and back into a frame without a copy.
@@ -176,7 +216,7 @@ mod tests {
         let (rest, records) = Records::decode(Input::new(&frame), cx).expect("records");
         assert!(rest.is_empty());
         let address = frame.as_ptr().addr() + 4;
-        assert_eq!(records.chunks().map(|chunk| chunk.as_ptr().addr()).collect::<Vec<_>>(), [address]);
+        assert_eq!(records.slices().map(|slice| slice.as_ptr().addr()).collect::<Vec<_>>(), [address]);
         let mut buf = FrameBuf::new();
         records.encode(&mut buf, cx);
         let segments = buf.into_segments();
