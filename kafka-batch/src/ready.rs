@@ -1,6 +1,6 @@
 //! Which partitions have something for one leader, in turn, without looking at the others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 use std::ops::Bound;
 use std::time::Instant;
 
@@ -33,13 +33,23 @@ pub struct Readiness {
 /// entry is a hint that may be older than the queue it speaks of, so the queue has the last word.
 #[derive(Debug, Clone)]
 pub struct ReadyIndex<K> {
-    entries: BTreeMap<K, Readiness>,
-    ready: BTreeSet<K>,
-    /// Those that linger or back off, by when that ends.
-    later: BTreeSet<(Instant, K)>,
-    expiries: BTreeSet<(Instant, K)>,
+    /// By key. Partitions without a batch stay for a while: most get another one soon, and then nothing has to move.
+    entries: Vec<Entry<K>>,
+    /// How many entries have a batch.
+    live: usize,
+    /// A bit for each entry.
+    ready: Bits,
+    /// When those that linger or back off are ready.
+    later: Times<K>,
+    expiries: Times<K>,
     /// Where the next round begins.
     start: Bound<K>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry<K> {
+    key: K,
+    readiness: Option<Readiness>,
 }
 
 /// One pass over the ready partitions of a [`ReadyIndex`], each at most once.
@@ -55,76 +65,86 @@ impl<K: Copy + Ord> ReadyIndex<K> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            entries: BTreeMap::new(),
-            ready: BTreeSet::new(),
-            later: BTreeSet::new(),
-            expiries: BTreeSet::new(),
+            entries: Vec::new(),
+            live: 0,
+            ready: Bits { words: Vec::new(), count: 0 },
+            later: Times::new(),
+            expiries: Times::new(),
             start: Bound::Unbounded,
         }
     }
 
     /// Replaces what is known about a partition; `None` removes it.
     pub fn update(&mut self, key: K, readiness: Option<Readiness>) {
-        let old = self.entries.get(&key).copied();
+        let at = match self.position(key) {
+            Ok(at) => at,
+            Err(_) if readiness.is_none() => return,
+            Err(at) => self.insert(at, key),
+        };
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        let old = std::mem::replace(&mut entry.readiness, readiness);
+        if old == readiness {
+            return;
+        }
+        self.live = self.live + usize::from(readiness.is_some()) - usize::from(old.is_some());
         // Only what changed: most updates leave one of the two as it is.
         let (was, is) = (old.map(|old| old.wait), readiness.map(|new| new.wait));
         if was != is {
-            match was {
-                Some(Wait::Ready) => _ = self.ready.remove(&key),
-                Some(Wait::Linger(until) | Wait::Backoff(until)) => _ = self.later.remove(&(until, key)),
-                None => {}
+            self.ready.set(at, is == Some(Wait::Ready));
+            if let Some(Wait::Linger(until) | Wait::Backoff(until)) = is {
+                self.later.insert(until, key);
             }
-            match is {
-                Some(Wait::Ready) => _ = self.ready.insert(key),
-                Some(Wait::Linger(until) | Wait::Backoff(until)) => _ = self.later.insert((until, key)),
-                None => {}
+            self.forget_waits(key);
+        }
+        let is = readiness.map(|new| new.expires_at);
+        if old.map(|old| old.expires_at) != is {
+            if let Some(expires_at) = is {
+                self.expiries.insert(expires_at, key);
             }
-        }
-        let (was, is) = (old.map(|old| old.expires_at), readiness.map(|new| new.expires_at));
-        if was != is {
-            was.map(|at| self.expiries.remove(&(at, key)));
-            is.map(|at| self.expiries.insert((at, key)));
-        }
-        match readiness {
-            Some(new) => _ = self.entries.insert(key, new),
-            None => _ = self.entries.remove(&key),
+            self.forget_expiries(key);
         }
     }
 
     /// What is known about a partition.
     #[must_use]
     pub fn readiness(&self, key: K) -> Option<Readiness> {
-        self.entries.get(&key).copied()
+        find(&self.entries, key)
     }
 
     /// Whether any partition is ready at `now`.
     #[must_use]
     pub fn has_ready(&self, now: Instant) -> bool {
-        !self.ready.is_empty() || self.later.first().is_some_and(|&(until, _)| until <= now)
+        self.ready.count > 0 || self.later.first().is_some_and(|(until, _)| until <= now)
     }
 
     /// When to look again if nothing is told before: the first end of a linger time or backoff, or the first expiry. In the
     /// past if that is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let later = self.later.first().map(|&(until, _)| until);
-        let expiry = self.expiries.first().map(|&(expires_at, _)| expires_at);
-        later.into_iter().chain(expiry).min()
+        match (self.later.first(), self.expiries.first()) {
+            (Some((until, _)), Some((expires_at, _))) => Some(until.min(expires_at)),
+            (one, other) => one.or(other).map(|(at, _)| at),
+        }
     }
 
     /// Whether there is something to do at `now`: a partition is ready, or a batch expired.
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
-        !self.ready.is_empty() || self.poll_timeout().is_some_and(|at| at <= now)
+        self.ready.count > 0 || self.poll_timeout().is_some_and(|at| at <= now)
     }
 
     /// Begins a round where the last one ended, over what is ready at `now`.
     pub fn round(&mut self, now: Instant) -> Round<K> {
-        while let Some(&(until, key)) = self.later.first().filter(|&&(until, _)| until <= now) {
-            self.later.remove(&(until, key));
-            self.ready.insert(key);
-            if let Some(entry) = self.entries.get_mut(&key) {
-                entry.wait = Wait::Ready;
+        while let Some((_, key)) = self.later.first().filter(|&(until, _)| until <= now) {
+            self.later.remove_first();
+            if let Ok(at) = self.position(key) {
+                if let Some(Entry { readiness: Some(readiness), .. }) = self.entries.get_mut(at) {
+                    readiness.wait = Wait::Ready;
+                    self.ready.set(at, true);
+                }
+            }
+            if let Some((_, next)) = self.later.first() {
+                self.forget_waits(next);
             }
         }
         Round { from: self.start, at: self.start, wrapped: false }
@@ -132,12 +152,12 @@ impl<K: Copy + Ord> ReadyIndex<K> {
 
     /// The next ready partition of this round. Partitions updated meanwhile are seen as they are now, none twice.
     pub fn next(&mut self, round: &mut Round<K>) -> Option<K> {
-        let mut key = self.ready.range((round.at, Bound::Unbounded)).next().copied();
+        let mut key = self.first_ready(round.at);
         if round.wrapped {
             key = key.filter(|&key| !is_at_or_after(key, round.from));
         } else if key.is_none() && round.from != Bound::Unbounded {
             round.wrapped = true;
-            key = self.ready.first().copied().filter(|&key| !is_at_or_after(key, round.from));
+            key = self.first_ready(Bound::Unbounded).filter(|&key| !is_at_or_after(key, round.from));
         }
         let key = key?;
         round.at = Bound::Excluded(key);
@@ -152,45 +172,90 @@ impl<K: Copy + Ord> ReadyIndex<K> {
 
     /// Partitions that still linger and may go along with a request that is made anyway, from where the next round begins.
     pub fn lingering(&self) -> impl Iterator<Item = K> {
-        let lingers =
-            |(&key, readiness): (&K, &Readiness)| matches!(readiness.wait, Wait::Linger(_)).then_some(key);
-        let end = match self.start {
-            Bound::Included(key) => Bound::Excluded(key),
-            Bound::Excluded(key) => Bound::Included(key),
-            Bound::Unbounded => Bound::Unbounded,
+        let (then, first) = self.entries.split_at(self.from(self.start));
+        let lingers = |entry: &Entry<K>| match entry.readiness?.wait {
+            Wait::Linger(_) => Some(entry.key),
+            Wait::Ready | Wait::Backoff(_) => None,
         };
-        let first = self.entries.range((self.start, Bound::Unbounded));
-        let then = (end != Bound::Unbounded).then(|| self.entries.range((Bound::Unbounded, end)));
-        first.chain(then.into_iter().flatten()).filter_map(lingers)
+        first.iter().chain(then).filter_map(lingers)
     }
 
     /// Partitions that still linger, the one first whose linger time ends first.
     pub fn lingering_longest(&self) -> impl Iterator<Item = K> {
-        let lingers =
-            |key: &K| matches!(self.entries.get(key).map(|entry| entry.wait), Some(Wait::Linger(_)));
-        self.later.iter().map(|&(_, key)| key).filter(lingers)
+        let lingers = |&&(until, key): &&(Instant, K)| {
+            self.readiness(key).map(|it| it.wait) == Some(Wait::Linger(until))
+        };
+        self.later.times.iter().filter(lingers).map(|&(_, key)| key)
     }
 
     /// When the first batch expires.
     #[must_use]
     pub fn first_expiry(&self) -> Option<Instant> {
-        self.expiries.first().map(|&(expires_at, _)| expires_at)
+        self.expiries.first().map(|(expires_at, _)| expires_at)
     }
 
     /// The partitions that have a batch which is expired at `now`; they stay until they are updated.
     pub fn expired(&self, now: Instant) -> impl Iterator<Item = K> {
-        self.expiries.iter().take_while(move |&&(at, _)| at <= now).map(|&(_, key)| key)
+        let due = self.expiries.times.iter().take_while(move |&&(at, _)| at <= now);
+        due.filter(|&&(at, key)| expires_at(&self.entries, at, key)).map(|&(_, key)| key)
     }
 
     /// All partitions that have a batch.
     pub fn keys(&self) -> impl Iterator<Item = K> {
-        self.entries.keys().copied()
+        self.entries.iter().filter(|entry| entry.readiness.is_some()).map(|entry| entry.key)
     }
 
     /// Whether no partition has a batch.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.live == 0
+    }
+
+    fn position(&self, key: K) -> Result<usize, usize> {
+        self.entries.binary_search_by(|entry| entry.key.cmp(&key))
+    }
+
+    /// Where the entries from a bound on begin.
+    fn from(&self, bound: Bound<K>) -> usize {
+        match bound {
+            Bound::Unbounded => 0,
+            _ => self.entries.partition_point(|entry| !is_at_or_after(entry.key, bound)),
+        }
+    }
+
+    fn first_ready(&self, from: Bound<K>) -> Option<K> {
+        let at = self.ready.first_from(self.from(from))?;
+        self.entries.get(at).map(|entry| entry.key)
+    }
+
+    /// Makes an entry for a partition that is seen for the first time, or again after a long while.
+    #[cold]
+    fn insert(&mut self, mut at: usize, key: K) -> usize {
+        if self.entries.len() >= 2 * self.live + MAX_IDLE {
+            self.entries.retain(|entry| entry.readiness.is_some());
+            at = self.from(Bound::Included(key));
+        }
+        self.entries.insert(at, Entry { key, readiness: None });
+        self.ready = Bits::default();
+        for (at, entry) in self.entries.iter().enumerate() {
+            self.ready.set(at, entry.readiness.is_some_and(|it| it.wait == Wait::Ready));
+        }
+        at
+    }
+
+    /// Restores what `first` relies on, that the first time is true, after a change of this partition's.
+    fn forget_waits(&mut self, changed: K) {
+        let Self { entries, later, live, .. } = self;
+        later.clean(changed, *live, |until, key| {
+            let wait = find(entries, key).map(|it| it.wait);
+            wait == Some(Wait::Linger(until)) || wait == Some(Wait::Backoff(until))
+        });
+    }
+
+    /// The same for the expiries.
+    fn forget_expiries(&mut self, changed: K) {
+        let Self { entries, expiries, live, .. } = self;
+        expiries.clean(changed, *live, |at, key| expires_at(entries, at, key));
     }
 }
 
@@ -199,6 +264,98 @@ impl<K: Copy + Ord> Default for ReadyIndex<K> {
         Self::new()
     }
 }
+
+fn find<K: Ord>(entries: &[Entry<K>], key: K) -> Option<Readiness> {
+    let at = entries.binary_search_by(|entry| entry.key.cmp(&key)).ok()?;
+    entries.get(at)?.readiness
+}
+
+fn expires_at<K: Ord>(entries: &[Entry<K>], at: Instant, key: K) -> bool {
+    find(entries, key).is_some_and(|it| it.expires_at == at)
+}
+
+/// Times of partitions, in order. Those that hold no more are not looked for: they leave when they come first, or when they
+/// are too many. Nearly all are added behind all others.
+#[derive(Debug, Clone)]
+struct Times<K> {
+    times: VecDeque<(Instant, K)>,
+}
+
+impl<K: Copy + Ord> Times<K> {
+    const fn new() -> Self {
+        Self { times: VecDeque::new() }
+    }
+
+    fn first(&self) -> Option<(Instant, K)> {
+        self.times.front().copied()
+    }
+
+    fn remove_first(&mut self) {
+        self.times.pop_front();
+    }
+
+    fn insert(&mut self, time: Instant, key: K) {
+        let new = (time, key);
+        if self.times.back().is_none_or(|last| *last < new) {
+            self.times.push_back(new);
+            return;
+        }
+        // Once, though it may have been true before.
+        if let Err(at) = self.times.binary_search(&new) {
+            self.times.insert(at, new);
+        }
+    }
+
+    /// Forgets what does not hold any more: at the front always, elsewhere when more than half of all does not.
+    fn clean(&mut self, changed: K, live: usize, holds: impl Fn(Instant, K) -> bool) {
+        if self.first().is_some_and(|(_, key)| key == changed) {
+            while self.first().is_some_and(|(time, key)| !holds(time, key)) {
+                self.times.pop_front();
+            }
+        }
+        if self.times.len() > 2 * live + MAX_IDLE {
+            self.times.retain(|&(time, key)| holds(time, key));
+        }
+    }
+}
+
+/// A set of small numbers.
+#[derive(Debug, Clone, Default)]
+struct Bits {
+    words: Vec<u64>,
+    count: usize,
+}
+
+impl Bits {
+    fn set(&mut self, at: usize, is_in: bool) {
+        let (word, bit) = (at / 64, 1 << (at % 64));
+        if word >= self.words.len() {
+            self.words.resize(word + 1, 0);
+        }
+        if let Some(word) = self.words.get_mut(word) {
+            if (*word & bit != 0) != is_in {
+                *word ^= bit;
+                self.count = if is_in { self.count + 1 } else { self.count - 1 };
+            }
+        }
+    }
+
+    /// The first one that is not below `at`.
+    fn first_from(&self, at: usize) -> Option<usize> {
+        let mut mask = u64::MAX << (at % 64);
+        for (index, word) in self.words.iter().enumerate().skip(at / 64) {
+            let rest = word & mask;
+            if rest != 0 {
+                return Some(index * 64 + rest.trailing_zeros() as usize);
+            }
+            mask = u64::MAX;
+        }
+        None
+    }
+}
+
+/// How much that holds no more is kept beside what does.
+const MAX_IDLE: usize = 64;
 
 fn is_at_or_after<K: Ord>(key: K, bound: Bound<K>) -> bool {
     match bound {
@@ -286,5 +443,63 @@ mod tests {
         assert_eq!(index.poll_timeout(), Some(at(20)));
         index.update(3, None);
         assert!(index.is_empty() && index.poll_timeout().is_none());
+    }
+
+    /// Against the plainest thing that could be right, over more partitions than a word has bits, which come and go.
+    #[test]
+    fn agrees_with_a_plain_map() {
+        let begin = start();
+        let at = |ms: u64| begin + Duration::from_millis(ms);
+        let mut random = 1_u64;
+        let mut draw = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        let mut index = ReadyIndex::new();
+        let mut map = std::collections::BTreeMap::new();
+        for step in 0..4_000 {
+            let now = at(step / 10);
+            let key = draw(300);
+            let soon = at(step / 10 + draw(20));
+            let wait = [Wait::Ready, Wait::Linger(soon), Wait::Backoff(soon)][draw(3) as usize];
+            let new = Readiness { wait, expires_at: at(step / 10 + draw(40)) };
+            // Phases in which there are many, and few.
+            let new = (draw(10) < if step % 1000 < 500 { 8 } else { 2 }).then_some(new);
+            index.update(key, new);
+            match new {
+                Some(new) => map.insert(key, new),
+                None => map.remove(&key),
+            };
+            let times = |it: &Readiness| match it.wait {
+                Wait::Linger(until) | Wait::Backoff(until) => Some(until.min(it.expires_at)),
+                Wait::Ready => Some(it.expires_at),
+            };
+            assert_eq!(index.poll_timeout(), map.values().filter_map(times).min(), "step {step}");
+            assert_eq!(index.first_expiry(), map.values().map(|it| it.expires_at).min());
+            assert_eq!(index.is_empty(), map.is_empty());
+            if step % 7 == 0 {
+                let mut round = index.round(now);
+                for it in map.values_mut() {
+                    if matches!(it.wait, Wait::Linger(until) | Wait::Backoff(until) if until <= now) {
+                        it.wait = Wait::Ready;
+                    }
+                }
+                let mut ready: Vec<_> = std::iter::from_fn(|| index.next(&mut round)).collect();
+                ready.sort_unstable();
+                let is_ready = |(key, it): (&u64, &Readiness)| (it.wait == Wait::Ready).then_some(*key);
+                assert_eq!(ready, map.iter().filter_map(is_ready).collect::<Vec<_>>());
+                let mut expired: Vec<_> = index.expired(now).collect();
+                expired.sort_unstable();
+                let is_over = |(key, it): (&u64, &Readiness)| (it.expires_at <= now).then_some(*key);
+                assert_eq!(expired, map.iter().filter_map(is_over).collect::<Vec<_>>());
+                let lingers =
+                    |(key, it): (&u64, &Readiness)| matches!(it.wait, Wait::Linger(_)).then_some(*key);
+                let mut lingering: Vec<_> = index.lingering().collect();
+                lingering.sort_unstable();
+                assert_eq!(lingering, map.iter().filter_map(lingers).collect::<Vec<_>>());
+            }
+            assert!(index.keys().eq(map.keys().copied()));
+            assert!(index.later.times.len() <= 2 * map.len() + MAX_IDLE, "bounded");
+        }
     }
 }
