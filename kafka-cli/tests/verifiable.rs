@@ -154,12 +154,13 @@ fn signalled(name: &str, signal: Signal, words: &[&str], records: usize) {
         let sent = sends(&printed).count();
         let [shutdown, summary] = &printed[printed.len() - 2..] else { panic!("{printed:?}") };
         assert_eq!(shutdown["name"], "shutdown_complete", "{topic}: {printed:?}");
-        // Kafka's tool reads its counts without the lock that guards them, and may print one too few.
+        // Kafka's tool reads its counts without the lock that guards them, and may print one too few. What it sends while
+        // it closes it reports as failed, before records that are still on their way.
         if !ends.is_empty() {
             assert_eq!((&summary["sent"], &summary["acked"]), (&sent.into(), &sent.into()), "{topic}");
-        }
-        for (index, event) in sends(&printed).enumerate() {
-            assert_eq!(event["value"], index.to_string(), "{topic}: {printed:?}");
+            for (index, event) in sends(&printed).enumerate() {
+                assert_eq!(event["value"], index.to_string(), "{topic}: {printed:?}");
+            }
         }
         ends.push(status.code());
     }
