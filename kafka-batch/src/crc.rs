@@ -30,6 +30,7 @@ pub(crate) fn join(first: u32, second: u32, len: usize) -> u32 {
 }
 
 /// The product of two polynomials by the one of CRC-32C. The lowest power is the highest bit.
+#[expect(clippy::indexing_slicing, reason = "by four bits, in lists of sixteen")]
 const fn multiply(a: u32, b: u32) -> u32 {
     // `b` by each polynomial of four terms.
     let mut products = [0; 16];
@@ -68,6 +69,7 @@ const fn by_x(a: u32) -> u32 {
 }
 
 /// What becomes of the four highest terms when they are multiplied by x to the fourth.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const CARRIES: [u32; 16] = {
     let mut carries = [0; 16];
     let mut at = 0_u32;
@@ -79,6 +81,7 @@ const CARRIES: [u32; 16] = {
 };
 
 /// x to the power of `8 * 256^i * j`, for the bytes of a length.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static POWERS: [[u32; 256]; 4] = {
     let mut powers = [[ONE; 256]; 4];
     // x to the eighth: a byte.

@@ -181,7 +181,7 @@ impl<T> SealedBatch<T> {
         let payload = if rest.is_empty() {
             first.clone()
         } else {
-            Bytes::from([&[first.clone()], rest.as_slice()].concat().concat())
+            Bytes::from([std::slice::from_ref(first), rest.as_slice()].concat().concat())
         };
         let limit = self.sealed.predicted_size;
         RecordReader::new(&self.sealed.header, payload, limit)?.map(|read| Ok(read?.record)).collect()
