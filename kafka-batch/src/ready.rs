@@ -461,7 +461,8 @@ mod tests {
             let now = at(step / 10);
             let key = draw(300);
             let soon = at(step / 10 + draw(20));
-            let wait = [Wait::Ready, Wait::Linger(soon), Wait::Backoff(soon)][usize::try_from(draw(3)).unwrap()];
+            let wait =
+                [Wait::Ready, Wait::Linger(soon), Wait::Backoff(soon)][usize::try_from(draw(3)).unwrap()];
             let new = Readiness { wait, expires_at: at(step / 10 + draw(40)) };
             // Phases in which there are many, and few.
             let new = (draw(10) < if step % 1000 < 500 { 8 } else { 2 }).then_some(new);

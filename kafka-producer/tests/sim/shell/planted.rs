@@ -41,7 +41,7 @@ fn planted_bugs_are_found() {
     for &bug in SHELL.iter().chain(others) {
         match find(bug, seeds) {
             Some((seed, what)) => {
-                println!("| {bug:?} | {seed} | {} |", what.lines().next().unwrap_or_default())
+                println!("| {bug:?} | {seed} | {} |", what.lines().next().unwrap_or_default());
             }
             None => {
                 println!("| {bug:?} | not in {seeds} | |");

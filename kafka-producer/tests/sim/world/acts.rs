@@ -1,0 +1,128 @@
+//! What happens in a run: what users do, and what befalls brokers and the network.
+
+use super::*;
+
+impl World {
+    /// What users do, and all else.
+    pub(super) fn act(&mut self, act: Act) {
+        say!(self, "{act:?}");
+        let now = self.now;
+        match act {
+            Act::Send { topic, partition, count, size } => self.send(topic, partition, count, size),
+            Act::DropDeliveries { count } => self.checker.drop_deliveries(count),
+            Act::CancelBlocked { count } => {
+                for _ in 0..count {
+                    let Some(blocked) = self.client.blocked.pop_front() else { break };
+                    self.client.cancel(&blocked);
+                    self.checker.tally.add("sends cancelled", 1);
+                }
+            }
+            Act::Purge { what } => {
+                self.checker.tally.add("purges", 1);
+                self.client.purge(what, FailureKind::Purged, now);
+            }
+            Act::Flush => {
+                let outcomes = self.client.flush(SendReason::Flush);
+                self.flushes.push(Flush { count: self.checker.count(), outcomes });
+            }
+            Act::Close { patience } => {
+                self.client.close();
+                self.close_by = Some(now + patience);
+            }
+            other => self.befall(other),
+        }
+    }
+
+    /// What brokers and the network do.
+    fn befall(&mut self, act: Act) {
+        let now = self.now;
+        match act {
+            Act::MoveLeader { topic, partition, to } => {
+                self.checker.tally.add("leaders moved", 1);
+                self.brokers.move_leader(topic, partition, node(to));
+            }
+            Act::CreateLateTopic => self.brokers.create(self.plan.setup.topics.len() - 1),
+            Act::Recreate { topic } => {
+                self.checker.tally.add("topics recreated", 1);
+                self.brokers.recreate(topic, &mut self.checker);
+            }
+            Act::Grow { topic } => {
+                let wall = self.wall();
+                let wall = self.brokers.now(now, wall);
+                self.brokers.grow(topic, wall);
+            }
+            Act::LimitMessages { topic, bytes } => self.brokers.limit_messages(topic, bytes),
+            Act::ForgetProducers => {
+                // Nothing may be on its way: in truth a day has passed.
+                let is_idle =
+                    self.conns.values().all(|conn| conn.requests.is_empty() && conn.up.pieces.is_empty());
+                if self.client.is_drained() && is_idle {
+                    self.checker.tally.add("producers forgotten", 1);
+                    self.brokers.forget_producers();
+                }
+            }
+            Act::Crash { broker, time, refuses, leaves } => {
+                self.checker.tally.add("brokers crashed", 1);
+                let broker = node(broker);
+                self.brokers.crash(broker, leaves);
+                self.hangs.insert(broker, !refuses);
+                for id in self.conns_of(broker) {
+                    if let Some(conn) = self.conns.get_mut(&id) {
+                        conn.requests.clear();
+                        conn.busy = false;
+                    }
+                    self.break_conn(id, false);
+                }
+                self.schedule(now + time, Event::Revive(broker));
+            }
+            Act::Freeze { broker, time } => {
+                self.checker.tally.add("brokers frozen", 1);
+                self.frozen.insert(node(broker), now + time);
+                self.schedule(now + time, Event::Thaw(node(broker)));
+            }
+            Act::Slow { broker, time, by } => {
+                self.checker.tally.add("brokers slow", 1);
+                self.slow.insert(node(broker), (now + time, by));
+            }
+            Act::Inject { broker, fault, count } => self.brokers.inject(broker.map(node), fault, count),
+            Act::Cut { broker, way, after, delivers } => {
+                for id in self.conns_of(node(broker)) {
+                    if after == 0 {
+                        self.checker.tally.add("connections cut", 1);
+                        self.break_conn(id, delivers);
+                    } else if let Some(conn) = self.conns.get_mut(&id) {
+                        conn.pipe(way).cut_after = Some(after);
+                    }
+                }
+            }
+            Act::Stall { broker, way, time } => {
+                self.checker.tally.add("ways stalled", 1);
+                if let Some(weather) = self.weathers.get_mut(&(node(broker), way)) {
+                    weather.stalled_until = Some(now + time);
+                }
+            }
+            Act::Trickle { broker, way, piece, time } => {
+                if let Some(weather) = self.weathers.get_mut(&(node(broker), way)) {
+                    weather.piece = Some((piece, now + time));
+                }
+            }
+            Act::Send { .. }
+            | Act::DropDeliveries { .. }
+            | Act::CancelBlocked { .. }
+            | Act::Purge { .. }
+            | Act::Flush
+            | Act::Close { .. } => unreachable!("{act:?} is the users'"),
+        }
+    }
+
+    pub(super) fn send(&mut self, topic: usize, partition: u32, count: u32, size: usize) {
+        let topic = kafka_wire::TopicName::from(name(topic).as_str());
+        for _ in 0..count {
+            let accepted = self.client.send(&topic, partition, size, self.now, &mut self.checker);
+            if matches!(accepted, Accepted::Blocked) {
+                self.checker.tally.add("sends blocked", 1);
+                self.schedule(self.now + self.plan.setup.max_block, Event::LookAtBlocked);
+            }
+        }
+    }
+}
