@@ -5,4 +5,5 @@ pub(crate) mod demo;
 pub(crate) mod mock;
 pub(crate) mod perf;
 pub(crate) mod produce;
+pub(crate) mod proxy;
 pub(crate) mod verifiable_producer;

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::{consume, demo, mock, perf, produce, verifiable_producer};
+use crate::commands::{consume, demo, mock, perf, produce, proxy, verifiable_producer};
 
 /// Send records to Kafka, read them back, and see what happened to the batches.
 ///
@@ -34,6 +34,7 @@ enum Command {
     Demo(demo::Demo),
     Mock(mock::Mock),
     Perf(perf::Perf),
+    Proxy(proxy::Proxy),
     VerifiableProducer(verifiable_producer::VerifiableProducer),
 }
 
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<Ending> {
     let threads = match &command {
         Command::Perf(perf) => perf.threads(),
-        Command::Mock(_) => MOCK_THREADS,
+        Command::Mock(_) | Command::Proxy(_) => MOCK_THREADS,
         // One thread for the sockets is the least work; compression and the reading of files have their own.
         Command::Produce(_) | Command::Consume(_) | Command::Demo(_) | Command::VerifiableProducer(_) => 1,
     };
@@ -85,6 +86,7 @@ fn run(command: Command) -> Result<Ending> {
             Command::Demo(demo) => demo.run().await,
             Command::Mock(mock) => mock.run().await,
             Command::Perf(perf) => perf.run().await,
+            Command::Proxy(proxy) => proxy.run().await,
             Command::VerifiableProducer(producer) => producer.run().await,
         }
     });

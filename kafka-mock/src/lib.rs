@@ -38,6 +38,39 @@
 //! found somebody who nods. Where it differs from a broker: records are acknowledged without replication, nothing touches a
 //! disk, and what is beyond a bound ([`ClusterConfig`]) is dropped, oldest first.
 //!
+//! # Faults
+//!
+//! A [`Script`] has the cluster misbehave on cue: [`Rule`]s say on which requests (by API, broker, topic, partition, client,
+//! version; the n-th, some, or with a probability) and how: error codes, before or after what was asked is done, delays,
+//! silence, disconnects, throttling, bytes that no broker writes. [`Change`]s stop and start brokers, move leaders, let topics
+//! grow or be made anew, serve older versions. Rules can come and go while the cluster runs, and requests can be recorded, with
+//! a hash of each batch's bytes. The same can be said in a text file (`Script::from_toml`, feature `toml`), and
+//! `linger mock --script FILE` runs it for clients in any language.
+//!
+//! What a network does is the part of the [`proxy`], which can stand in front of real brokers, too.
+//!
+//! ```
+//! use kafka_mock::{MockCluster, Rule};
+//! use kafka_wire::ApiKey;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = MockCluster::builder().brokers(3).topic("orders", 12).record_requests(1000).start().await?;
+//! // The next batch is appended, but its answer never comes: does your service write it a second time?
+//! cluster.add_rule(Rule::on(ApiKey::PRODUCE).times(1).disconnect_after_apply().named("lost answer"));
+//!
+//! // ... let your service do its work with `cluster.bootstrap_servers()`, and then:
+//! # let service_did_its_work = false;
+//! # if service_did_its_work {
+//! cluster.until(|cluster| cluster.fired("lost answer") == 1).await;
+//! assert_eq!(cluster.records("orders", 0).len(), 1);
+//! # }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/faults.rs` has two whole tests of a small service.
+//!
 //! # What is served
 //!
 //! ApiVersions, Metadata, Produce, Fetch, ListOffsets, InitProducerId, CreateTopics, DeleteTopics, CreatePartitions,
@@ -72,6 +105,8 @@ mod answer;
 mod changes;
 mod cluster;
 mod config;
+#[cfg(feature = "toml")]
+mod files;
 mod handlers;
 mod inspect;
 mod io;
@@ -88,6 +123,8 @@ mod topic;
 pub use answer::{Answer, CloseReason, Waiting};
 pub use cluster::{Cluster, Now, Refusal};
 pub use config::ClusterConfig;
+#[cfg(feature = "toml")]
+pub use files::ScriptError;
 pub use io::{Builder, MockCluster, StartError};
 pub use recording::{Recorded, RecordedBatch};
 pub use records::StoredRecord;

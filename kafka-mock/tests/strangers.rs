@@ -8,10 +8,13 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_batch::BatchReader;
-use kafka_mock::{MockCluster, StoredRecord};
+use kafka_mock::proxy::{Proxy, Tamper, Way};
+use kafka_mock::{MockCluster, Rule, Script, StoredRecord};
+use kafka_wire::{ApiKey, ErrorCode};
 
 async fn start() -> MockCluster {
     let builder = MockCluster::builder().brokers(3).topic("orders", 3).auto_create(true);
@@ -42,19 +45,27 @@ fn try_run(command: &mut Command, input: &[u8]) -> Output {
 
 /// kcat for this cluster. Debian: `apt-get install kcat`.
 fn kcat(cluster: &MockCluster, arguments: &[&str]) -> Command {
+    kcat_at(&cluster.bootstrap_servers(), arguments)
+}
+
+fn kcat_at(servers: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("kcat");
-    command.args(["-b", &cluster.bootstrap_servers()]).args(arguments);
+    command.args(["-b", servers]).args(arguments);
     command
 }
 
 /// A class of Kafka's jars for this cluster.
 fn kafka(cluster: &MockCluster, class: &str, arguments: &[&str]) -> Command {
+    kafka_at(&cluster.bootstrap_servers(), class, arguments)
+}
+
+fn kafka_at(servers: &str, class: &str, arguments: &[&str]) -> Command {
     let lib = std::env::var_os("LINGER_KAFKA_LIB");
     let lib =
         lib.expect("LINGER_KAFKA_LIB names the folder with Kafka's jars: run `cargo xtask test --kafka`");
     let mut command = Command::new("java");
     command.arg("-cp").arg(Path::new(&lib).join("*")).arg(class);
-    command.args(["--bootstrap-server", &cluster.bootstrap_servers()]).args(arguments);
+    command.args(["--bootstrap-server", servers]).args(arguments);
     command
 }
 
@@ -174,3 +185,84 @@ async fn a_group_member_and_the_log_are_told_that_there_are_no_groups() {
     let lines = lines.lock().expect("no panic").clone();
     assert!(lines.iter().any(|line| line.contains("--partition N --offset earliest")), "{lines:?}");
 }
+
+/// Real brokers, which `cargo xtask test --kafka` has started.
+fn real_servers() -> String {
+    std::env::var("LINGER_KAFKA_4_3_1").expect("LINGER_KAFKA_4_3_1: run `cargo xtask test --kafka`")
+}
+
+/// A proxy in front of real brokers, at which every client loses answers and connections now and then.
+async fn bad_network() -> Proxy {
+    let produce = |way| Tamper::with(way).api(ApiKey::PRODUCE);
+    let builder = Proxy::builder(real_servers())
+        .seed(11)
+        .tamper(produce(Way::Responses).nth(1).reset_after(5).named("faults"))
+        .tamper(produce(Way::Requests).nth(3).reset_after(1000).named("faults"))
+        .tamper(produce(Way::Responses).probability(0.2).delay(Duration::from_millis(20)));
+    builder.start().await.expect("starts")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kcat_writes_and_reads_through_the_proxy_and_a_real_broker() {
+    let proxy = bad_network().await;
+    let servers = proxy.bootstrap_servers();
+    let (lines, topic) = (lines(), "through-the-proxy-by-kcat");
+    run(&mut kafka_at(&servers, TOPICS, &["--create", "--topic", topic, "--partitions", "1"]), b"");
+    let produce =
+        ["-P", "-t", topic, "-z", "lz4", "-X", "enable.idempotence=true", "-X", "batch.num.messages=500"];
+    run(&mut kcat_at(&servers, &produce), &lines);
+    assert_eq!(proxy.fired("faults"), 2);
+    let consume = ["-C", "-t", topic, "-o", "beginning", "-e", "-q", "-X", "check.crcs=true"];
+    assert!(run(&mut kcat_at(&servers, &consume), b"") == lines, "what kcat read differs");
+    assert!(run(&mut kcat_at(&real_servers(), &consume), b"") == lines, "what is in the real log differs");
+    assert!(proxy.frames(Way::Responses, ApiKey::FETCH) > 0, "it was read through the proxy");
+    run(&mut kafka_at(&servers, TOPICS, &["--delete", "--topic", topic]), b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafkas_console_tools_write_and_read_through_the_proxy_and_a_real_broker() {
+    let proxy = bad_network().await;
+    let servers = proxy.bootstrap_servers();
+    let (lines, topic) = (lines(), "through-the-proxy-by-console");
+    run(&mut kafka_at(&servers, TOPICS, &["--create", "--topic", topic, "--partitions", "1"]), b"");
+    run(&mut kafka_at(&servers, "org.apache.kafka.tools.ConsoleProducer", &["--topic", topic]), &lines);
+    assert!(proxy.fired("faults") > 0);
+    // In a group: its coordinator's address is the proxy's, too.
+    let consume =
+        ["--topic", topic, "--from-beginning", "--group", "behind-the-proxy", "--max-messages", "5000"];
+    let read = run(&mut kafka_at(&servers, "org.apache.kafka.tools.consumer.ConsoleConsumer", &consume), b"");
+    assert!(read == lines, "what the console consumer read differs");
+    assert!(
+        proxy.frames(Way::Responses, ApiKey::JOIN_GROUP)
+            + proxy.frames(Way::Responses, ApiKey::CONSUMER_GROUP_HEARTBEAT)
+            > 0
+    );
+    run(&mut kafka_at(&servers, TOPICS, &["--delete", "--topic", topic]), b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kcat_and_the_console_producer_survive_a_mock_that_misbehaves() {
+    let script = Script::new()
+        .rule(Rule::on(ApiKey::PRODUCE).nth(2).error_after_apply(ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND))
+        .rule(Rule::on(ApiKey::PRODUCE).nth(4).disconnect_after_apply())
+        .rule(Rule::on(ApiKey::PRODUCE).nth(6).error(ErrorCode::NOT_LEADER_OR_FOLLOWER).named("last"));
+    let lines = lines();
+    for client in ["kcat", "console"] {
+        let builder = MockCluster::builder().brokers(3).topic("orders", 1).script(script.clone());
+        let cluster = builder.start().await.expect("starts");
+        if client == "kcat" {
+            let produce =
+                ["-P", "-t", "orders", "-X", "enable.idempotence=true", "-X", "batch.num.messages=500"];
+            run(&mut kcat(&cluster, &produce), &lines);
+        } else {
+            run(
+                &mut kafka(&cluster, "org.apache.kafka.tools.ConsoleProducer", &["--topic", "orders"]),
+                &lines,
+            );
+        }
+        assert!(values(cluster.records("orders", 0)) == lines, "what {client} left in the log differs");
+        assert_eq!(cluster.fired("last"), 1, "{client}");
+    }
+}
+
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";

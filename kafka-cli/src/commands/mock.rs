@@ -1,8 +1,10 @@
 //! `linger mock`: a Kafka cluster in memory.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use kafka_mock::MockCluster;
+use kafka_mock::{MockCluster, Script, ScriptError};
 use kafka_wire::Message;
 use kafka_wire::messages::ProduceRequest;
 
@@ -31,6 +33,25 @@ pub(crate) struct Mock {
     #[arg(long)]
     no_auto_create: bool,
 
+    /// Misbehave as this file says, in TOML: errors, delays, silence, disconnects, moving leaders, stopping brokers
+    ///
+    /// For example, every tenth batch is appended and said not to be, and broker 2 is away from 5 s to 9 s after the start:
+    ///
+    ///   [[rule]]
+    ///   api = "Produce"
+    ///   probability = 0.1
+    ///   error-after-apply = "NOT_ENOUGH_REPLICAS_AFTER_APPEND"
+    ///
+    ///   [[at]]
+    ///   time = "5s"
+    ///   change = { stop-broker = 2 }
+    ///
+    ///   [[at]]
+    ///   time = "9s"
+    ///   change = { start-broker = 2 }
+    #[arg(long, value_name = "FILE", conflicts_with = "sink", verbatim_doc_comment)]
+    script: Option<PathBuf>,
+
     /// Throw records away and answer at once: a counterpart for measuring producers
     #[arg(long)]
     sink: bool,
@@ -43,6 +64,12 @@ fn topic(text: &str) -> Result<(String, i32), String> {
         Ok(partitions) if partitions > 0 => Ok((name.to_owned(), partitions)),
         _ => Err(format!("`{partitions}` is no number of partitions; write {name}:12")),
     }
+}
+
+/// What a script's file says.
+pub(super) fn script<T>(file: &Path, read: impl FnOnce(&str) -> Result<T, ScriptError>) -> Result<T> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    read(&text).map_err(|error| anyhow!("{} is no script: {error}", file.display()))
 }
 
 impl Mock {
@@ -63,6 +90,9 @@ impl Mock {
         }
         if self.sink {
             builder = builder.sink();
+        }
+        if let Some(file) = &self.script {
+            builder = builder.script(script(file, Script::from_toml)?);
         }
         let cluster = builder.start().await.map_err(|error| {
             let hint = error.address().map(|_| "is another cluster running there? --port names another port");

@@ -21,7 +21,21 @@ const EDGES: [(&str, &[&str]); 5] = [
         "kafka-producer",
         &["kafka-wire", "kafka-batch", "kafka-net", "bytes", "fastrand", "futures", "tokio", "tracing"],
     ),
-    ("kafka-mock", &["kafka-wire", "kafka-batch", "bytes", "fastrand", "futures", "tokio", "tracing"]),
+    (
+        "kafka-mock",
+        &[
+            "kafka-wire",
+            "kafka-batch",
+            "bytes",
+            "fastrand",
+            "futures",
+            "tokio",
+            "tracing",
+            // Behind the feature `toml`.
+            "serde",
+            "toml",
+        ],
+    ),
 ];
 
 /// Programs, which nothing but themselves may depend on.

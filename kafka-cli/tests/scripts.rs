@@ -1,0 +1,112 @@
+//! Scripts for the mock cluster and the proxy, as people run them.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
+mod common;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use self::common::{errors, linger, run, succeeds, three_brokers};
+
+/// A command that runs until it is interrupted.
+struct Running {
+    child: Child,
+    servers: String,
+}
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let mut servers = lines.map(Result::unwrap).filter_map(|line| {
+            line.trim().strip_prefix("bootstrap servers").map(|servers| servers.trim().to_owned())
+        });
+        let found = servers.next().unwrap();
+        drop(servers);
+        Self { child, servers: found }
+    }
+
+    /// What it said in the end.
+    fn stop(self) -> String {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        let output = self.child.wait_with_output().unwrap();
+        succeeds(&output);
+        errors(&output)
+    }
+}
+
+fn file(name: &str, text: &str) -> tempfile::TempPath {
+    let file = tempfile::Builder::new().prefix(name).suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file.into_temp_path()
+}
+
+#[test]
+fn a_mock_cluster_misbehaves_as_its_file_says() {
+    let script = file(
+        "mock",
+        r#"
+        [[rule]]
+        api = "Produce"
+        times = 3
+        error-after-apply = "NOT_ENOUGH_REPLICAS_AFTER_APPEND"
+
+        [[rule]]
+        api = "Produce"
+        skip = 3
+        times = 1
+        error = "INVALID_RECORD"
+        "#,
+    );
+    let path = script.to_str().unwrap();
+    let mock = Running::start(linger(&["mock", "--port", "0", "--topic", "one", "--script", path]));
+    let arguments = ["produce", "-b", &mock.servers, "--topic", "one", "-X", "retry.backoff.ms=1"];
+    // Three times too few replicas, and then it is not valid either: the record is in the log, and nobody is told so.
+    let output = run(&arguments, b"record\n");
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    assert!(errors(&output).contains("INVALID_RECORD"), "{}", errors(&output));
+    succeeds(&run(&arguments, b"another\n"));
+    let output = run(&["consume", "-b", &mock.servers, "--topic", "one"], b"");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "record\nanother\n");
+    mock.stop();
+}
+
+#[test]
+fn a_proxy_does_as_its_file_says() {
+    let cluster = three_brokers();
+    let script =
+        file("proxy", "[[tamper]]\nway = \"responses\"\napi = \"Produce\"\ntimes = 2\nreset-after = 5\n");
+    let arguments = ["proxy", "--upstream", &cluster.servers(), "--listen", "127.0.0.1:0"];
+    let mut command = linger(&arguments);
+    command.arg("--script").arg(&script);
+    let proxy = Running::start(command);
+    let arguments = ["produce", "-b", &proxy.servers, "--topic", "one", "-X", "retry.backoff.ms=1"];
+    let output = run(&arguments, b"through the proxy\n");
+    succeeds(&output);
+    assert_eq!(cluster.mock.records("one", 0).len(), 1, "once, although it was sent three times");
+    let end = proxy.stop();
+    assert!(end.contains("3 produce requests and 3 produce responses"), "{end}");
+    cluster.stop();
+}
+
+#[test]
+fn what_is_wrong_with_a_script_is_said_with_its_line() {
+    let wrong = file("wrong", "[[rule]]\napi = \"Produce\"\nerorr = 5\n");
+    let path = wrong.to_str().unwrap();
+    let output = run(&["mock", "--port", "0", "--script", path], b"");
+    assert_eq!(output.status.code(), Some(1));
+    for words in [path, "line 3", "erorr", "expected one of"] {
+        assert!(errors(&output).contains(words), "{words}: {}", errors(&output));
+    }
+    let output = run(&["proxy", "-b", "localhost:9092", "--listen", "127.0.0.1:0", "--script", path], b"");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors(&output).contains("line 1") && errors(&output).contains("unknown field `rule`"));
+    let output = run(&["mock", "--port", "0", "--script", "/no/such/file"], b"");
+    assert!(errors(&output).contains("cannot read /no/such/file"), "{}", errors(&output));
+    let output = run(&["proxy", "-b", "localhost", "--listen", "127.0.0.1:0"], b"");
+    assert!(errors(&output).contains("expected host:port"), "{}", errors(&output));
+}

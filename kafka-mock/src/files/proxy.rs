@@ -1,0 +1,210 @@
+//! The file of a script for the proxy.
+
+use kafka_wire::NodeId;
+use serde::Deserialize;
+
+use super::ScriptError;
+use super::words::{Api, Probability, Times};
+use crate::proxy::{Line, Tamper, Way};
+
+/// What a file says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProxyFile {
+    #[serde(default)]
+    pub(crate) seed: u64,
+    #[serde(default)]
+    line: LineTable,
+    #[serde(default)]
+    tamper: Vec<TamperTable>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct LineTable {
+    rate: Option<u64>,
+    lifetime: Option<Times>,
+    pause: Option<Ways>,
+    cut_after_requests: Option<u64>,
+    cut_after_responses: Option<u64>,
+    hold: bool,
+    refuse: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Ways {
+    Requests,
+    Responses,
+    Both,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum OneWay {
+    Requests,
+    Responses,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct TamperTable {
+    way: OneWay,
+    name: Option<String>,
+    api: Option<Api>,
+    broker: Option<i32>,
+    client_id: Option<String>,
+    skip: Option<u64>,
+    times: Option<u64>,
+    nth: Option<u64>,
+    probability: Option<Probability>,
+    #[serde(default)]
+    discard: bool,
+    delay: Option<Times>,
+    #[serde(default)]
+    duplicate: bool,
+    close_after: Option<usize>,
+    reset_after: Option<usize>,
+    #[serde(default)]
+    stall: bool,
+}
+
+impl ProxyFile {
+    pub(crate) fn read(text: &str) -> Result<Self, ScriptError> {
+        toml::from_str(text).map_err(|error| ScriptError::new(text, error))
+    }
+
+    pub(crate) fn line(&self) -> Line {
+        let table = &self.line;
+        let mut line = Line::new();
+        if let Some(rate) = table.rate {
+            line = line.rate(rate);
+        }
+        if let Some(Times(shortest, longest)) = table.lifetime {
+            line = line.lifetime(shortest..=longest);
+        }
+        for (way, ways, cut) in [
+            (Way::Requests, Ways::Requests, table.cut_after_requests),
+            (Way::Responses, Ways::Responses, table.cut_after_responses),
+        ] {
+            if table.pause.is_some_and(|pause| pause == ways || pause == Ways::Both) {
+                line = line.pause(way);
+            }
+            if let Some(bytes) = cut {
+                line = line.cut_after(way, bytes);
+            }
+        }
+        if table.hold {
+            line = line.hold();
+        }
+        if table.refuse { line.refuse() } else { line }
+    }
+
+    pub(crate) fn tampers(self) -> impl Iterator<Item = Tamper> {
+        self.tamper.into_iter().map(Tamper::from)
+    }
+}
+
+impl From<TamperTable> for Tamper {
+    fn from(table: TamperTable) -> Self {
+        let mut tamper = Self::with(match table.way {
+            OneWay::Requests => Way::Requests,
+            OneWay::Responses => Way::Responses,
+        });
+        /// Calls a method with a field if it is there.
+        macro_rules! each {
+            ($($field:ident => |$value:pat_param| $apply:expr;)*) => {
+                $(if let Some($value) = table.$field { tamper = ($apply)(tamper); })*
+            };
+        }
+        each! {
+            name => |name| |tamper: Self| tamper.named(name);
+            api => |Api(api)| |tamper: Self| tamper.api(api);
+            broker => |broker| |tamper: Self| tamper.broker(NodeId(broker));
+            client_id => |id| |tamper: Self| tamper.client_id(id);
+            nth => |nth| |tamper: Self| tamper.nth(nth);
+            skip => |skip| |tamper: Self| tamper.skip(skip);
+            times => |times| |tamper: Self| tamper.times(times);
+            probability => |Probability(probability)| |tamper: Self| tamper.probability(probability);
+            delay => |Times(shortest, longest)| |tamper: Self| tamper.delay_between(shortest..=longest);
+            close_after => |bytes| |tamper: Self| tamper.close_after(bytes);
+            reset_after => |bytes| |tamper: Self| tamper.reset_after(bytes);
+        }
+        let flags = [
+            (table.discard, Self::discard as fn(Self) -> Self),
+            (table.duplicate, Self::duplicate),
+            (table.stall, Self::stall),
+        ];
+        flags.into_iter().filter(|(set, _)| *set).fold(tamper, |tamper, (_, apply)| apply(tamper))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kafka_wire::ApiKey;
+
+    use super::*;
+
+    #[test]
+    fn a_file_says_what_rust_says() {
+        let file = ProxyFile::read(
+            r#"
+            seed = 3
+            [line]
+            rate = 125000
+            lifetime = ["500ms", "1.5s"]
+            pause = "both"
+            cut-after-responses = 20
+            [[tamper]]
+            way = "responses"
+            api = "Produce"
+            nth = 3
+            reset-after = 7
+            [[tamper]]
+            way = "requests"
+            broker = 2
+            probability = 0.01
+            delay = "2s"
+            duplicate = true
+            "#,
+        );
+        let file = file.expect("sound");
+        assert_eq!(file.seed, 3);
+        let line = Line::new()
+            .rate(125_000)
+            .lifetime(Duration::from_millis(500)..=Duration::from_millis(1500))
+            .pause(Way::Requests)
+            .pause(Way::Responses)
+            .cut_after(Way::Responses, 20);
+        assert_eq!(file.line(), line);
+        let second = Duration::from_secs(2);
+        let tampers: Vec<_> = file.tampers().collect();
+        assert_eq!(
+            tampers,
+            [
+                Tamper::with(Way::Responses).api(ApiKey::PRODUCE).nth(3).reset_after(7),
+                Tamper::with(Way::Requests)
+                    .broker(NodeId(2))
+                    .probability(0.01)
+                    .delay_between(second..=second)
+                    .duplicate(),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, line, words) in [
+            ("[[tamper]]\nway = \"up\"\n", 2, "unknown variant `up`"),
+            ("[line]\nrate = -1\n", 2, ""),
+            ("[line]\n\nspeed = 1\n", 3, "unknown field `speed`"),
+            ("\n[[tamper]]\nstall = true\n", 2, "missing field `way`"),
+        ] {
+            let error = ProxyFile::read(text).expect_err(text);
+            assert_eq!(error.line(), Some(line), "{text}: {error}");
+            assert!(error.message().contains(words), "{text}: {error}");
+        }
+    }
+}
