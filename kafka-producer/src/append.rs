@@ -194,7 +194,9 @@ impl Shared {
                 }
             }
         }
-        let partition = topic.spread.draw(count, current);
+        let load = |partition| topic.lane(partition).map_or(Some(0), Lane::load);
+        let adaptive = self.settings.partitioner_adaptive_partitioning;
+        let partition = topic.spread.draw(count, current, if adaptive { Some(&load) } else { None });
         Sticky::stay(topic.key, partition);
         let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic), count)) };
         self.append_at(lane, lane.lock(), record, source)

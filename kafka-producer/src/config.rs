@@ -71,6 +71,8 @@ pub struct ProducerConfig {
     send_buffer: Option<u32>,
     receive_buffer: Option<u32>,
     partitioner_ignore_keys: bool,
+    partitioner_adaptive_partitioning: bool,
+    partitioner_availability_timeout: Option<Duration>,
     connector: Connector,
     /// The settings that somebody asked for, be it with their default value.
     explicit: BTreeSet<&'static str>,
@@ -238,6 +240,8 @@ impl Default for ProducerConfig {
             send_buffer: Some(131_072),
             receive_buffer: Some(32_768),
             partitioner_ignore_keys: false,
+            partitioner_adaptive_partitioning: true,
+            partitioner_availability_timeout: None,
             connector: Connector::tcp(),
             explicit: BTreeSet::new(),
         }

@@ -192,6 +192,20 @@ impl ProducerConfig {
         self.explicit("partitioner.ignore.keys")
     }
 
+    /// `partitioner.adaptive.partitioning.enable`: whether records without a key go more often to partitions with fewer
+    /// batches waiting, once batches wait at all. On.
+    pub fn partitioner_adaptive_partitioning(mut self, enable: bool) -> Self {
+        self.partitioner_adaptive_partitioning = enable;
+        self.explicit("partitioner.adaptive.partitioning.enable")
+    }
+
+    /// `partitioner.availability.timeout.ms`: how long a broker that has batches waiting may take nothing before records
+    /// without a key go elsewhere. None, or adaptive partitioning switched off: for ever. None.
+    pub fn partitioner_availability_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.partitioner_availability_timeout = timeout.filter(|timeout| !timeout.is_zero());
+        self.explicit("partitioner.availability.timeout.ms")
+    }
+
     /// How connections to brokers are opened: through a tunnel, say, or a pipe in memory. Over TCP unless set.
     ///
     /// No setting of Kafka's, and so none in properties form.

@@ -76,6 +76,10 @@ pub struct Settings {
     pub receive_buffer: Option<u32>,
     /// Whether records with a key are spread like those without.
     pub partitioner_ignore_keys: bool,
+    /// Whether partitions with fewer batches waiting are chosen more often for records without key.
+    pub partitioner_adaptive_partitioning: bool,
+    /// How long a broker may take nothing before its partitions are not chosen for records without key.
+    pub partitioner_availability_timeout: Option<Duration>,
     /// How connections are opened.
     pub connector: Connector,
 }
@@ -129,6 +133,8 @@ impl ProducerConfig {
             send_buffer: self.send_buffer,
             receive_buffer: self.receive_buffer,
             partitioner_ignore_keys: self.partitioner_ignore_keys,
+            partitioner_adaptive_partitioning: self.partitioner_adaptive_partitioning,
+            partitioner_availability_timeout: self.partitioner_availability_timeout.map(|it| it.min(LONGEST)),
             connector: self.connector.clone(),
         };
         Ok((settings, warnings))

@@ -96,7 +96,6 @@ const SASL: &str = "SASL is not in this release, and nobody is logged in without
                     leave it out to connect without authentication";
 const TRANSACTIONS: &str = "transactions are not in this release; without them enable.idempotence=true (the default) \
                             already keeps each partition free of duplicates";
-const ADAPTIVE: &str = "partitions are chosen uniformly, not yet by the load of their brokers";
 
 /// The table, by groups of Kafka's documentation. A golden file made from Kafka's own jar checks names, defaults,
 /// types and ranges.
@@ -161,8 +160,10 @@ pub(super) static SETTINGS: &[Setting] = &[
 
     // Partitions.
     core("partitioner.ignore.keys", Kind::Bool, "false", |c, v| c.partitioner_ignore_keys = v.into_bool()),
-    no_effect("partitioner.adaptive.partitioning.enable", "true", ADAPTIVE),
-    later("partitioner.availability.timeout.ms", "0", ADAPTIVE),
+    core("partitioner.adaptive.partitioning.enable", Kind::Bool, "true",
+        |c, v| c.partitioner_adaptive_partitioning = v.into_bool()),
+    core("partitioner.availability.timeout.ms", millis(0, LONG_MAX), "0",
+        |c, v| c.partitioner_availability_timeout = Some(duration(v)).filter(|timeout| !timeout.is_zero())),
     later("partitioner.class", "", "a Java class cannot be loaded; without it keys are hashed as by Kafka's default, \
         and a partitioner written in Rust is given to the builder"),
 

@@ -60,7 +60,7 @@ impl Signal {
 
 /// Runs until everything is over. Dropped before (its runtime was shut down), it gives everything up, truthfully.
 pub(super) async fn drive(shared: Arc<Shared>) {
-    let mut driver = Driver { shared, pumps: Vec::new(), last_busy: None, end_by: None };
+    let mut driver = Driver { shared, pumps: Vec::new(), last_busy: None, stalls: false, end_by: None };
     loop {
         let deadline = driver.turn(now());
         if driver.is_over() {
@@ -77,6 +77,8 @@ struct Driver {
     pumps: Vec<Pump>,
     /// When a batch was last seen waiting.
     last_busy: Option<Instant>,
+    /// A broker took nothing when it was last looked.
+    stalls: bool,
     /// When pumps that do not end by themselves are left alone. Set once everything is resolved.
     end_by: Option<Instant>,
 }
@@ -101,6 +103,9 @@ impl Driver {
             }
             for gate in shared.all_gates() {
                 shared.expire(control, afterwards, &gate, now);
+            }
+            if let Some(timeout) = shared.settings.partitioner_availability_timeout {
+                self.stalls = shared.see_to_stalls(control, timeout, self.stalls, now);
             }
         });
         // What was set by this very turn needs no other one.

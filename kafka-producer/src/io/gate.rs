@@ -8,7 +8,7 @@ use std::{
     fmt,
     sync::{Arc, PoisonError},
     task::Waker,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use kafka_batch::ReadyIndex;
@@ -35,6 +35,10 @@ pub(crate) struct GateState {
     /// Rises with everything the pump should look at.
     told: u64,
     pub(crate) end: End,
+    /// Since when something is due that the broker does not take, as far as was seen.
+    held_up: Option<Instant>,
+    /// That was too long.
+    pub(crate) is_stalled: bool,
 }
 
 /// What a pump saw at a glance.
@@ -79,7 +83,9 @@ impl Gate {
 
     /// The first look of the pump: whether there is something, and what [`rest`](Self::rest) wants to know.
     pub(crate) fn glance(&self, now: Instant) -> Result<Glance, End> {
-        let state = self.lock();
+        let mut state = self.lock();
+        // Its broker takes a request.
+        state.held_up = None;
         match state.end {
             End::Open => Ok(Glance { seen: state.told, is_due: state.index.is_due(now) }),
             end => Err(end),
@@ -144,6 +150,13 @@ impl GateState {
         self.waker.take()
     }
 
+    /// Looks whether the broker takes what is due, and gives whether it has not for too long.
+    pub(crate) fn see_to_stall(&mut self, timeout: Duration, now: Instant) -> bool {
+        self.held_up = if self.index.is_due(now) { self.held_up.or(Some(now)) } else { None };
+        self.is_stalled = self.held_up.is_some_and(|since| now.saturating_duration_since(since) > timeout);
+        self.is_stalled
+    }
+
     /// The pump goes to sleep.
     pub(crate) fn sleep(&mut self, waker: &Waker, armed: Armed) {
         self.armed = armed;
@@ -168,5 +181,33 @@ impl GateState {
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gate").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_batch::{Readiness, Wait};
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn a_broker_is_stalled_once_something_was_due_for_too_long_and_no_longer_when_it_takes_something() {
+        let (zero, timeout) = (Instant::now(), Duration::from_millis(100));
+        let at = |millis| zero + Duration::from_millis(millis);
+        let shared = Gate::new(NodeId(1));
+        let see = |now| shared.lock().see_to_stall(timeout, now);
+        assert!(!see(at(0)), "nothing is due");
+        assert!(!see(at(5000)), "and was not for long");
+        let due = Readiness { wait: Wait::Ready, expires_at: at(120_000) };
+        shared.lock().index.update(LaneId(0), Some(due));
+        assert!(!see(at(5010)));
+        assert!(!see(at(5110)));
+        assert!(see(at(5111)));
+        assert!(shared.glance(at(5115)).is_ok());
+        assert!(!see(at(5120)));
+        assert!(see(at(5300)));
+        shared.lock().index.update(LaneId(0), None);
+        assert!(!see(at(5301)));
     }
 }

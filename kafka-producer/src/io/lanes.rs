@@ -6,14 +6,17 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::Instant,
 };
 
 use kafka_batch::{DrainedBatch, Edges, PartitionQueue, QueueSettings, SendReason};
 use kafka_wire::TopicName;
 
-use super::gate::Gate;
+use super::gate::{Gate, GateState};
 use crate::{
     delivery::Outcome,
     planted::planted,
@@ -26,6 +29,9 @@ pub(crate) struct Lane {
     pub(crate) id: LaneId,
     pub(crate) topic: TopicName,
     pub(crate) partition: i32,
+    /// How many batches wait here, as last reported; and whether their broker takes none.
+    load: AtomicU32,
+    is_stalled: AtomicBool,
     state: Mutex<LaneState>,
 }
 
@@ -48,7 +54,8 @@ impl Lane {
         closed: bool,
     ) -> Self {
         let state = LaneState { queue: PartitionQueue::new(settings), gate, closed };
-        Self { id, topic, partition, state: Mutex::new(state) }
+        let (load, is_stalled) = (AtomicU32::new(0), AtomicBool::new(false));
+        Self { id, topic, partition, load, is_stalled, state: Mutex::new(state) }
     }
 
     /// For an append, or to move the lane to another gate.
@@ -68,6 +75,24 @@ impl Lane {
         }
     }
 
+    /// Tells the gate's index what the queue has now, and those who choose partitions how much.
+    pub(crate) fn report(&self, gate: &mut GateState, lane: &LaneState) {
+        gate.index.update(self.id, lane.queue.readiness());
+        let batches = u32::try_from(lane.queue.batches()).unwrap_or(u32::MAX);
+        self.load.store(batches, Ordering::Relaxed);
+    }
+
+    /// How many batches wait here; none if their broker takes nothing.
+    pub(crate) fn load(&self) -> Option<u32> {
+        let is_stalled = self.is_stalled.load(Ordering::Relaxed);
+        (!is_stalled).then(|| self.load.load(Ordering::Relaxed))
+    }
+
+    /// Its broker takes nothing, or does again.
+    pub(crate) fn set_stalled(&self, is_stalled: bool) {
+        self.is_stalled.store(is_stalled, Ordering::Relaxed);
+    }
+
     /// Tells the gate what an append changed. Neither this lane nor any other may be locked.
     pub(crate) fn tell(&self, gate: &Gate, edges: Edges) {
         if !edges.any() {
@@ -81,7 +106,7 @@ impl Lane {
                 // Moved meanwhile; whoever moved it told the new gate.
                 return;
             }
-            state.index.update(self.id, lane.queue.readiness());
+            self.report(&mut state, &lane);
             drop(lane);
             state.waker_for(edges.full).filter(|_| !planted!(DeafPump))
         };
@@ -159,7 +184,7 @@ impl Supply for Draw<'_> {
                 return None;
             }
             let batch = guard.queue.drain(now);
-            state.index.update(id, guard.queue.readiness());
+            lane.report(&mut state, &guard);
             if let Some(batch) = batch {
                 return Some((id, batch));
             }
@@ -183,7 +208,7 @@ impl Supply for Draw<'_> {
             }
             let batch = guard.queue.take(now, reason);
             // Its place among those that linger is gone in any case, so that this ends.
-            state.index.update(id, guard.queue.readiness());
+            lane.report(&mut state, &guard);
             if let Some(batch) = batch {
                 return Some((id, batch));
             }

@@ -20,7 +20,7 @@ use std::{
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     task::Waker,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use kafka_batch::{DrainedBatch, Pool, QueueSettings, SendReason, wake_all};
@@ -223,7 +223,7 @@ impl Shared {
                 guard.closed |= reason == SendReason::Close;
                 let in_lane = guard.queue.tags().filter(|_| !planted!(FlushMissesLane));
                 outcomes.extend(in_lane.map(|(outcome, count)| (Arc::clone(outcome), count)));
-                state.index.update(lane.id, guard.queue.readiness());
+                lane.report(&mut state, &guard);
                 drop(guard);
                 afterwards.wakers.extend(state.waker_for(true));
             }
@@ -278,7 +278,7 @@ impl Shared {
                     continue;
                 }
                 let batches = guard.queue.drain_all(SendReason::Flush);
-                state.index.update(lane.id, guard.queue.readiness());
+                lane.report(&mut state, &guard);
                 drop((guard, state));
                 for batch in batches {
                     purged.queued += u64::from(batch.count());
@@ -328,6 +328,19 @@ impl Shared {
         control.sender.view().topic(topic.as_str()).map(|topic| topic.partitions.clone()).unwrap_or_default()
     }
 
+    /// Keeps an eye on brokers that take nothing although there is something for them: records that can go elsewhere do.
+    /// Whether there is such a broker. `before`: whether there was one when it was last looked.
+    fn see_to_stalls(&self, control: &Control, timeout: Duration, before: bool, now: Instant) -> bool {
+        let stalls = self.all_gates().iter().filter(|gate| gate.lock().see_to_stall(timeout, now)).count();
+        if stalls > 0 || before {
+            for lane in control.lanes.iter() {
+                let gate = Arc::clone(&lane.lock().gate);
+                lane.set_stalled(gate.lock().is_stalled);
+            }
+        }
+        stalls > 0
+    }
+
     /// Gives up the batches of a gate that waited too long, before they were sent.
     fn expire(&self, control: &mut Control, afterwards: &mut Afterwards, gate: &Arc<Gate>, now: Instant) {
         let mut state = gate.lock();
@@ -343,7 +356,7 @@ impl Shared {
                 continue;
             }
             let batches = guard.queue.expire(now);
-            state.index.update(id, guard.queue.readiness());
+            lane.report(&mut state, &guard);
             drop(guard);
             for batch in batches {
                 control.sender.give_up(id, &unsent(&batch), FailureKind::Expired, now);
@@ -404,7 +417,7 @@ impl Shared {
             let Some(lane) = control.lanes.get(route.lane) else { continue };
             lane.lock().gate = Arc::clone(&gate);
             let mut state = gate.lock();
-            state.index.update(lane.id, lane.lock().queue.readiness());
+            lane.report(&mut state, &lane.lock());
             wakers.extend(state.waker_for(true));
         }
         for news in effects.news.drain(..) {

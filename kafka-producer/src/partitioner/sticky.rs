@@ -6,7 +6,7 @@
 use std::{
     cell::Cell,
     sync::{
-        RwLock,
+        PoisonError, RwLock,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
@@ -44,14 +44,68 @@ impl Sticky {
 pub(crate) struct Spread {
     /// Partitions that have a leader. When none has, all are as good.
     available: RwLock<Vec<u32>>,
+    /// How likely each is, by what waits there. Nothing if all are as good.
+    weights: RwLock<Weights>,
+    /// Draws by weight so far.
+    draws: AtomicU32,
     /// Where the last thread went that began a batch: others join it there. It is a hint, and may be out of range.
     open: AtomicU32,
+}
+
+/// How many batches wait for a partition; none if its broker takes nothing.
+pub(crate) type Load<'a> = &'a dyn Fn(u32) -> Option<u32>;
+
+/// Partitions, each more likely the fewer batches wait there (KIP-794).
+#[derive(Debug, Default)]
+struct Weights {
+    partitions: Vec<u32>,
+    /// The sums of the weights up to each partition.
+    sums: Vec<u64>,
+}
+
+impl Weights {
+    /// Weighs partitions. None is left where that makes no difference: where no more than an open batch waits anywhere, or
+    /// as much everywhere, and each broker takes what it gets.
+    fn weigh(&mut self, partitions: impl Iterator<Item = u32>, load: Load<'_>) {
+        self.partitions.clear();
+        self.sums.clear();
+        let mut is_any_stalled = false;
+        for partition in partitions {
+            match load(partition) {
+                Some(load) => {
+                    self.partitions.push(partition);
+                    self.sums.push(u64::from(load));
+                }
+                None => is_any_stalled = true,
+            }
+        }
+        let most = self.sums.iter().max().copied().unwrap_or(0);
+        let least = self.sums.iter().min().copied().unwrap_or(0);
+        if !is_any_stalled && (most == least || most < BACKLOG) {
+            self.partitions.clear();
+            self.sums.clear();
+        }
+        let mut sum = 0;
+        for load in &mut self.sums {
+            sum += most + 1 - *load;
+            *load = sum;
+        }
+    }
+
+    /// One less than this is the largest number that [`pick`](Self::pick) takes.
+    fn total(&self) -> u64 {
+        self.sums.last().copied().unwrap_or(0)
+    }
+
+    fn pick(&self, number: u64) -> Option<u32> {
+        self.partitions.get(self.sums.partition_point(|sum| *sum <= number)).copied()
+    }
 }
 
 impl Spread {
     /// Pushed here by metadata updates.
     pub(crate) fn set_available(&self, partitions: Vec<u32>) {
-        *self.available.write().unwrap_or_else(std::sync::PoisonError::into_inner) = partitions;
+        *self.available.write().unwrap_or_else(PoisonError::into_inner) = partitions;
     }
 
     /// Where another thread began a batch.
@@ -59,9 +113,14 @@ impl Spread {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Draws a partition, each as likely as any other, but not the one that was just left.
-    pub(crate) fn draw(&self, count: u32, left: Option<u32>) -> u32 {
-        let available = self.available.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+    /// Draws a partition: by what waits there, if that is asked for and differs; else each as likely as any other, but not
+    /// the one that was just left.
+    pub(crate) fn draw(&self, count: u32, left: Option<u32>, load: Option<Load<'_>>) -> u32 {
+        if let Some(drawn) = load.and_then(|load| self.draw_by_load(count, load)) {
+            self.open.store(drawn, Ordering::Relaxed);
+            return drawn;
+        }
+        let available = self.available.read().unwrap_or_else(PoisonError::into_inner);
         let drawn = match available.as_slice() {
             [] => pick(count, left, |at| at),
             some => pick(some.len() as u32, left, |at| some[at as usize]),
@@ -69,6 +128,25 @@ impl Spread {
         drop(available);
         self.open.store(drawn, Ordering::Relaxed);
         drawn
+    }
+}
+
+impl Spread {
+    fn draw_by_load(&self, count: u32, load: Load<'_>) -> Option<u32> {
+        let draws = self.draws.fetch_add(1, Ordering::Relaxed);
+        // Weighed anew so often that a draw looks at a few partitions on average, however many there are.
+        if draws % (count / WEIGHED_A_DRAW).max(1) == 0 {
+            if let Ok(mut weights) = self.weights.try_write() {
+                let available = self.available.read().unwrap_or_else(PoisonError::into_inner);
+                match available.as_slice() {
+                    [] => weights.weigh(0..count, load),
+                    some => weights.weigh(some.iter().copied(), load),
+                }
+            }
+        }
+        let weights = self.weights.read().unwrap_or_else(PoisonError::into_inner);
+        let total = u32::try_from(weights.total()).unwrap_or(u32::MAX);
+        if total == 0 { None } else { weights.pick(u64::from(random(total))).filter(|drawn| *drawn < count) }
     }
 }
 
@@ -106,6 +184,11 @@ pub(crate) fn reseed(seed: u64) {
     RANDOM.set(seed.wrapping_mul(0xd134_2543_de82_ef95) | 1);
 }
 
+/// Fewer batches than this are no backlog: one is open, or was closed a moment ago.
+const BACKLOG: u64 = 2;
+/// How many partitions are looked at for a draw, on average.
+const WEIGHED_A_DRAW: u32 = 8;
+
 static NEXT_SEED: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]
@@ -120,7 +203,7 @@ mod tests {
             let mut seen = vec![0u32; count as usize];
             let mut left = None;
             for _ in 0..rounds {
-                let drawn = spread.draw(count, left);
+                let drawn = spread.draw(count, left, None);
                 assert!(count == 1 || Some(drawn) != left, "the next batch goes elsewhere");
                 seen[drawn as usize] += 1;
                 left = Some(drawn);
@@ -137,14 +220,49 @@ mod tests {
         spread.set_available(vec![1, 4]);
         let mut left = None;
         for _ in 0..100 {
-            let drawn = spread.draw(6, left);
+            let drawn = spread.draw(6, left, None);
             assert!(drawn == 1 || drawn == 4);
             left = Some(drawn);
         }
         spread.set_available(vec![4]);
-        assert_eq!(spread.draw(6, Some(4)), 4);
+        assert_eq!(spread.draw(6, Some(4), None), 4);
         spread.set_available(Vec::new());
-        assert!((0..100).map(|_| spread.draw(6, None)).any(|drawn| drawn == 0));
+        assert!((0..100).map(|_| spread.draw(6, None, None)).any(|drawn| drawn == 0));
+    }
+
+    /// How often each partition is picked in one cycle of draws.
+    fn picks(loads: &[Option<u32>]) -> Vec<u32> {
+        let mut weights = Weights::default();
+        weights.weigh(0..loads.len() as u32, &|partition| loads[partition as usize]);
+        let mut picks = vec![0; loads.len()];
+        for number in 0..weights.total() {
+            picks[weights.pick(number).expect("below the total") as usize] += 1;
+        }
+        picks
+    }
+
+    #[test]
+    fn the_less_waits_the_likelier_a_partition_is() {
+        assert_eq!(picks(&[5, 0, 3, 0, 1].map(Some)), [1, 6, 3, 6, 5]);
+        assert_eq!(picks(&[1, 7, 2].map(Some)), [7, 1, 6]);
+        assert_eq!(picks(&[Some(9), None, Some(9)]), [1, 0, 1], "a broker that takes nothing gets nothing");
+        assert_eq!(picks(&[None, None]), [0, 0]);
+        assert_eq!(picks(&[3, 3, 3].map(Some)), [0, 0, 0], "all alike: no weights");
+        assert_eq!(picks(&[0, 1, 0].map(Some)), [0, 0, 0], "no backlog");
+    }
+
+    #[test]
+    fn by_load_only_partitions_with_a_leader_are_drawn() {
+        let spread = Spread::default();
+        spread.set_available(vec![1, 2, 4]);
+        let load = |partition: u32| if partition == 2 { None } else { Some(partition) };
+        let drawn: Vec<u32> = (0..1000).map(|_| spread.draw(6, None, Some(&load))).collect();
+        let count = |partition| drawn.iter().filter(|drawn| **drawn == partition).count();
+        assert_eq!(count(1) + count(4), 1000);
+        assert!((720..880).contains(&count(1)), "{} of 800 expected", count(1));
+        // Where all brokers are stuck, each is as good.
+        let stuck = |_| None;
+        assert!((0..100).any(|_| spread.draw(6, None, Some(&stuck)) == 2));
     }
 
     #[test]
