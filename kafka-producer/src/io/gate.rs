@@ -183,31 +183,3 @@ impl fmt::Debug for Gate {
         f.debug_struct("Gate").field("node", &self.node).finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use kafka_batch::{Readiness, Wait};
-
-    use super::*;
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
-    fn a_broker_is_stalled_once_something_was_due_for_too_long_and_no_longer_when_it_takes_something() {
-        let (zero, timeout) = (Instant::now(), Duration::from_millis(100));
-        let at = |millis| zero + Duration::from_millis(millis);
-        let shared = Gate::new(NodeId(1));
-        let see = |now| shared.lock().see_to_stall(timeout, now);
-        assert!(!see(at(0)), "nothing is due");
-        assert!(!see(at(5000)), "and was not for long");
-        let due = Readiness { wait: Wait::Ready, expires_at: at(120_000) };
-        shared.lock().index.update(LaneId(0), Some(due));
-        assert!(!see(at(5010)));
-        assert!(!see(at(5110)));
-        assert!(see(at(5111)));
-        assert!(shared.glance(at(5115)).is_ok());
-        assert!(!see(at(5120)));
-        assert!(see(at(5300)));
-        shared.lock().index.update(LaneId(0), None);
-        assert!(!see(at(5301)));
-    }
-}
