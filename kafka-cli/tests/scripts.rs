@@ -87,6 +87,7 @@ fn a_proxy_does_as_its_file_says() {
     let arguments = ["produce", "-b", &proxy.servers, "--topic", "one", "-X", "retry.backoff.ms=1"];
     let output = run(&arguments, b"through the proxy\n");
     succeeds(&output);
+    cluster.wait_for_records();
     assert_eq!(cluster.mock.records("one", 0).len(), 1, "once, although it was sent three times");
     let end = proxy.stop();
     assert!(end.contains("3 produce requests and 3 produce responses"), "{end}");
