@@ -69,7 +69,7 @@ impl ProxyBuilder {
     ///     [line]
     ///     rate = 125000                     # bytes a second
     ///     lifetime = ["500ms", "1.5s"]      # then each connection is reset
-    ///     # pause = "requests", "responses" or "both"; hold = true; refuse = true; cut-after-requests = 1000
+    ///     ## pause = "requests", "responses" or "both"; hold = true; refuse = true; cut-after-requests = 1000
     ///
     ///     [[tamper]]
     ///     way = "responses"
