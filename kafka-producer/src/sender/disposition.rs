@@ -86,6 +86,7 @@ const TABLE: &[(ErrorCode, Disposition, Appended)] = &[
     (ErrorCode::INCONSISTENT_TOPIC_ID, Retry, No),
     (ErrorCode::MESSAGE_TOO_LARGE, Split, No),
     // At most five batches of a partition are unresolved, so the broker would know this one had it appended it.
+    // What it says of earlier attempts: see `Ledger::is_gap_final`.
     (ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, OutOfOrder, No),
     (ErrorCode::UNKNOWN_PRODUCER_ID, Bump, No),
     (ErrorCode::INVALID_PRODUCER_EPOCH, Bump, No),

@@ -36,6 +36,8 @@ pub(super) struct Ledger<B> {
     next: i32,
     /// A bump is wanted: see [`is_settled`](Self::is_settled).
     bump: bool,
+    /// A batch of this epoch was given up while it may still have been on its way to a broker.
+    has_strays: bool,
     last_key: u64,
     /// The [ordinal](Entry::ordinal) that the next batch gets.
     next_ordinal: u64,
@@ -124,6 +126,7 @@ impl<B> Ledger<B> {
             identity: Identity::NONE,
             next: 0,
             bump: false,
+            has_strays: false,
             last_key: 0,
             next_ordinal: 0,
             known_at: None,
@@ -338,6 +341,19 @@ impl<B> Ledger<B> {
         Some(entry)
     }
 
+    /// A numbered batch was given up in doubt.
+    pub(super) fn note_stray(&mut self) {
+        self.has_strays = true;
+    }
+
+    /// Whether OUT_OF_ORDER proves that no earlier attempt will be appended either.
+    ///
+    /// Brokers work on requests whose connection is gone. If one that was given up is still among them, it closes the gap
+    /// that a batch was refused for, and what was sent behind it is appended after all.
+    pub(super) fn is_gap_final(&self) -> bool {
+        !self.has_strays
+    }
+
     /// A bump is needed.
     pub(super) fn want_bump(&mut self) {
         self.bump = true;
@@ -376,6 +392,7 @@ impl<B> Ledger<B> {
             self.known_at = None;
         }
         self.identity = identity;
+        self.has_strays = false;
         self.next = 0;
     }
 

@@ -122,7 +122,9 @@ impl Sender {
             self.effects.events.push(Event::NotAcknowledged { topic, partition, node, code });
         }
         let idempotent = !matches!(self.identity, IdentityState::Off);
-        let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) else { return };
+        let Some(ledger) = self.partition_mut(lane).map(|partition| &mut partition.ledger) else { return };
+        let is_gap_final = ledger.is_gap_final();
+        let Some(entry) = ledger.entry_mut(at) else { return };
         entry.doubt &= !planted!(DoubtForgotten);
         entry.doubt |= rule.appended == Appended::Maybe;
         let (doubt, attempts, count) = (entry.doubt, entry.attempts, entry.count);
@@ -143,7 +145,7 @@ impl Sender {
                 self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now);
             }
             Disposition::OutOfOrder if idempotent => {
-                entry.doubt = false;
+                entry.doubt &= !is_gap_final;
                 if at == 0 {
                     // Nothing of ours is missing before it: the broker forgot, or has numbers we gave up.
                     self.want_bump(lane);
@@ -263,6 +265,9 @@ impl Sender {
         let (topic, index) = (partition.topic.clone(), partition.partition);
         let Some(mut entry) = partition.ledger.give_up(at) else { return };
         let doubt = entry.doubt || matches!(entry.place, Place::InFlight { .. }) && answer.is_none();
+        if doubt && entry.sequence.is_some() && !entry.is_proven {
+            partition.ledger.note_stray();
+        }
         let persistence = match doubt {
             _ if entry.is_proven => Persistence::Persisted,
             true => Persistence::PossiblyPersisted,

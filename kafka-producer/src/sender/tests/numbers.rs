@@ -89,6 +89,32 @@ fn a_batch_in_doubt_is_asked_for_with_its_old_numbers_before_a_bump() {
     assert_eq!(offset(&deliveries[1]), Some(1));
 }
 
+/// A broker that was frozen may still work on requests whose connections are gone: first on the retry, then on them.
+#[test]
+fn behind_a_batch_given_up_in_doubt_a_gap_proves_nothing() {
+    let (mut rig, mut requests, deliveries) = in_flight(1);
+    rig.advance(Duration::from_secs(10));
+    let follower = rig.batch(0, 1).remove(0);
+    let behind = rig.request(A).expect("the one behind");
+    rig.lose(requests.pop().expect("one"), true);
+    rig.lose(behind, true);
+    rig.advance(Duration::from_secs(111));
+    let error = result(&deliveries[0]).expect("expired").expect_err("expired");
+    assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
+    for _ in 0..2 {
+        let again = rig.request(A).expect("asked for, since it is in doubt");
+        assert_eq!(numbers(&again), (0, 2), "its old numbers");
+        rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+        rig.advance(Duration::from_millis(200));
+    }
+    // What was given up arrived, and the first attempt of this one behind it.
+    let again = rig.request(A).expect("asked for again");
+    rig.answer(again, &[(OK, 2)]);
+    assert_eq!(offset(&follower), Some(2));
+    drop(rig.batch(0, 1));
+    assert_eq!(numbers(&rig.request(A).expect("under the next epoch")), (1, 0));
+}
+
 #[test]
 fn a_doubtful_batch_that_expires_leaves_its_partition_to_a_new_epoch() {
     let (mut rig, requests, deliveries) = in_flight(1);
