@@ -33,12 +33,14 @@ impl Subscriber for Nosy {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        let Some(producer) = PRODUCER.get() else { return };
-        // On another thread, so that a lock that is held fails the test and does not hang it.
-        let (tx, rx) = mpsc::channel();
-        thread::spawn(move || tx.send(producer.stats().failed));
-        if rx.recv_timeout(Duration::from_secs(20)).is_err() {
-            line.0.push_str(" UNDER A LOCK");
+        // The first events may come before there is a producer to look at.
+        if let Some(producer) = PRODUCER.get() {
+            // On another thread, so that a lock that is held fails the test and does not hang it.
+            let (tx, rx) = mpsc::channel();
+            thread::spawn(move || tx.send(producer.stats().failed));
+            if rx.recv_timeout(Duration::from_secs(20)).is_err() {
+                line.0.push_str(" UNDER A LOCK");
+            }
         }
         HEARD.lock().expect("no panic").push(line.0);
     }

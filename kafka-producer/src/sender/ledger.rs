@@ -346,12 +346,13 @@ impl<B> Ledger<B> {
         self.has_strays = true;
     }
 
-    /// Whether OUT_OF_ORDER proves that no earlier attempt will be appended either.
+    /// Whether OUT_OF_ORDER for the batch at `at` proves that no earlier attempt of it will be appended either.
     ///
-    /// Brokers work on requests whose connection is gone. If one that was given up is still among them, it closes the gap
-    /// that a batch was refused for, and what was sent behind it is appended after all.
-    pub(super) fn is_gap_final(&self) -> bool {
-        !self.has_strays
+    /// Brokers work on requests whose connection is gone. If one that carried a batch before it is still among them, it
+    /// closes the gap that this one was refused for, and what was sent behind it is appended after all. It makes no
+    /// difference whether that batch was given up already.
+    pub(super) fn is_gap_final(&self, at: usize) -> bool {
+        !self.has_strays && self.entries.range(..at).all(|before| !before.doubt)
     }
 
     /// A bump is needed.

@@ -123,7 +123,7 @@ impl Sender {
         }
         let idempotent = !matches!(self.identity, IdentityState::Off);
         let Some(ledger) = self.partition_mut(lane).map(|partition| &mut partition.ledger) else { return };
-        let is_gap_final = ledger.is_gap_final();
+        let is_gap_final = ledger.is_gap_final(at);
         let Some(entry) = ledger.entry_mut(at) else { return };
         entry.doubt &= !planted!(DoubtForgotten);
         entry.doubt |= rule.appended == Appended::Maybe;

@@ -115,6 +115,31 @@ fn behind_a_batch_given_up_in_doubt_a_gap_proves_nothing() {
     assert_eq!(numbers(&rig.request(A).expect("under the next epoch")), (1, 0));
 }
 
+/// The same when the batch in front is given up only after the gap was met.
+#[test]
+fn behind_a_batch_still_in_doubt_a_gap_proves_nothing() {
+    let (mut rig, mut requests, deliveries) = in_flight(1);
+    rig.advance(Duration::from_secs(10));
+    let follower = rig.batch(0, 1).remove(0);
+    let behind = rig.request(A).expect("the one behind");
+    rig.lose(requests.pop().expect("one"), true);
+    rig.lose(behind, true);
+    rig.advance(Duration::from_millis(200));
+    let mut again = rig.requests(A);
+    assert_eq!(again.iter().map(numbers).collect::<Vec<_>>(), [(0, 1), (0, 2)]);
+    // Neither answer says what became of the first attempts, which still lie with the broker.
+    rig.answer(again.pop_front().expect("two"), &[(ErrorCode::NOT_ENOUGH_REPLICAS, -1)]);
+    rig.answer(again.pop_front().expect("two"), &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_secs(110));
+    let error = result(&deliveries[0]).expect("expired").expect_err("expired");
+    assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
+    let again = rig.request(A).expect("asked for, since it is in doubt");
+    assert_eq!(numbers(&again), (0, 2), "its old numbers");
+    // The first attempts arrived.
+    rig.answer(again, &[(ErrorCode::DUPLICATE_SEQUENCE_NUMBER, -1)]);
+    assert!(result(&follower).expect("answered").is_ok());
+}
+
 #[test]
 fn a_doubtful_batch_that_expires_leaves_its_partition_to_a_new_epoch() {
     let (mut rig, requests, deliveries) = in_flight(1);
