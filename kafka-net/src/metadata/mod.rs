@@ -9,7 +9,11 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use kafka_wire::{
     ErrorCode, NodeId, TopicName,
@@ -47,7 +51,8 @@ pub struct Metadata {
     nodes: Nodes,
     topics: BTreeMap<TopicName, Wanted>,
     refresh: Refresh,
-    asked: Option<Asked>,
+    /// Questions without an answer, oldest first: one, and after a while a few more to other brokers.
+    asked: Vec<Asked>,
     next_ticket: u64,
     /// All connections are to be closed, since they lead nowhere.
     must_hang_up: bool,
@@ -64,11 +69,12 @@ struct Wanted {
     is_new: bool,
 }
 
-/// The update on its way.
+/// An update on its way.
 #[derive(Debug)]
 struct Asked {
     ticket: Ticket,
     node: NodeId,
+    since: Instant,
     /// About every topic, not only the new ones.
     is_full: bool,
 }
@@ -92,7 +98,7 @@ impl Metadata {
             bootstrap,
             nodes,
             topics: BTreeMap::new(),
-            asked: None,
+            asked: Vec::new(),
             next_ticket: 0,
             must_hang_up: false,
             update_count: 0,
@@ -164,9 +170,7 @@ impl Metadata {
     pub fn handle_status(&mut self, node: NodeId, status: &Status, now: Instant) {
         self.nodes.handle_status(node, status, now);
         let Status::Down { error, .. } = status else { return };
-        if self.asked.take_if(|asked| asked.node == node).is_some() {
-            self.refresh.failed(now);
-        }
+        self.give_up_asked(|asked| asked.node == node, now);
         if error.is_idle() || error.is_aborted() {
             return;
         }
@@ -179,11 +183,7 @@ impl Metadata {
 
     /// An update could not be sent, or was not answered. One that is no longer waited for is ignored.
     pub fn handle_failure(&mut self, ticket: Ticket, error: &NetError, now: Instant) {
-        if self.asked.take_if(|asked| asked.ticket == ticket).is_none() {
-            return;
-        }
-        self.refresh.failed(now);
-        if error.is_aborted() {
+        if !self.give_up_asked(|asked| asked.ticket == ticket, now) || error.is_aborted() {
             return;
         }
         self.last_failure = Some(error.clone());
@@ -194,11 +194,11 @@ impl Metadata {
 
     /// An update was answered. One that is no longer waited for is ignored.
     pub fn handle_response(&mut self, ticket: Ticket, response: MetadataResponse, now: Instant) -> Update {
-        let Some(asked) = self.asked.take_if(|asked| asked.ticket == ticket) else {
+        let Some(at) = self.asked.iter().position(|asked| asked.ticket == ticket) else {
             return Update::default();
         };
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
-            self.refresh.failed(now);
+            self.give_up_asked(|_| true, now);
             return self.rebootstrap();
         }
         let brokers: BTreeMap<NodeId, Broker> = response
@@ -215,7 +215,7 @@ impl Metadata {
             code => Some(NetError::new(Kind::Refused { doing: "to describe the cluster", code })),
         };
         if let Some(error) = error {
-            self.refresh.failed(now);
+            self.give_up_asked(|asked| asked.ticket == ticket, now);
             if !error.is_retriable() {
                 self.broadcast(error.clone());
             }
@@ -224,7 +224,9 @@ impl Metadata {
         }
         self.last_failure = None;
         self.update_count += 1;
-        let is_full = asked.is_full;
+        let is_full = self.asked[at].is_full;
+        // Earlier questions were about nothing else. Later ones may be about a topic that this one did not name.
+        self.asked.drain(..=at);
         let view = ClusterView {
             generation: self.view.generation,
             cluster_id: response.cluster_id.map(Arc::from),
@@ -284,14 +286,15 @@ impl Metadata {
         }
         if self.config.rebootstrap && self.rebootstrap_deadline().is_some_and(|deadline| deadline <= now) {
             self.refresh.restart_clock();
-            if self.asked.take().is_some() {
-                self.refresh.failed(now);
-            }
+            self.give_up_asked(|_| true, now);
             self.rebootstrap();
             return std::mem::take(&mut self.must_hang_up).then_some(Action::HangUp);
         }
-        if self.asked.is_some() || self.due(now).is_none_or(|due| due > now) {
+        if self.due(now).is_none_or(|due| due > now) {
             return None;
+        }
+        if !self.asked.is_empty() {
+            return self.ask_another(load, now);
         }
         self.refresh.trying(now);
         match self.nodes.pick(&load, now) {
@@ -312,17 +315,19 @@ impl Metadata {
     /// When [`poll_action`](Self::poll_action) has something to give although nothing happens; `None` is never.
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let duty = if self.asked.is_some() {
-            None
-        } else {
-            // Due and still nothing to do: what is missing is a broker.
-            self.due(now).and_then(|due| if due > now { Some(due) } else { self.nodes.next_change(now) })
-        };
+        // Due and still nothing to do: what is missing is a broker.
+        let duty =
+            self.due(now).and_then(|due| if due > now { Some(due) } else { self.nodes.next_change(now) });
         let rebootstrap = self.rebootstrap_deadline().filter(|_| self.config.rebootstrap);
         [duty, rebootstrap].into_iter().flatten().min()
     }
 
+    /// When the next question is due: the first one for its own reasons, others because that one has no answer.
     fn due(&self, now: Instant) -> Option<Instant> {
+        if let Some(last) = self.asked.last() {
+            let more = self.asked.len() < MAX_ASKED;
+            return last.since.checked_add(ANSWER_PATIENCE).filter(|_| more);
+        }
         let new = self.topics.values().any(|wanted| wanted.is_new).then(|| self.refresh.due_for_new(now));
         [self.refresh.due(now), new].into_iter().flatten().min()
     }
@@ -331,8 +336,34 @@ impl Metadata {
         self.refresh.trying_since()?.checked_add(self.config.rebootstrap_trigger)
     }
 
+    /// A broker has had a question for a while: another one is asked as well.
+    fn ask_another(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Option<Action> {
+        let asked = &self.asked;
+        let load = |node| load(node).filter(|_| asked.iter().all(|asked| asked.node != node));
+        match self.nodes.pick(load, now) {
+            Pick::Ready(node) => Some(self.ask(node, now)),
+            Pick::Connect(node) => Some(Action::Connect(node)),
+            Pick::Wait | Pick::Nobody => None,
+        }
+    }
+
+    /// Questions that get no answer. Whether there were any.
+    fn give_up_asked(&mut self, which: impl Fn(&Asked) -> bool, now: Instant) -> bool {
+        let before = self.asked.len();
+        self.asked.retain(|asked| !which(asked));
+        if self.asked.len() == before {
+            return false;
+        }
+        // With another one that is about everything still out, nothing is lost.
+        if !self.asked.iter().any(|asked| asked.is_full) {
+            self.refresh.failed(now);
+        }
+        true
+    }
+
     fn ask(&mut self, node: NodeId, now: Instant) -> Action {
-        let is_full = self.refresh.due(now).is_some_and(|due| due <= now);
+        // One beside another is about everything, so that it does not matter which is answered.
+        let is_full = !self.asked.is_empty() || self.refresh.due(now).is_some_and(|due| due <= now);
         if is_full {
             let max_idle = self.config.max_idle;
             self.topics.retain(|_, wanted| {
@@ -353,7 +384,7 @@ impl Metadata {
         };
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.asked = Some(Asked { ticket, node, is_full });
+        self.asked.push(Asked { ticket, node, since: now, is_full });
         Action::Ask { node, ticket, request }
     }
 
@@ -420,6 +451,13 @@ impl Metadata {
         self.fatal_count += 1;
     }
 }
+
+/// How long a broker may take to answer before another one is asked as well. Metadata is answered from memory, in
+/// milliseconds; but brokers work on one request of a connection at a time, so that it may wait behind a Produce request that
+/// waits for replicas, up to `request.timeout.ms`. Long enough that a busy broker is not asked twice as a rule.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+/// How many brokers may have the same question at a time.
+const MAX_ASKED: usize = 3;
 
 fn topic_by_name(name: TopicName) -> MetadataRequestTopic {
     MetadataRequestTopic { name: Some(name), ..MetadataRequestTopic::default() }

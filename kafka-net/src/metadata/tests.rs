@@ -218,6 +218,106 @@ fn a_broken_connection_fails_the_question_it_carried() {
     assert!(matches!(bench.action(), Some(Action::Connect(_))));
 }
 
+/// Knows three brokers, is connected to all, and has asked the first of them.
+fn asked() -> (Bench, NodeId, Ticket) {
+    let mut bench = Bench::known();
+    for node in [1, 2] {
+        bench.status(node, Status::Ready);
+    }
+    bench.metadata.request_update();
+    let (node, ticket, _) = question(&mut bench);
+    (bench, node, ticket)
+}
+
+fn question(bench: &mut Bench) -> (NodeId, Ticket, usize) {
+    match bench.action() {
+        Some(Action::Ask { node, ticket, request }) => (node, ticket, request.topics.expect("a list").len()),
+        other => panic!("{other:?} instead of a question"),
+    }
+}
+
+#[test]
+fn a_question_without_an_answer_is_put_to_others_as_well() {
+    let (mut bench, first, _) = asked();
+    assert_eq!(bench.action(), None);
+    assert_eq!(bench.wait(), ms(2000));
+    bench.pass(ms(2000));
+    let (second, ticket, topics) = question(&mut bench);
+    assert!(second != first && topics == 1);
+    assert_eq!((bench.action(), bench.wait()), (None, ms(2000)));
+    bench.pass(ms(2000));
+    let (third, late, _) = question(&mut bench);
+    assert!(third != first && third != second);
+    // No more than these, and no hurry.
+    bench.pass(ms(10_000));
+    assert_eq!(bench.action(), None);
+    assert!(bench.wait() > ms(100_000));
+    // The first answer counts, and ends the others' waits.
+    let fresh = response(&[0, 1, 2], vec![topic("t", &[(2, 6), (1, 5)])]);
+    let update = bench.metadata.handle_response(ticket, fresh, bench.now);
+    assert_eq!((update.topics.len(), bench.leader(0)), (1, Some(2)));
+    // One that comes late does no harm, be it of yesterday.
+    let stale = response(&[0, 1, 2], vec![topic("t", &[(0, 5), (1, 5)])]);
+    bench.metadata.handle_response(late, stale, bench.now);
+    assert_eq!(bench.leader(0), Some(2));
+    assert_eq!(bench.action(), None);
+    assert!(bench.wait() > ms(200_000));
+}
+
+#[test]
+fn with_nobody_else_to_ask_the_answer_is_waited_for() {
+    let mut bench = Bench::known();
+    bench.metadata.request_update();
+    bench.ask();
+    bench.pass(ms(2000));
+    // Somebody is to be connected to first; nobody can be.
+    let Some(Action::Connect(second)) = bench.action() else { panic!("nobody to connect to") };
+    bench.down(second.0, ms(60_000));
+    let Some(Action::Connect(third)) = bench.action() else { panic!("nobody to connect to") };
+    bench.down(third.0, ms(60_000));
+    assert_eq!(bench.action(), None);
+    assert_eq!(bench.wait(), ms(60_000), "and no turns in vain");
+    // One comes up after all.
+    bench.status(third.0, Status::Ready);
+    assert_eq!(question(&mut bench).0, third);
+}
+
+#[test]
+fn a_topic_wanted_meanwhile_is_not_lost_to_an_answer_that_does_not_name_it() {
+    let (mut bench, _, first) = asked();
+    bench.metadata.want(&"u".into(), bench.now);
+    bench.pass(ms(2000));
+    let (_, second, topics) = question(&mut bench);
+    assert_eq!(topics, 2, "one beside another is about everything");
+    let without = response(&[0, 1, 2], vec![topic("t", &[(0, 5), (1, 5)])]);
+    bench.metadata.handle_response(first, without, bench.now);
+    let both = vec![topic("t", &[(0, 5), (1, 5)]), topic("u", &[(1, 0)])];
+    let update = bench.metadata.handle_response(second, response(&[0, 1, 2], both), bench.now);
+    assert_eq!(update.topics, ["u"]);
+}
+
+#[test]
+fn while_one_question_is_out_another_may_fail() {
+    let (mut bench, first, ticket) = asked();
+    bench.pass(ms(2000));
+    let (_, second, _) = question(&mut bench);
+    bench.down(first.0, ms(50));
+    bench.metadata.handle_failure(ticket, &NetError::new(Kind::NotReady), bench.now);
+    let fresh = response(&[0, 1, 2], vec![topic("t", &[(2, 6), (1, 5)])]);
+    bench.metadata.handle_response(second, fresh, bench.now);
+    assert_eq!(bench.leader(0), Some(2));
+    // With the last one gone, all is asked again after a pause.
+    bench.metadata.request_update();
+    bench.pass(ms(1000));
+    let (node, ..) = question(&mut bench);
+    bench.pass(ms(2000));
+    let (other, ..) = question(&mut bench);
+    bench.down(other.0, ms(50));
+    bench.down(node.0, ms(50));
+    bench.pass(ms(150));
+    assert!(matches!(bench.action(), Some(Action::Ask { .. } | Action::Connect(_))));
+}
+
 #[test]
 fn answers_with_nothing_new_are_spaced_out() {
     let mut bench = Bench::known();
@@ -387,9 +487,11 @@ fn a_long_series_of_failures_returns_to_the_bootstrap_list() {
     let mut bench = Bench::known();
     bench.metadata.request_update();
     bench.ask();
-    // Never answered, and never failed either.
-    assert_eq!(bench.wait(), ms(300_000));
-    bench.pass(ms(300_000));
+    // Never answered, and never failed either; the others say nothing at all.
+    assert_eq!(bench.wait(), ms(2000));
+    bench.pass(ms(2000));
+    bench.action();
+    bench.pass(ms(298_000));
     assert_eq!(bench.action(), Some(Action::HangUp));
     assert!(bench.metadata.view().is_bootstrap());
 }
