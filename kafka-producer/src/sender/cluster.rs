@@ -72,7 +72,7 @@ impl Sender {
                 // Nobody can be asked this here any more. What was sent has been told before.
                 node.control.clear();
                 match self.identity {
-                    IdentityState::Asked { failures, node: asked, old } if asked == id => {
+                    IdentityState::Asked { failures, node: asked, old, .. } if asked == id => {
                         self.identity = IdentityState::Wanted { not_before: None, failures, old };
                     }
                     _ => {}
@@ -97,7 +97,9 @@ impl Sender {
     /// (D) When [`handle_timeout`](Self::handle_timeout) has something to do although nothing else happens.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let identity = match self.identity {
-            IdentityState::Wanted { not_before, .. } => not_before.filter(|time| *time > now),
+            IdentityState::Wanted { not_before: time, .. } | IdentityState::Asked { until: time, .. } => {
+                time.filter(|time| *time > now)
+            }
             _ => None,
         };
         let expiry = self.expiries.first().map(|(due, _)| *due);
@@ -122,7 +124,7 @@ impl Sender {
         self.keep_topics(now);
         loop {
             let nodes = &self.nodes;
-            let load = |id: NodeId| Some(nodes.get(&id)?.in_flight);
+            let load = |id: NodeId| Some(nodes.get(&id)?.load(now));
             match self.metadata.poll_action(load, now) {
                 None => break,
                 Some(Action::Connect(node)) => self.connect(node),
@@ -141,10 +143,17 @@ impl Sender {
                 Some(other) => debug_assert!(false, "an action nobody carries out: {other:?}"),
             }
         }
-        if let IdentityState::Wanted { not_before, failures, old } = self.identity {
-            if not_before.is_none_or(|time| time <= now) {
-                self.ask_identity(failures, old, now);
+        match self.identity {
+            IdentityState::Wanted { not_before, failures, old }
+                if not_before.is_none_or(|time| time <= now) =>
+            {
+                self.ask_identity(None, failures, old, now);
             }
+            // Who was asked may be frozen: one more is asked, and the first answer counts.
+            IdentityState::Asked { failures, node, until: Some(until), old } if until <= now => {
+                self.ask_identity(Some(node), failures, old, now);
+            }
+            _ => {}
         }
         self.effects.timer = true;
     }
@@ -162,11 +171,14 @@ impl Sender {
         }
     }
 
-    fn ask_identity(&mut self, failures: u32, old: Option<Identity>, now: Instant) {
+    /// Asks for a producer id. `asked`: who was asked and has not answered yet.
+    fn ask_identity(&mut self, asked: Option<NodeId>, failures: u32, old: Option<Identity>, now: Instant) {
         let nodes = &self.nodes;
-        match self.metadata.pick(|id| Some(nodes.get(&id)?.in_flight), now) {
+        let load = |id: NodeId| nodes.get(&id).filter(|_| asked != Some(id)).map(|node| node.load(now));
+        match self.metadata.pick(load, now) {
             Pick::Ready(node) => {
-                self.identity = IdentityState::Asked { failures, node, old };
+                let until = if asked.is_none() { now.checked_add(IDENTITY_PATIENCE) } else { None };
+                self.identity = IdentityState::Asked { failures, node, until, old };
                 self.enqueue(node, Call::InitProducerId);
             }
             Pick::Connect(node) => self.connect(node),
@@ -206,7 +218,17 @@ impl Sender {
     }
 
     pub(super) fn handle_init_producer_id(&mut self, result: CallResult<Reply>, now: Instant) {
-        let IdentityState::Asked { failures, old, .. } = self.identity else { return };
+        let (failures, old, is_waited_for) = match self.identity {
+            IdentityState::Asked { failures, old, .. } => (failures, old, true),
+            // It took long, and is to be asked for again; now it need not be.
+            IdentityState::Wanted { failures, old, .. } => (failures, old, false),
+            IdentityState::Known(_) | IdentityState::Off => return,
+        };
+        let is_good = matches!(&result, Ok(Answer::Reply { body: Reply::InitProducerId(response), .. })
+            if response.error_code.is_ok());
+        if !is_waited_for && !is_good {
+            return;
+        }
         let delay = self.settings.retry_backoff.delay(failures, &mut self.rng);
         let again = IdentityState::Wanted {
             not_before: Some(now + delay),
@@ -468,6 +490,10 @@ impl Sender {
         }
     }
 }
+
+/// How long a broker may take to give a producer id before another one is asked as well. It asks the controller for a block of
+/// them now and then; a frozen broker answers never.
+const IDENTITY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Less than the shortest `metadata.max.idle.ms`, after which a topic nobody wants is forgotten.
 const KEEP_TOPICS_EVERY: Duration = Duration::from_secs(2);

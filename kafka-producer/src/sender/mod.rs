@@ -152,6 +152,8 @@ struct Node {
     later: BTreeMap<(Instant, u64), LaneId>,
     /// Produce requests that are not answered.
     in_flight: usize,
+    /// When it last answered one of them, or was sent the first of them.
+    heard: Option<Instant>,
     /// Calls that any node could have been asked.
     control: VecDeque<Call>,
     /// It is to be connected to, although there is nothing to send yet.
@@ -170,6 +172,7 @@ impl Default for Node {
             sendable: VecDeque::new(),
             later: BTreeMap::new(),
             in_flight: 0,
+            heard: None,
             control: VecDeque::new(),
             wanted: false,
             connection: Connection::None,
@@ -181,6 +184,14 @@ impl Default for Node {
 }
 
 impl Node {
+    /// What speaks against asking it something that any node could be asked: what it has to do before, and above all that it
+    /// has not answered for a while. A question waits for all that was sent before it.
+    fn load(&self, now: Instant) -> usize {
+        let is_silent = |heard: Instant| now.saturating_duration_since(heard) >= SILENT_AFTER;
+        let silent = self.in_flight > 0 && self.heard.is_some_and(is_silent);
+        self.in_flight + self.control.len() + if silent { SILENCE } else { 0 }
+    }
+
     /// Whether anybody still has business with it.
     fn is_used(&self) -> bool {
         let is_idle = self.sendable.is_empty() && self.later.is_empty() && self.control.is_empty();
@@ -207,10 +218,11 @@ enum IdentityState {
         failures: u32,
         old: Option<Identity>,
     },
-    /// A node has been asked for it, or will be.
+    /// A node has been asked for it, or will be. One more is asked after `until`, if there is one.
     Asked {
         failures: u32,
         node: NodeId,
+        until: Option<Instant>,
         old: Option<Identity>,
     },
     Known(Identity),
@@ -336,3 +348,9 @@ impl Sender {
         }
     }
 }
+
+/// A node that has had a Produce request for so long without answering any is asked other things only if nobody else can be:
+/// it may be waiting for its replicas, or be frozen. Longer than most answers take.
+const SILENT_AFTER: Duration = Duration::from_secs(1);
+/// Weighs more than any number of requests.
+const SILENCE: usize = 1 << 20;

@@ -136,6 +136,9 @@ impl Sender {
         self.counters.requested(parts.len());
         let bytes = parts.iter().map(|part| part.records.len() as u64).sum();
         if let Some(node) = self.nodes.get_mut(&node) {
+            if node.in_flight == 0 {
+                node.heard = Some(now);
+            }
             node.in_flight += 1;
             node.stats.requested(parts.len() as u64, bytes, node.in_flight as u64);
         }

@@ -43,6 +43,7 @@ impl Sender {
     fn handle_produce(&mut self, id: NodeId, call: &ProduceCall, result: CallResult<Reply>, now: Instant) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.in_flight = node.in_flight.saturating_sub(1);
+            node.heard = Some(now);
             node.stats.answered(result.is_ok(), now.saturating_duration_since(call.since));
         }
         match result {

@@ -115,6 +115,23 @@ async fn s11_a_log_directory_fails_and_another_replica_takes_over() {
 }
 
 #[tokio::test]
+async fn s11_a_broker_that_holds_a_question_back_does_not_hide_the_new_leader() {
+    let mut run = Run::new(2).await;
+    // The one who is asked about the cluster never answers: a request in front of it waits for a replica that is gone. What
+    // would end that is far beyond this test's patience.
+    let patient = Duration::from_secs(600);
+    let producer = crate::connect(run.config().request_timeout(patient).delivery_timeout(2 * patient)).await;
+    run.send(&producer, 40).await;
+    soon(producer.flush()).await.expect("open");
+    let broken = Rule::on(ApiKey::PRODUCE).broker(FIRST).partition(0).named("broken");
+    run.cluster.add_rule(broken.error(ErrorCode::KAFKA_STORAGE_ERROR));
+    run.cluster.add_rule(Rule::on(ApiKey::METADATA).named("held").times(1).silence());
+    run.cluster.move_leader("orders", 0, SECOND).expect("exists");
+    run.send(&producer, 40).await;
+    run.finish_delivered(producer).await;
+}
+
+#[tokio::test]
 async fn s11_a_partition_that_is_offline_for_a_while() {
     let mut run = Run::new(3).await;
     let producer = run.connect().await;

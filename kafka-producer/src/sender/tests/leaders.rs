@@ -30,6 +30,38 @@ fn a_broker_that_lags_behind_does_not_take_us_back_to_an_old_leader() {
 }
 
 #[test]
+fn a_broker_that_answers_no_batch_is_asked_for_nothing_else() {
+    let mut rig = Rig::new(2);
+    rig.leaders[1] = (B, 2);
+    rig.refresh();
+    // A has one request and is silent about it; B has two, and answers.
+    drop(rig.batch(0, 1));
+    let silent = rig.request(A).expect("ready");
+    rig.advance(Duration::from_secs(1));
+    drop(rig.batch(1, 1));
+    let first = rig.request(B).expect("ready");
+    rig.answer(first, &[(OK, 0)]);
+    for _ in 0..2 {
+        drop(rig.batch(1, 1));
+    }
+    let mut busy = rig.requests(B);
+    assert_eq!(busy.len(), 2);
+    for offset in 1..5 {
+        drop(rig.batch(1, 1));
+        busy.push_back(rig.request(B).expect("there is room"));
+        // What brings nothing new is asked again only after a while.
+        rig.advance(Duration::from_secs(1));
+        rig.answer(busy.pop_front().expect("two"), &[(OK, offset)]);
+        rig.sender.want_topic(&super::rig::topic(), rig.now);
+        assert!(rig.sender.control_call(A).is_none(), "it would wait there");
+        let call = rig.sender.control_call(B).expect("asked");
+        rig.answer_control(B, call);
+        rig.settle_effects();
+    }
+    drop((silent, busy));
+}
+
+#[test]
 fn a_newer_epoch_of_the_same_leader_ends_the_back_off() {
     let mut rig = Rig::new(1);
     let deliveries = rig.batch(0, 1);

@@ -6,7 +6,7 @@ use kafka_wire::ErrorCode;
 
 use super::{
     super::{IdentityState, sequence::Identity},
-    rig::{A, Request, Rig, Seen, offset, result},
+    rig::{A, B, Request, Rig, Seen, offset, result},
 };
 use crate::{delivery::Delivery, error::Persistence};
 
@@ -245,6 +245,57 @@ fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unpr
     assert_eq!(numbers(&anew), (0, 0));
     rig.answer(anew, &[(OK, 1)]);
     assert_eq!(offset(&deliveries[1]), Some(1));
+}
+
+#[test]
+fn a_producer_id_that_does_not_come_is_asked_for_elsewhere_as_well() {
+    let mut rig = Rig::new(1);
+    rig.sender.identity = IdentityState::Wanted { not_before: None, failures: 0, old: None };
+    rig.advance(Duration::from_millis(1));
+    let mut asked = Vec::new();
+    for time in [0, 2000, 2000, 20_000] {
+        rig.advance(Duration::from_millis(time));
+        for node in [A, B] {
+            asked.extend(rig.sender.control_call(node).map(|call| (node, call)));
+        }
+    }
+    assert_eq!(asked.len(), 2, "one beside the first, and no more");
+    assert_ne!(asked[0].0, asked[1].0);
+    // The first answer counts, whoever's it is; one that comes late changes nothing.
+    rig.producer_id = 78;
+    let (node, call) = asked.remove(0);
+    rig.answer_control(node, call);
+    let known = |rig: &Rig| match rig.sender.identity {
+        IdentityState::Known(identity) => identity.id.0,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(known(&rig), 78);
+    rig.producer_id = 79;
+    let (node, call) = asked.remove(0);
+    rig.answer_control(node, call);
+    assert_eq!(known(&rig), 78);
+}
+
+#[test]
+fn an_id_that_comes_while_another_question_waits_for_its_time_is_taken() {
+    let mut rig = Rig::new(1);
+    rig.sender.identity = IdentityState::Wanted { not_before: None, failures: 0, old: None };
+    rig.advance(Duration::from_millis(1));
+    let mut asked = Vec::new();
+    for time in [0, 2000] {
+        rig.advance(Duration::from_millis(time));
+        for node in [A, B] {
+            asked.extend(rig.sender.control_call(node).map(|call| (node, call)));
+        }
+    }
+    let (node, call) = asked.pop().expect("two");
+    rig.init = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS;
+    rig.answer_control(node, call);
+    assert!(matches!(rig.sender.identity, IdentityState::Wanted { not_before: Some(_), .. }));
+    let (node, call) = asked.pop().expect("one");
+    rig.init = OK;
+    rig.answer_control(node, call);
+    assert!(matches!(rig.sender.identity, IdentityState::Known(_)));
 }
 
 #[test]

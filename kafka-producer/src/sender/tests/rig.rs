@@ -144,7 +144,7 @@ impl Rig {
         }
     }
 
-    fn answer_control(&mut self, node: NodeId, call: Call) {
+    pub(super) fn answer_control(&mut self, node: NodeId, call: Call) {
         let body = match &call {
             Call::Metadata(_) => Reply::Metadata(self.metadata()),
             Call::InitProducerId => Reply::InitProducerId(InitProducerIdResponse {
@@ -262,17 +262,19 @@ impl Rig {
         self.settle_effects();
     }
 
-    /// The next request to a node, if there is one.
+    /// The next request to a node, if there is one. Whatever else is asked goes unanswered.
     pub(super) fn request(&mut self, node: NodeId) -> Option<Request> {
         let drained = self.drain(node);
         self.seal(drained);
-        match self.sender.poll_call(node, self.now) {
-            Next::Call(Call::Produce(call)) => {
-                let seen = call.parts.iter().map(|part| seen(part.partition, &part.records)).collect();
-                Some(Request { node, call, seen })
+        loop {
+            match self.sender.poll_call(node, self.now) {
+                Next::Call(Call::Produce(call)) => {
+                    let seen = call.parts.iter().map(|part| seen(part.partition, &part.records)).collect();
+                    return Some(Request { node, call, seen });
+                }
+                Next::Call(_) => {}
+                _ => return None,
             }
-            Next::Call(other) => panic!("only batches are expected: {other:?}"),
-            _ => None,
         }
     }
 
