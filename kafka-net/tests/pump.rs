@@ -11,11 +11,11 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use futures::{FutureExt, SinkExt, StreamExt};
+use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
 use kafka_net::{
-    Answer, Call, CallResult, Connection, Demand, Feed, FrameSink, KafkaCodec, NetConfig, NetError, Next,
-    Offer, Status,
-    io::{Ended, pump},
+    Answer, Call, CallResult, Connection, Demand, Endpoint, Feed, FrameSink, KafkaCodec, NetConfig, NetError,
+    Next, Offer, Status,
+    io::{BoxStream, Connect, Connector, Ended, Target, keep_connected, pump},
 };
 use kafka_wire::{
     ApiKey, CorrelationId, FrameBuf, NodeId, VersionRange, WireError, WireErrorKind, encode_response,
@@ -74,6 +74,7 @@ struct Book {
     /// Number, and how it came back.
     told: Vec<(u32, Result<(), NetError>)>,
     is_ready: bool,
+    is_down: bool,
     must_finish: bool,
     must_abort: bool,
     must_panic: bool,
@@ -156,7 +157,10 @@ impl Feed for TestFeed {
     }
 
     fn on_status(&mut self, status: Status, _: Instant) {
-        self.book(|book| book.is_ready |= matches!(status, Status::Ready));
+        self.book(|book| {
+            book.is_ready |= matches!(status, Status::Ready);
+            book.is_down |= matches!(status, Status::Down { .. });
+        });
     }
 }
 
@@ -310,6 +314,35 @@ async fn a_dropped_pump_gives_its_calls_back() {
     );
 }
 
+/// Opens one connection.
+struct Once(Mutex<Option<DuplexStream>>);
+
+impl Connect for Once {
+    fn connect<'a>(&'a self, _: Target<'a>) -> BoxFuture<'a, std::io::Result<BoxStream>> {
+        let stream = self.0.lock().expect("no panic").take().expect("it is dialled once");
+        async move { Ok(Box::new(stream) as BoxStream) }.boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_connection_that_is_dropped_gives_its_calls_back_and_says_no_more() {
+    let feed = TestFeed::default();
+    feed.add(1, 100, true);
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let mut broker = Broker(Framed::new(theirs, KafkaCodec::new(1 << 20)));
+    let mut config = NetConfig::default();
+    config.connector = Connector::new(Once(Mutex::new(Some(ours))));
+    let endpoint = Endpoint::new("broker", 9092);
+    let rng = fastrand::Rng::with_seed(1);
+    let kept = tokio::spawn(keep_connected(NodeId(1), endpoint, Arc::new(config), rng, feed.clone()));
+    broker.next().await.expect("a request");
+    kept.abort();
+    assert!(kept.await.expect_err("aborted").is_cancelled());
+    assert_eq!(feed.told(), "1!");
+    assert!(broker.next().await.is_none(), "its stream is closed");
+    assert_eq!(feed.book(|book| (book.is_ready, book.is_down)), (true, false));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_feed_that_panics_gets_its_calls_back() {
     let feed = TestFeed::default();
@@ -387,7 +420,7 @@ mod sink {
         task::Poll,
     };
 
-    use tokio::io::AsyncWrite;
+    use tokio::io::{AsyncReadExt, AsyncWrite};
 
     use super::*;
 
@@ -479,6 +512,28 @@ mod sink {
         let offered: Vec<_> = writer.offered[0].iter().filter(|(_, size)| *size == 1000).collect();
         let own: Vec<_> = payloads.iter().map(|payload| (payload.as_ptr() as usize, 1000)).collect();
         assert_eq!(offered, own.iter().collect::<Vec<_>>());
+    }
+
+    /// The stream takes a part, and then nothing for a while: the future over the sink is dropped there.
+    #[test]
+    fn a_future_that_is_dropped_loses_no_byte() {
+        let payload = Bytes::from(vec![7; 1000]);
+        let expected = [frame(1, &payload).into_bytes(), frame(2, &payload).into_bytes()].concat();
+        let (near, mut far) = tokio::io::duplex(300);
+        let mut sink = FrameSink::new(near);
+        assert!(sink.send(frame(1, &payload)).now_or_never().is_none());
+        assert_eq!((sink.written(), sink.held()), (300, 706));
+        sink.feed(frame(2, &payload)).now_or_never().expect("no waiting").expect("room");
+        let mut read = Vec::new();
+        while read.len() < expected.len() {
+            let mut piece = [0; 100];
+            let count = far.read(&mut piece).now_or_never().expect("there is some").expect("open");
+            read.extend_from_slice(&piece[..count]);
+            // Each of them is dropped before it is done, but for the last one.
+            drop(sink.flush().now_or_never());
+        }
+        assert!(read == expected);
+        assert_eq!((sink.written(), sink.held()), (expected.len() as u64, 0));
     }
 
     #[test]

@@ -128,6 +128,8 @@ impl Client {
 
     /// As [`connect`](Self::connect), with addresses that are parsed already.
     ///
+    /// *Cancel safety*: as [`connect`](Self::connect).
+    ///
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_to(bootstrap: &[Endpoint], config: ClientConfig) -> Result<Self, NetError> {

@@ -1,11 +1,17 @@
-//! Connections that are opened otherwise than over TCP: through a pipe in memory, under paused time.
+//! Connections that are opened otherwise than over TCP: through a pipe in memory, under paused time. And what dropped
+//! futures leave of them.
 
 #![expect(clippy::disallowed_methods, reason = "a test starts tasks and looks at the clock where it likes")]
 
+mod cancel_safety;
+
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,7 +22,7 @@ use kafka_net::{
     Client, ClientConfig, NetConfig,
     io::{BoxStream, Connect, Connector, Target},
 };
-use kafka_wire::{NodeId, PartitionId, frame, messages::MetadataRequest};
+use kafka_wire::{ApiKey, NodeId, PartitionId, decode_request_header, frame, messages::MetadataRequest};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
     time::Instant,
@@ -28,6 +34,10 @@ struct Tunnel {
     cluster: Arc<Mutex<Cluster>>,
     troubles: Arc<Mutex<VecDeque<Trouble>>>,
     attempts: Arc<Mutex<Vec<(String, usize)>>>,
+    /// Attempts without an end yet, and streams that are open.
+    open: Arc<AtomicUsize>,
+    /// Requests that brokers were sent.
+    asked: Arc<Mutex<BTreeMap<ApiKey, usize>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -36,6 +46,24 @@ enum Trouble {
     Refused,
     /// Nothing ever comes of it.
     Silence,
+    /// It is opened, and no request on it is answered.
+    Mute,
+}
+
+/// One that is open, until this is dropped.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Tunnel {
@@ -49,6 +77,8 @@ impl Tunnel {
             cluster: Arc::new(Mutex::new(cluster)),
             troubles: Arc::new(Mutex::new(troubles.into_iter().collect())),
             attempts: Arc::default(),
+            open: Arc::default(),
+            asked: Arc::default(),
         }
     }
 
@@ -62,6 +92,39 @@ impl Tunnel {
     fn attempts(&self) -> Vec<(String, usize)> {
         self.attempts.lock().expect("no panic").clone()
     }
+
+    fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many requests of an API came to brokers.
+    fn asked(&self, api: ApiKey) -> usize {
+        self.asked.lock().expect("no panic").get(&api).copied().unwrap_or(0)
+    }
+
+    async fn serve(self, node: NodeId, mut stream: DuplexStream, is_mute: bool) {
+        let _open = Open::new(&self.open);
+        let mut input = BytesMut::new();
+        while matches!(stream.read_buf(&mut input).await, Ok(1..)) {
+            while let Some(frame) = frame::split(&mut input, 1 << 20).expect("a frame") {
+                let (header, _) = decode_request_header(&frame).expect("a request");
+                *self.asked.lock().expect("no panic").entry(header.api_key).or_default() += 1;
+                if is_mute {
+                    continue;
+                }
+                let now = Now::new(Instant::now().into_std(), 1_700_000_000_000);
+                let answer = self.cluster.lock().expect("no panic").handle(node, frame, now);
+                let Answer::Reply(reply) = answer else { panic!("not answered at once: {answer:?}") };
+                let mut reply = reply.into_segments();
+                while reply.has_remaining() {
+                    // The client may be gone by now.
+                    if stream.write_all_buf(&mut reply).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Connect for Tunnel {
@@ -69,33 +132,19 @@ impl Connect for Tunnel {
         async move {
             let host = target.endpoint.host();
             self.attempts.lock().expect("no panic").push((host.to_owned(), target.skip));
+            let _open = Open::new(&self.open);
             let trouble = self.troubles.lock().expect("no panic").pop_front();
             match trouble {
                 Some(Trouble::Refused) => return Err(io::ErrorKind::ConnectionRefused.into()),
                 Some(Trouble::Silence) => std::future::pending::<()>().await,
-                None => {}
+                Some(Trouble::Mute) | None => {}
             }
             let node = host.rsplit('-').next().and_then(|id| id.parse().ok()).expect("a broker's name");
             let (near, far) = tokio::io::duplex(4096);
-            tokio::spawn(serve(NodeId(node), far, Arc::clone(&self.cluster)));
+            tokio::spawn(self.clone().serve(NodeId(node), far, matches!(trouble, Some(Trouble::Mute))));
             Ok(Box::new(near) as BoxStream)
         }
         .boxed()
-    }
-}
-
-async fn serve(node: NodeId, mut stream: DuplexStream, cluster: Arc<Mutex<Cluster>>) {
-    let mut input = BytesMut::new();
-    while matches!(stream.read_buf(&mut input).await, Ok(1..)) {
-        while let Some(frame) = frame::split(&mut input, 1 << 20).expect("a frame") {
-            let now = Now::new(Instant::now().into_std(), 1_700_000_000_000);
-            let answer = cluster.lock().expect("no panic").handle(node, frame, now);
-            let Answer::Reply(reply) = answer else { panic!("not answered at once: {answer:?}") };
-            let mut reply = reply.into_segments();
-            while reply.has_remaining() {
-                stream.write_all_buf(&mut reply).await.expect("the client reads");
-            }
-        }
     }
 }
 
