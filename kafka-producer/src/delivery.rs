@@ -154,6 +154,11 @@ impl Deliveries {
         self.count == 0
     }
 
+    /// How many entries they are kept in.
+    pub(crate) fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
     #[inline]
     pub(crate) fn push(&mut self, delivery: Delivery) {
         self.count += 1;

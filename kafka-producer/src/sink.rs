@@ -62,12 +62,20 @@ impl OwnedRecord {
 /// A [`Sink`] of records: what [`Producer::sink`] gives.
 ///
 /// * `poll_ready` moves the one record it holds into a batch, waiting for the topic and for room, at most
-///   `max.block.ms`; `start_send` only stores a record.
+///   `max.block.ms`; `start_send` only stores a record. Answers are counted in the order of the records: where very many
+///   stand behind one that is late, it waits for that one, too.
 /// * `poll_flush` completes when every record sent *through this sink* has its answer.
 /// * `poll_close` flushes. The producer stays open.
 ///
 /// The first failure is given by the next `poll_*`, and names the record; the sink stays usable. A record that was not
 /// accepted is gone. [`results`](Self::results) counts what became of all.
+///
+/// *Cancel safety*: a future over this sink can be dropped at any time. A record the sink has taken stays in it, and goes on
+/// with the next `poll_*`; one it has not taken yet goes with the future. Dropping the sink itself drops the record it holds,
+/// and cancels none that was accepted.
+///
+/// # Panics
+/// As any sink may: `start_send` without a `poll_ready` before it that was ready.
 pub struct RecordSink {
     producer: Producer,
     shared: Arc<Shared>,
@@ -82,6 +90,8 @@ pub struct RecordSink {
     indices: std::collections::VecDeque<(u64, u64)>,
     results: SinkResults,
     failure: Option<SinkError>,
+    /// With so many runs of answers behind one that is late, no record is taken.
+    max_runs: usize,
 }
 
 /// What became of the records sent through a sink so far.
@@ -184,7 +194,14 @@ impl RecordSink {
             indices: std::collections::VecDeque::new(),
             results: SinkResults::default(),
             failure: None,
+            max_runs: MAX_RUNS,
         }
+    }
+
+    /// For a test that has no time for so many records.
+    #[cfg(test)]
+    pub(crate) fn with_max_runs(self, max_runs: usize) -> Self {
+        Self { max_runs, ..self }
     }
 
     /// The producer behind it.
@@ -278,17 +295,19 @@ impl Sink<OwnedRecord> for RecordSink {
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         let this = self.get_mut();
         let held = this.poll_held(cx);
-        // Answers that are there already need not be kept.
-        let _ = this.poll_answers(cx);
+        // Answers that are there already need not be kept; those behind one that is not must not pile up.
+        let is_full = this.poll_answers(cx).is_pending() && this.waiting.run_count() >= this.max_runs;
         match this.failed() {
             Err(error) => Poll::Ready(Err(error)),
+            Ok(()) if is_full => Poll::Pending,
             Ok(()) => held.map(Ok),
         }
     }
 
     fn start_send(self: Pin<&mut Self>, record: OwnedRecord) -> Result<(), SinkError> {
         let this = self.get_mut();
-        debug_assert!(this.held.is_none(), "poll_ready comes first");
+        // To drop the one it holds without a word would be worse.
+        assert!(this.held.is_none(), "a record is sent to a sink only after poll_ready was ready");
         this.taken += 1;
         this.held = Some(record);
         Ok(())
@@ -315,3 +334,7 @@ impl fmt::Debug for RecordSink {
         f.debug_struct("RecordSink").field("results", &self.results).finish_non_exhaustive()
     }
 }
+
+/// Each is a few dozen bytes, and a record at the least: more than there are in the default `buffer.memory`, so that only
+/// records which are answered already can be so many.
+const MAX_RUNS: usize = 1 << 20;

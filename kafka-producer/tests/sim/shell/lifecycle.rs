@@ -15,8 +15,8 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, future::join_all};
-use kafka_wire::ErrorCode;
+use futures::{FutureExt, SinkExt, future::join_all};
+use kafka_wire::{ErrorCode, PartitionId};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
     time::{sleep, timeout},
@@ -24,7 +24,8 @@ use tokio::{
 
 use super::net::{Mode, Net, Refuse, WALL};
 use crate::{
-    Delivery, DeliveryError, Partitioner, Persistence, Producer, ProducerConfig, Record, RecordMetadata,
+    Delivery, DeliveryError, OwnedRecord, Partitioner, Persistence, Producer, ProducerConfig, Record,
+    RecordMetadata,
     io::{now, simulated},
     partitioner,
 };
@@ -438,6 +439,40 @@ mod scenario_45_full_buffer {
         });
         assert!(in_turn && numbers.len() == expected.len(), "who came first went first: {numbers:?}");
     }
+}
+
+/// Nothing waits for memory, but what became of records must not pile up behind one that nobody answers.
+#[test]
+fn a_sink_takes_no_more_while_many_answers_stand_behind_a_late_one() {
+    let (taken, net) = play(|net| async move {
+        let producer = start(config(&net));
+        warm_up(&producer).await;
+        let leader = net.cluster(|cluster| cluster.leader("orders", PartitionId(0)));
+        net.set_mode(leader.expect("a leader").0.0, Mode::Frozen);
+        let mut sink = producer.sink().with_max_runs(8);
+        let record = |partition| {
+            let mut record = OwnedRecord::to("orders").value("x");
+            record.partition = Some(partition);
+            record
+        };
+        sink.feed(record(0)).await.expect("taken");
+        let mut taken = 1;
+        while taken < 100 {
+            // The other two answer.
+            match timeout(SECOND, sink.feed(record(1 + taken % 2))).await {
+                Ok(fed) => fed.expect("taken"),
+                Err(_) => break,
+            }
+            taken += 1;
+        }
+        assert!((9..=11).contains(&taken), "{taken}");
+        net.clear();
+        sink.feed(record(0)).await.expect("taken");
+        sink.flush().await.expect("delivered");
+        assert_eq!(sink.results().delivered, u64::from(taken.unsigned_abs()) + 1);
+        taken
+    });
+    assert_eq!(values(&net).len(), 2, "of {taken}");
 }
 
 mod scenario_46_wall_clock {
