@@ -35,6 +35,8 @@ impl ProducerConfig {
 
     /// As [`connect`](Self::connect), with partitions chosen by the caller.
     ///
+    /// *Cancel safety*: nothing is waited for.
+    ///
     /// # Errors
     /// As [`connect`](Self::connect).
     ///

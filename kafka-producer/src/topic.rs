@@ -145,6 +145,12 @@ impl TopicShared {
         self.lock().wakers.retain(|(other, _)| *other != key);
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().wakers.len()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

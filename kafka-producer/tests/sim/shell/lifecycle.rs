@@ -106,6 +106,8 @@ fn persistence(result: Option<Result<RecordMetadata, DeliveryError>>) -> Persist
     }
 }
 
+mod cancel_safety;
+
 mod scenario_42_futures_dropped {
     use super::*;
 
