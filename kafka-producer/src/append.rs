@@ -296,6 +296,13 @@ impl ChunkSource for Source<'_> {
             Self::Granted(chunks) => chunks.take_chunks(count, into),
         }
     }
+
+    fn take_chunk(&mut self) -> Option<Chunk> {
+        match self {
+            Self::Pool(pool) => pool.take_one(),
+            Self::Granted(chunks) => chunks.pop(),
+        }
+    }
 }
 
 /// How far a record has come that is not accepted at once.

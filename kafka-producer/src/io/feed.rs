@@ -10,7 +10,7 @@ use super::{
     gate::{Armed, End, Gate},
     lanes::Draw,
 };
-use crate::sender::{Call, Drained, Reply};
+use crate::sender::{Call, Drained, LaneId, Reply, Sealed};
 
 /// The feed of one pump.
 pub(super) struct PumpFeed {
@@ -19,31 +19,63 @@ pub(super) struct PumpFeed {
     /// Seals batches without a codec. With one, that is done on other threads.
     sealer: Option<Compressor>,
     drained: Vec<Drained>,
+    sealed: Vec<(LaneId, u64, Sealed)>,
+    /// Lists for what is to be done after a lock is let go.
+    afterwards: Afterwards,
     is_ready: bool,
 }
 
 impl PumpFeed {
     pub(super) fn new(shared: Arc<Shared>, gate: Arc<Gate>) -> Self {
         let sealer = (shared.settings.compression == Compression::None).then(compress::no_codec);
-        Self { shared, gate, sealer, drained: Vec::new(), is_ready: false }
+        Self {
+            shared,
+            gate,
+            sealer,
+            drained: Vec::new(),
+            sealed: Vec::new(),
+            afterwards: Afterwards::default(),
+            is_ready: false,
+        }
     }
 
-    /// Takes what is ready out of the lanes; and with `takes_along` what lingers there, if a request is made anyway.
-    fn drain(&mut self, control: &mut Control, afterwards: &mut Afterwards, takes_along: bool, now: Instant) {
-        self.shared.expire(control, afterwards, &self.gate, now);
-        let Control { sender, lanes, .. } = control;
-        let pressure = self.shared.pool.waiting() > 0;
-        let mut draw = Draw { lanes, gate: &self.gate, pressure, takes_along };
-        sender.drain(self.gate.node, now, &mut draw, &mut self.drained);
+    /// Does something under the sender's lock, and what it leaves to be done after it.
+    fn with_control<R>(
+        &mut self,
+        purpose: &'static str,
+        f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
+    ) -> R {
+        let from = Some(self.gate.node);
+        self.shared.with_control_reusing(&mut self.afterwards, purpose, from, f)
+    }
+
+    /// Takes what is ready out of the lanes; and with `takes_along` what lingers there, if a request is made anyway. With `f`,
+    /// what comes of it is looked at under the same lock.
+    fn drain<R>(
+        &mut self,
+        purpose: &'static str,
+        takes_along: bool,
+        now: Instant,
+        f: impl FnOnce(&mut Control, &[Drained]) -> R,
+    ) -> R {
+        let Self { shared, gate, drained, afterwards, .. } = self;
+        shared.with_control_reusing(afterwards, purpose, Some(gate.node), |control, afterwards| {
+            shared.expire(control, afterwards, gate, now);
+            let Control { sender, lanes, .. } = control;
+            let pressure = shared.pool.waiting() > 0;
+            let mut draw = Draw::new(lanes, gate, pressure, takes_along, now);
+            sender.drain(gate.node, now, &mut draw, drained);
+            drop(draw);
+            f(control, drained)
+        })
     }
 
     /// Takes what is ready, seals it, and asks for a call.
     fn look(&mut self, now: Instant) -> Next<Call> {
         let node = self.gate.node;
-        let shared = Arc::clone(&self.shared);
-        let next = shared.with_control("to ask for a call", Some(node), |control, afterwards| {
-            self.drain(control, afterwards, true, now);
-            if self.drained.is_empty() || self.sealer.is_none() {
+        let seals_here = self.sealer.is_some();
+        let next = self.drain("to ask for a call", true, now, |control, drained| {
+            if drained.is_empty() || !seals_here {
                 control.sender.poll_call(node, now)
             } else {
                 Next::Wait(None)
@@ -63,17 +95,16 @@ impl PumpFeed {
             }
             return None;
         };
-        let sealed: Vec<_> = self
-            .drained
-            .drain(..)
-            .map(|Drained { lane, key, batch, stamp }| (lane, key, batch.seal(stamp, sealer)))
-            .collect();
-        let node = self.gate.node;
-        let next = self.shared.with_control("to hand in sealed batches", Some(node), |control, _| {
-            for (lane, key, batch) in sealed {
+        for Drained { lane, key, batch, stamp } in self.drained.drain(..) {
+            self.sealed.push((lane, key, batch.seal(stamp, sealer)));
+        }
+        let Self { shared, gate, sealed, afterwards, .. } = self;
+        let purpose = "to hand in sealed batches";
+        let next = shared.with_control_reusing(afterwards, purpose, Some(gate.node), |control, _| {
+            for (lane, key, batch) in sealed.drain(..) {
                 control.sender.handle_sealed(lane, key, batch, now);
             }
-            control.sender.poll_call(node, now)
+            control.sender.poll_call(gate.node, now)
         });
         Some(next)
     }
@@ -101,9 +132,7 @@ impl Feed for PumpFeed {
         }
         if self.is_ready && self.sealer.is_none() {
             // Compress while the window is full.
-            self.shared.clone().with_control("to drain ahead", Some(node), |control, afterwards| {
-                self.drain(control, afterwards, false, now);
-            });
+            self.drain("to drain ahead", false, now, |_, _| ());
             let next = self.seal(now);
             debug_assert!(next.is_none(), "sealed elsewhere");
         }
@@ -140,7 +169,7 @@ impl Feed for PumpFeed {
 
     fn on_reply(&mut self, call: Call, result: CallResult<Reply>, now: Instant) {
         let node = self.gate.node;
-        self.shared.with_control("to hand in a reply", Some(node), |control, _| {
+        self.with_control("to hand in a reply", |control, _| {
             control.sender.handle_reply(node, &call, result, now);
         });
         drop(call);

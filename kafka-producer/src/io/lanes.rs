@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use kafka_batch::{DrainedBatch, Edges, PartitionQueue, QueueSettings, SendReason};
+use kafka_batch::{DrainedBatch, Edges, PartitionQueue, Round, SendReason};
 use kafka_wire::TopicName;
 
 use super::gate::{Gate, GateState};
@@ -49,11 +49,11 @@ impl Lane {
         id: LaneId,
         topic: TopicName,
         partition: i32,
-        settings: QueueSettings,
+        queue: PartitionQueue<Arc<Outcome>>,
         gate: Arc<Gate>,
         closed: bool,
     ) -> Self {
-        let state = LaneState { queue: PartitionQueue::new(settings), gate, closed };
+        let state = LaneState { queue, gate, closed };
         let (load, is_stalled) = (AtomicU32::new(0), AtomicBool::new(false));
         Self { id, topic, partition, load, is_stalled, state: Mutex::new(state) }
     }
@@ -149,14 +149,30 @@ impl LaneTable {
     }
 }
 
-/// What one pump draws from, under the sender's lock.
+/// What one pump draws from, under the sender's lock: one round over what is ready, under one lock of the gate.
 pub(crate) struct Draw<'a> {
-    pub(crate) lanes: &'a LaneTable,
-    pub(crate) gate: &'a Gate,
+    lanes: &'a LaneTable,
+    gate: &'a Gate,
+    state: crate::sync::MutexGuard<'a, GateState>,
+    round: Round<LaneId>,
     /// Someone waits for memory: nothing may linger.
-    pub(crate) pressure: bool,
+    pressure: bool,
     /// What is drawn is sent now: what lingers may go along.
-    pub(crate) takes_along: bool,
+    takes_along: bool,
+}
+
+impl<'a> Draw<'a> {
+    pub(crate) fn new(
+        lanes: &'a LaneTable,
+        gate: &'a Gate,
+        pressure: bool,
+        takes_along: bool,
+        now: Instant,
+    ) -> Self {
+        let mut state = gate.lock();
+        let round = state.index.round(now);
+        Self { lanes, gate, state, round, pressure, takes_along }
+    }
 }
 
 impl Supply for Draw<'_> {
@@ -167,9 +183,8 @@ impl Supply for Draw<'_> {
         alone: bool,
         admits: &mut dyn FnMut(LaneId) -> bool,
     ) -> Option<(LaneId, DrainedBatch<Arc<Outcome>>)> {
-        let mut state = self.gate.lock();
-        let mut round = state.index.round(now);
-        while let Some(id) = state.index.next(&mut round) {
+        let state = &mut *self.state;
+        while let Some(id) = state.index.next(&mut self.round) {
             if !admits(id) {
                 continue;
             }
@@ -184,7 +199,7 @@ impl Supply for Draw<'_> {
                 return None;
             }
             let batch = guard.queue.drain(now);
-            lane.report(&mut state, &guard);
+            lane.report(state, &guard);
             if let Some(batch) = batch {
                 return Some((id, batch));
             }
@@ -208,7 +223,7 @@ impl Supply for Draw<'_> {
             }
             let batch = guard.queue.take(now, reason);
             // Its place among those that linger is gone in any case, so that this ends.
-            lane.report(&mut state, &guard);
+            lane.report(state, &guard);
             if let Some(batch) = batch {
                 return Some((id, batch));
             }

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kafka_batch::{DrainedBatch, Pool, QueueSettings, SendReason, wake_all};
+use kafka_batch::{Compression, DrainedBatch, PartitionQueue, Pool, QueueSettings, SendReason, wake_all};
 use kafka_net::NetConfig;
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 use tokio::runtime::Handle;
@@ -91,11 +91,13 @@ pub(crate) struct Control {
     is_over: bool,
 }
 
-/// What is done once the locks are gone.
+/// What is done once the locks are gone. A pump keeps its own, so that the lists are not allocated for each request.
 #[derive(Default)]
 struct Afterwards {
-    /// None where the sender wants nothing, which is so for most looks at it.
-    effects: Option<Effects>,
+    /// What the sender wants.
+    effects: Effects,
+    /// It wants something, which most looks at it do not lead to.
+    any_effects: bool,
     wakers: Vec<Waker>,
     /// Batches that were given up before they were sent.
     dropped: Vec<DrainedBatch<Arc<Outcome>>>,
@@ -373,14 +375,29 @@ impl Shared {
         from: Option<NodeId>,
         f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
     ) -> R {
-        let mut afterwards = Afterwards::default();
+        self.with_control_reusing(&mut Afterwards::default(), purpose, from, f)
+    }
+
+    /// The same, with lists that were used before.
+    fn with_control_reusing<R>(
+        &self,
+        afterwards: &mut Afterwards,
+        purpose: &'static str,
+        from: Option<NodeId>,
+        f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
+    ) -> R {
+        if afterwards.any_effects {
+            // Somebody's waker has panicked last time.
+            *afterwards = Afterwards::default();
+        }
         let result = {
             let mut control = self.lock(purpose);
-            let result = f(&mut control, &mut afterwards);
+            let result = f(&mut control, afterwards);
             if control.sender.has_effects() {
-                let mut effects = control.sender.take_effects();
-                self.route(&mut control, &mut effects, &mut afterwards.wakers, from);
-                afterwards.effects = Some(effects);
+                control.sender.swap_effects(&mut afterwards.effects);
+                afterwards.any_effects = true;
+                let Afterwards { effects, wakers, .. } = afterwards;
+                self.route(&mut control, effects, wakers, from);
             }
             result
         };
@@ -408,7 +425,10 @@ impl Shared {
                 debug_assert_eq!(id, *expected, "lanes are numbered alike on both sides");
                 let partition = i32::try_from(index).unwrap_or(i32::MAX);
                 let gate = Arc::clone(&self.nowhere);
-                lanes.push(Lane::new(id, grown.topic.clone(), partition, self.queue_settings, gate, closed));
+                let queue = PartitionQueue::new(self.queue_settings);
+                let is_plain = self.settings.compression == Compression::None;
+                let queue = if is_plain { queue.with_checksums() } else { queue };
+                lanes.push(Lane::new(id, grown.topic.clone(), partition, queue, gate, closed));
             }
             topic.grow(lanes);
         }
@@ -453,39 +473,43 @@ impl Shared {
     }
 
     /// The part of the effects that may run foreign code: outside every lock.
-    fn carry_out(&self, afterwards: Afterwards) {
-        let Afterwards { effects, wakers, dropped } = afterwards;
-        let Some(effects) = effects else {
-            wake_all(wakers);
-            drop(dropped);
+    fn carry_out(&self, afterwards: &mut Afterwards) {
+        let Afterwards { effects, any_effects, wakers, dropped } = afterwards;
+        if !*any_effects {
+            wake_all(wakers.drain(..));
+            dropped.clear();
             return;
-        };
+        }
         let any_resolved = !effects.resolved.is_empty();
-        for resolution in effects.resolved {
+        for resolution in effects.resolved.drain(..) {
             let wakers = resolution.outcome.resolve(resolution.result);
             wake_all(wakers.into_iter().filter(|_| !planted!(SilentResolve)));
         }
-        wake_all(wakers);
+        wake_all(wakers.drain(..));
         // The last reference to a batch gives its memory back, which may wake those who wait for it.
         if planted!(ReleasedKept) {
-            std::mem::forget((effects.released, dropped));
-        } else {
-            drop((effects.released, dropped));
+            std::mem::forget((std::mem::take(&mut effects.released), std::mem::take(dropped)));
         }
-        for job in effects.splits {
+        effects.released.clear();
+        dropped.clear();
+        for job in effects.splits.drain(..) {
             self.compressors.split(job);
         }
-        for event in effects.events {
+        for event in effects.events.drain(..) {
             event.log();
         }
-        if effects.hopeless {
+        let (brokers, timer) = (effects.brokers, effects.timer);
+        let (hopeless, refused, fatal) = (effects.hopeless, effects.refused, effects.fatal);
+        effects.reset();
+        *any_effects = false;
+        if hopeless {
             self.wake_topics();
         }
-        if let Some(code) = effects.refused {
+        if let Some(code) = refused {
             self.purge(Purge::All, FailureKind::Rejected(code));
         }
         let ending = any_resolved && !planted!(EndUnseen) && self.life.load(Ordering::Acquire) != OPEN;
-        if effects.brokers || effects.timer || effects.fatal.is_some() || ending {
+        if brokers || timer || fatal.is_some() || ending {
             self.signal.set();
         }
     }

@@ -78,20 +78,16 @@ impl Part {
 
 impl ProduceCall {
     fn request(&mut self) -> ProduceRequest {
-        let mut topic_data: Vec<TopicProduceData> = Vec::new();
-        for part in &mut self.parts {
-            let data = PartitionProduceData {
+        // Nearly always of one topic.
+        let mut topic_data = Vec::with_capacity(1);
+        for parts in self.parts.chunk_by_mut(|a, b| a.topic == b.topic) {
+            let Some(Part { topic, topic_id, .. }) = parts.first() else { continue };
+            let (name, topic_id) = (topic.clone(), *topic_id);
+            let partition_data = parts.iter_mut().map(|part| PartitionProduceData {
                 index: part.partition,
                 records: Some(std::mem::take(&mut part.records)),
-            };
-            match topic_data.last_mut() {
-                Some(topic) if topic.name == part.topic => topic.partition_data.push(data),
-                _ => topic_data.push(TopicProduceData {
-                    name: part.topic.clone(),
-                    topic_id: part.topic_id,
-                    partition_data: vec![data],
-                }),
-            }
+            });
+            topic_data.push(TopicProduceData { name, topic_id, partition_data: partition_data.collect() });
         }
         ProduceRequest { transactional_id: None, acks: self.acks, timeout_ms: self.timeout_ms, topic_data }
     }

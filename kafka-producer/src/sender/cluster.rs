@@ -408,6 +408,7 @@ impl Sender {
                 rests: false,
                 expiry: None,
                 leaderless: Spans::missing(),
+                drained_in: 0,
             });
         }
         let lanes = topic.lanes.clone();

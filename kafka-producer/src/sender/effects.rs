@@ -71,12 +71,34 @@ impl Effects {
             && !(*brokers || *hang_up || *hopeless || refused.is_some() || fatal.is_some() || *timer)
     }
 
+    /// Everything was carried out. The lists keep their memory.
+    pub(crate) fn reset(&mut self) {
+        let Self { resolved, released, wake, routes, grown, news, splits, events, .. } = self;
+        *self = Self {
+            resolved: emptied(resolved),
+            released: emptied(released),
+            wake: emptied(wake),
+            routes: emptied(routes),
+            grown: emptied(grown),
+            news: emptied(news),
+            splits: emptied(splits),
+            events: emptied(events),
+            ..Self::default()
+        };
+    }
+
     /// A node's pump is to look.
     pub(super) fn wake(&mut self, node: NodeId) {
         if !self.wake.contains(&node) {
             self.wake.push(node);
         }
     }
+}
+
+/// Takes a list that nothing is left in, but for its memory.
+fn emptied<T>(list: &mut Vec<T>) -> Vec<T> {
+    list.clear();
+    std::mem::take(list)
 }
 
 /// A batch has its result.

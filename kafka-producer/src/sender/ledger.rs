@@ -148,7 +148,7 @@ impl<B> Ledger<B> {
         self.entries.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry<B>> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry<B>> {
         self.entries.iter()
     }
 

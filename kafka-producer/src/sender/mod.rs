@@ -56,7 +56,7 @@ pub(crate) type Sealed = kafka_batch::SealedBatch<Arc<Outcome>>;
 /// * (C) commands: a verb, with `now` where it matters;
 /// * (D) outputs: `poll_*`, and the [`Effects`] that inputs and commands leave behind.
 ///
-/// After each B, C or D, [`take_effects`](Self::take_effects) must be called, and what it gives be carried out
+/// After each B, C or D, [`swap_effects`](Self::swap_effects) must be called, and what it gives be carried out
 /// where no lock is held.
 #[derive(Debug)]
 pub(crate) struct Sender {
@@ -79,6 +79,8 @@ pub(crate) struct Sender {
     /// Batches that were drained and are not sealed yet.
     sealing: usize,
     last_offer: u64,
+    /// How often batches were drained.
+    drains: u64,
     /// Nodes that had more to drain than could be sealed.
     starved: BTreeSet<NodeId>,
     rng: fastrand::Rng,
@@ -126,6 +128,8 @@ struct Partition {
     expiry: Option<Instant>,
     /// When it had no leader.
     leaderless: Spans,
+    /// The [`drain`](Sender::drain) that last took a batch of it.
+    drained_in: u64,
 }
 
 /// A partition has something for a node. Void if the partition has made another offer since.
@@ -250,6 +254,7 @@ impl Sender {
             keep_topics_at: None,
             sealing: 0,
             last_offer: 0,
+            drains: 0,
             starved: BTreeSet::new(),
             rng: fastrand::Rng::with_seed(seed),
             effects: Effects::default(),
@@ -295,14 +300,22 @@ impl Sender {
         self.fatal
     }
 
-    /// (A) Whether anything is to be done outside since [`take_effects`](Self::take_effects) was last called.
+    /// (A) Whether anything is to be done outside since [`swap_effects`](Self::swap_effects) was last called.
     pub(crate) fn has_effects(&self) -> bool {
         !self.effects.is_empty()
     }
 
     /// (D) What is to be done outside, since the last call.
+    #[cfg(test)]
     pub(crate) fn take_effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
+    }
+
+    /// (D) What is to be done outside, since the last call, for the lists of one that has been carried out: they are
+    /// filled again without an allocation.
+    pub(crate) fn swap_effects(&mut self, done: &mut Effects) {
+        debug_assert!(done.is_empty(), "carried out");
+        std::mem::swap(&mut self.effects, done);
     }
 
     /// (A) Who leads a partition, as far as is known, and since which epoch.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::Bytes;
 use kafka_batch::{DrainedBatch, Stamp};
 use kafka_net::Next;
-use kafka_wire::{NodeId, PartitionId, Records};
+use kafka_wire::{NodeId, PartitionId, Records, TopicId};
 
 use super::{
     Call, IdentityState, LaneId, Offer, Sealed, Sender,
@@ -54,13 +54,14 @@ impl Sender {
         }
         self.ripen(node, now);
         let mut size = self.waiting_size(node);
-        let first = into.len();
+        self.drains += 1;
+        let (drains, mut wanted) = (self.drains, None);
         while self.sealing < self.settings.max_sealing && size < self.settings.max_request_size {
             let room = self.settings.max_request_size - size;
             let partitions = &self.partitions;
             let mut admits = |lane: LaneId| {
-                let room = partitions.get(lane.0 as usize).is_some_and(|it| it.ledger.has_room());
-                room && into[first..].iter().all(|drained| drained.lane != lane)
+                let partition = partitions.get(lane.0 as usize);
+                partition.is_some_and(|it| it.ledger.has_room() && it.drained_in != drains)
             };
             let Some((lane, batch)) = supply.draw(now, room, size == 0, &mut admits) else { break };
             let Some(partition) = self.partitions.get_mut(lane.0 as usize) else {
@@ -68,7 +69,11 @@ impl Sender {
                 break;
             };
             size += batch.size();
-            self.metadata.want(&partition.topic, now);
+            partition.drained_in = drains;
+            if wanted.as_ref() != Some(&partition.topic) {
+                self.metadata.want(&partition.topic, now);
+                wanted = Some(partition.topic.clone());
+            }
             let key = partition.ledger.enter(Arrival {
                 count: batch.count(),
                 begun: batch.created(),
@@ -154,12 +159,14 @@ impl Sender {
     /// Sends what can be sent to a node, and says when there will be more, if only time is missing.
     fn collect_parts(&mut self, id: NodeId, now: Instant) -> (Vec<Part>, Option<Instant>) {
         self.ripen(id, now);
-        let (mut parts, mut size) = (Vec::new(), 0);
+        let mut size = 0;
         let numbers = self.numbers();
-        let waiting = self.nodes.get(&id).map_or(0, |node| node.sendable.len());
+        let Some(node) = self.nodes.get_mut(&id) else { return (Vec::new(), None) };
+        let (mut sendable, mut later) = (std::mem::take(&mut node.sendable), std::mem::take(&mut node.later));
+        let waiting = sendable.len();
+        let mut parts: Vec<Part> = Vec::with_capacity(waiting);
         for _ in 0..waiting {
-            let Some(node) = self.nodes.get_mut(&id) else { break };
-            let Some(offer) = node.sendable.pop_front() else { break };
+            let Some(offer) = sendable.pop_front() else { break };
             let lane = offer.lane;
             let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
             if partition.offer != Some(offer.number) {
@@ -171,34 +178,38 @@ impl Sender {
                     let Some(entry) = partition.ledger.entry(at) else { continue };
                     if size + entry.size > self.settings.max_request_size && !parts.is_empty() {
                         // The next request begins with it.
-                        node.sendable.push_front(offer);
+                        sendable.push_front(offer);
                         break;
                     }
                     size += entry.size;
-                    parts.extend(self.send(id, lane, at, now));
-                    self.offer_on(id, offer);
+                    let topic_id = parts.last().filter(|part| part.topic == partition.topic);
+                    let topic_id = topic_id.map(|part| part.topic_id);
+                    parts.extend(self.send(id, lane, at, topic_id, now));
+                    let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
+                    // What waits is newer than what is in flight: it is seen at the first look.
+                    let mut entries = partition.ledger.iter().rev();
+                    if entries.any(|entry| !matches!(entry.place, Place::InFlight { .. })) {
+                        // Behind all others, so that each has its turn.
+                        sendable.push_back(offer);
+                    } else {
+                        partition.offer = None;
+                    }
                 }
                 Candidate::At(time) => {
                     partition.rests = true;
-                    node.later.insert((time, offer.number), lane);
+                    later.insert((time, offer.number), lane);
                 }
                 // Whatever it waits for offers it again.
                 Candidate::None => partition.offer = None,
             }
         }
-        parts.sort_by(|a: &Part, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-        let wait = self.nodes.get(&id).and_then(|node| node.later.first_key_value());
-        (parts, wait.map(|((time, _), _)| *time))
-    }
-
-    /// A partition whose turn it was keeps its offer if it has more, behind all others.
-    fn offer_on(&mut self, id: NodeId, offer: Offer) {
-        let Some(partition) = self.partitions.get_mut(offer.lane.0 as usize) else { return };
-        if partition.ledger.iter().all(|entry| matches!(entry.place, Place::InFlight { .. })) {
-            partition.offer = None;
-        } else if let Some(node) = self.nodes.get_mut(&id) {
-            node.sendable.push_back(offer);
+        let wait = later.first_key_value().map(|((time, _), _)| *time);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            debug_assert!(node.sendable.is_empty() && node.later.is_empty(), "nothing is offered meanwhile");
+            (node.sendable, node.later) = (sendable, later);
         }
+        parts.sort_unstable_by(|a: &Part, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        (parts, wait)
     }
 
     /// What was to be sent from a time on can be sent once that has come.
@@ -215,13 +226,23 @@ impl Sender {
     }
 
     /// Sends one batch: its number is given, its header stamped.
-    fn send(&mut self, node: NodeId, lane: LaneId, at: usize, now: Instant) -> Option<Part> {
+    fn send(
+        &mut self,
+        node: NodeId,
+        lane: LaneId,
+        at: usize,
+        topic_id: Option<TopicId>,
+        now: Instant,
+    ) -> Option<Part> {
         let identity = match self.numbers() {
             Some(Numbers::By(identity) | Numbers::Fading(identity)) => Some(identity),
             Some(Numbers::Wanted) | None => None,
         };
         let partition = self.partitions.get_mut(lane.0 as usize)?;
-        let topic_id = self.metadata.view().topic(partition.topic.as_str()).map(|topic| topic.id);
+        let topic_id = topic_id.unwrap_or_else(|| {
+            let topic = self.metadata.view().topic(partition.topic.as_str());
+            topic.map(|topic| topic.id).unwrap_or_default()
+        });
         let (identity, sequence, attempt) = partition.ledger.send(at, node, now, identity);
         let entry = partition.ledger.entry_mut(at)?;
         if attempt > 1 {
@@ -234,7 +255,7 @@ impl Sender {
             key: entry.key,
             attempt,
             topic: partition.topic.clone(),
-            topic_id: topic_id.unwrap_or_default(),
+            topic_id,
             partition: PartitionId(partition.partition),
             records: match planted!(EarlyCredit) {
                 false => batch.records(),
@@ -263,6 +284,9 @@ impl Sender {
 
     /// There is room to seal again: those who had to stop for the lack of it go on.
     pub(super) fn feed_starved(&mut self) {
+        if self.starved.is_empty() {
+            return;
+        }
         for node in std::mem::take(&mut self.starved) {
             self.effects.wake(node);
         }
