@@ -281,7 +281,7 @@ impl Shared {
 
 /// How much a thread fills before it yields. Enough for a few batches in a request, since a request costs as much as the
 /// records of half a batch; little enough to be sent before a millisecond is over.
-const TURN: usize = 128 * 1024;
+const TURN: usize = 256 * 1024;
 
 /// Where an append gets chunks from: the pool, or what it was granted after it waited.
 pub(crate) enum Source<'a> {

@@ -41,6 +41,9 @@ pub(crate) struct GateState {
     pub(crate) is_stalled: bool,
 }
 
+/// A gate that is locked.
+pub(crate) type GateGuard<'a> = MutexGuard<'a, GateState>;
+
 /// What a pump saw at a glance.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Glance {

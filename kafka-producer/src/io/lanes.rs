@@ -16,7 +16,7 @@ use std::{
 use kafka_batch::{DrainedBatch, Edges, PartitionQueue, Round, SendReason};
 use kafka_wire::TopicName;
 
-use super::gate::{Gate, GateState};
+use super::gate::{Gate, GateGuard, GateState};
 use crate::{
     delivery::Outcome,
     planted::planted,
@@ -153,7 +153,7 @@ impl LaneTable {
 pub(crate) struct Draw<'a> {
     lanes: &'a LaneTable,
     gate: &'a Gate,
-    state: crate::sync::MutexGuard<'a, GateState>,
+    state: GateGuard<'a>,
     round: Round<LaneId>,
     /// Someone waits for memory: nothing may linger.
     pressure: bool,
