@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Context, time::Instant};
 use super::{
     Shared,
     request::{ClientCall, ClientReply},
-    state::LinkId,
+    state::{LinkId, guarded},
 };
 use crate::{
     call::{Answer, CallResult},
@@ -44,7 +44,8 @@ impl Feed for ClientFeed {
                     Ok(_) => Ok(Answer::Written),
                     Err(error) => Err(error),
                 };
-                call.finish(result);
+                // Whoever waits is woken: that must not end the connection.
+                guarded(|| call.finish(result));
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    panic::{self, AssertUnwindSafe},
     task::{Context, Waker},
     time::Instant,
 };
@@ -61,18 +62,24 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    /// Does what could not be done under the lock.
+    /// Does what could not be done under the lock. Wakers are foreign: one that panics harms nobody else.
     pub(crate) fn settle(self) {
         if self.hung_up {
             tracing::info!("no known broker answers: returning to the bootstrap list");
         }
         for (call, error) in self.failed {
-            call.finish(Err(error));
+            guarded(|| call.finish(Err(error)));
         }
         for waker in self.wakers {
-            waker.wake();
+            guarded(|| waker.wake());
         }
     }
+}
+
+/// Runs what may wake somebody.
+pub(crate) fn guarded(foreign: impl FnOnce()) {
+    // The panic hook has said what there is to say.
+    let _ = panic::catch_unwind(AssertUnwindSafe(foreign));
 }
 
 /// A pump for the driver to start.
@@ -355,3 +362,59 @@ fn load(links: &BTreeMap<NodeId, Link>, node: NodeId) -> Option<usize> {
 
 /// A link whose pump the driver has not started yet.
 const UNSTARTED: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
+    use futures::FutureExt;
+    use kafka_wire::messages::MetadataRequest;
+
+    use super::*;
+    use crate::client::request::Typed;
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a user's waker");
+        }
+    }
+
+    #[derive(Default)]
+    struct Counts(AtomicUsize);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_else_asleep() {
+        let counts = Arc::new(Counts::default());
+        let good = Waker::from(Arc::clone(&counts));
+        let bad = Waker::from(Arc::new(Panics));
+        // Two that wait for the end of a call, and two that wait for news.
+        let mut effects = Effects { wakers: vec![bad.clone(), good.clone()], ..Effects::default() };
+        let mut waiting = Vec::new();
+        for waker in [&bad, &good] {
+            let (call, mut reply) = Typed::boxed(MetadataRequest::default());
+            assert!(reply.poll_unpin(&mut Context::from_waker(waker)).is_pending());
+            effects.failed.push((call, NetError::new(Kind::Aborted)));
+            waiting.push(reply);
+        }
+        effects.settle();
+        assert_eq!(counts.0.load(Ordering::Relaxed), 2);
+        for reply in waiting {
+            let result = reply.now_or_never().expect("told").expect("not forgotten");
+            assert!(result.is_err_and(|error| error.is_aborted()));
+        }
+    }
+}
