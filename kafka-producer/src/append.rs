@@ -283,6 +283,10 @@ impl Shared {
 /// records of half a batch; little enough to be sent before a millisecond is over.
 const TURN: usize = 256 * 1024;
 
+/// How often somebody who waits for a topic or a partition has the cluster asked for it, beside what the metadata asks by
+/// itself: as often as it would at most, `retry.backoff.max.ms` by default.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Where an append gets chunks from: the pool, or what it was granted after it waited.
 pub(crate) enum Source<'a> {
     Pool(&'a Arc<kafka_batch::Pool>),
@@ -338,6 +342,8 @@ struct Waiting {
     ticket: Option<Ticket>,
     granted: Vec<Chunk>,
     topic: Option<(Arc<TopicShared>, u64)>,
+    /// When to ask for the topic again.
+    ask_again: Option<Timer>,
     /// How many hopeless failures there were before.
     hopeless: u64,
 }
@@ -429,8 +435,10 @@ impl Progress {
         let wait = self.wait(shared);
         let kept = wait.topic.take().filter(|(kept, _)| Arc::ptr_eq(kept, &topic)).map(|(_, key)| key);
         let key = topic.wait(kept, cx.waker());
-        if kept.is_none() {
+        // An answer that has nothing new is no reason to give up: what is waited for may come into being the moment after.
+        while wait.ask_again.as_mut().is_none_or(|timer| timer.poll(cx).is_ready()) {
             shared.want_topic(&topic.name);
+            wait.ask_again = Some(Timer::new(&shared.runtime, now().checked_add(ASK_AGAIN)));
         }
         wait.topic = Some((Arc::clone(&topic), key));
         let trouble = topic.trouble();
@@ -471,6 +479,7 @@ impl Progress {
                 ticket: None,
                 granted: Vec::new(),
                 topic: None,
+                ask_again: None,
                 hopeless: shared.hopeless_count(),
             })
         })

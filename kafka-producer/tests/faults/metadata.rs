@@ -118,6 +118,24 @@ async fn s31_partitions_appear_while_keys_flow() {
 }
 
 #[tokio::test]
+async fn s31_a_partition_that_comes_while_somebody_waits_for_it() {
+    let run = Run::new(4).await;
+    // Not seen by age: that is five minutes.
+    let producer = run.connect().await;
+    let topic = producer.topic("orders").await.expect("known");
+    let before = run.cluster.requests(ApiKey::METADATA);
+    let sending = producer.send(Record::to(&topic).partition(7).value("v"));
+    let growing = async {
+        // Asked for nothing: the one that is counted last may still see what comes now, the one before it did not.
+        run.cluster.until(|cluster| cluster.requests(ApiKey::METADATA) >= before + 2).await;
+        run.cluster.grow_topic("orders", 8).expect("more");
+    };
+    let (delivery, ()) = soon(async { tokio::join!(sending, growing) }).await;
+    assert_eq!(soon(delivery.expect("accepted")).await.expect("delivered").partition, 7);
+    close(producer).await;
+}
+
+#[tokio::test]
 async fn s32_a_topic_is_deleted_and_made_anew_with_requests_in_flight() {
     let mut run = Run::new(2).await;
     let producer = connect(run.config().batch_size(300)).await;
