@@ -108,6 +108,8 @@ impl NetError {
             | Kind::NotReady
             | Kind::FrameTooLarge { .. }
             | Kind::Correlation { .. }
+            // Like the two before it, it may have been spoilt on the way; brokers do not answer so twice.
+            | Kind::Undecodable { .. }
             | Kind::NoBrokers
             | Kind::UnknownNode
             | Kind::NoPartition { .. }
@@ -120,7 +122,6 @@ impl NetError {
             | Kind::SpeaksHttp
             | Kind::SpeaksTls
             | Kind::SpeaksText(_)
-            | Kind::Undecodable { .. }
             | Kind::Unencodable { .. }
             | Kind::Unsupported { .. } => false,
         }

@@ -183,12 +183,15 @@ impl Metadata {
 
     /// An update could not be sent, or was not answered. One that is no longer waited for is ignored.
     pub fn handle_failure(&mut self, ticket: Ticket, error: &NetError, now: Instant) {
-        if !self.give_up_asked(|asked| asked.ticket == ticket, now) || error.is_aborted() {
-            return;
-        }
+        let asked = self.asked.iter().find(|asked| asked.ticket == ticket).map(|asked| asked.node);
+        self.give_up_asked(|asked| asked.ticket == ticket, now);
+        let Some(node) = asked.filter(|_| !error.is_aborted()) else { return };
         self.last_failure = Some(error.clone());
         if !error.is_retriable() {
-            self.broadcast(error.clone());
+            self.nodes.note_useless(node);
+            if self.nodes.are_all_hopeless() {
+                self.broadcast(error.clone());
+            }
         }
     }
 
@@ -245,10 +248,10 @@ impl Metadata {
     }
 
     /// An answer named a partition's new leader (KIP-951), possibly with its address. Taken if it is newer than what
-    /// is known; otherwise an update is asked for, as without the hint.
+    /// is known, and its address with it; otherwise an update is asked for, as without the hint.
     pub fn handle_leader_hint(&mut self, hint: LeaderHint<'_>) -> Update {
         let known = self.view.brokers.contains_key(&hint.leader);
-        let broker = hint.endpoint.filter(|broker| broker.node == hint.leader && !known);
+        let broker = hint.endpoint.filter(|broker| broker.node == hint.leader);
         let topic = self.view.topics.get(hint.topic);
         let is_newer = topic
             .and_then(|topic| topic.partition(hint.partition))
@@ -347,18 +350,14 @@ impl Metadata {
         }
     }
 
-    /// Questions that get no answer. Whether there were any.
-    fn give_up_asked(&mut self, which: impl Fn(&Asked) -> bool, now: Instant) -> bool {
+    /// Questions that get no answer.
+    fn give_up_asked(&mut self, which: impl Fn(&Asked) -> bool, now: Instant) {
         let before = self.asked.len();
         self.asked.retain(|asked| !which(asked));
-        if self.asked.len() == before {
-            return false;
-        }
         // With another one that is about everything still out, nothing is lost.
-        if !self.asked.iter().any(|asked| asked.is_full) {
+        if self.asked.len() < before && !self.asked.iter().any(|asked| asked.is_full) {
             self.refresh.failed(now);
         }
-        true
     }
 
     fn ask(&mut self, node: NodeId, now: Instant) -> Action {

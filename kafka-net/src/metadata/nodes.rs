@@ -24,6 +24,8 @@ struct Node {
     link: Link,
     /// Dialled last; `None` is never.
     dialled: Option<Instant>,
+    /// Whoever it is that answers there, he does not do what is asked of a broker.
+    is_useless: bool,
 }
 
 #[derive(Debug)]
@@ -68,6 +70,7 @@ impl Nodes {
                 endpoint: broker.endpoint.clone(),
                 link: Link::Rest,
                 dialled: None,
+                is_useless: false,
             });
             self.nodes.insert(broker.node, node);
         }
@@ -75,6 +78,8 @@ impl Nodes {
 
     pub(crate) fn handle_status(&mut self, node: NodeId, status: &Status, now: Instant) {
         let Some(node) = self.nodes.get_mut(&node) else { return };
+        // Another connection may lead to another program.
+        node.is_useless &= !matches!(status, Status::Ready);
         node.link = match status {
             Status::Connecting => match node.link {
                 Link::Connecting { since } => Link::Connecting { since },
@@ -91,6 +96,13 @@ impl Nodes {
         };
     }
 
+    /// A connected broker cannot do what every broker should.
+    pub(crate) fn note_useless(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.is_useless = true;
+        }
+    }
+
     /// Picks a broker; `load` gives the calls a ready one has in flight, `None` if it can take none. The caller dials
     /// a [`Pick::Connect`] now.
     pub(crate) fn pick(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Pick {
@@ -100,10 +112,13 @@ impl Nodes {
         }
         self.turn = self.turn.wrapping_add(1) % count;
         let in_turn = || self.nodes.iter().cycle().skip(self.turn).take(count);
-        let ready = in_turn().filter(|(_, node)| matches!(node.link, Link::Ready));
-        let least =
-            ready.filter_map(|(&id, _)| load(id).map(|load| (load, id))).min_by_key(|&(load, _)| load);
-        if let Some((_, id)) = least {
+        let least = |is_useless: bool| {
+            let ready = in_turn()
+                .filter(|(_, node)| matches!(node.link, Link::Ready) && node.is_useless == is_useless);
+            let loads = ready.filter_map(|(&id, _)| load(id).map(|load| (load, id)));
+            loads.min_by_key(|&(load, _)| load).map(|(_, id)| id)
+        };
+        if let Some(id) = least(false) {
             return Pick::Ready(id);
         }
         // One that takes long does not keep us from trying another beside it.
@@ -117,6 +132,10 @@ impl Nodes {
             Link::Connecting { .. } | Link::Ready => false,
         });
         let oldest = dialable.min_by_key(|(_, node)| node.dialled).map(|(&id, _)| id);
+        // With nobody else left, one that was of no use is asked again: it may have learnt.
+        if let (None, Some(id)) = (oldest, least(true)) {
+            return Pick::Ready(id);
+        }
         if let Some(node) = oldest.and_then(|id| self.nodes.get_mut(&id)) {
             node.link = Link::Connecting { since: now };
             node.dialled = Some(now);
@@ -140,11 +159,12 @@ impl Nodes {
 
     /// Whether every broker failed for a reason that does not pass by itself.
     pub(crate) fn are_all_hopeless(&self) -> bool {
-        !self.nodes.is_empty()
-            && self
-                .nodes
-                .values()
-                .all(|node| matches!(&node.link, Link::Down { error, .. } if !error.is_retriable()))
+        let is_hopeless = |node: &Node| match &node.link {
+            Link::Down { error, .. } => !error.is_retriable(),
+            Link::Ready => node.is_useless,
+            Link::Rest | Link::Connecting { .. } => false,
+        };
+        !self.nodes.is_empty() && self.nodes.values().all(is_hopeless)
     }
 }
 

@@ -446,6 +446,55 @@ fn a_hint_is_taken_if_it_is_newer() {
 }
 
 #[test]
+fn a_hint_knows_where_a_broker_has_moved_to() {
+    let mut bench = Bench::known();
+    let name = TopicName::from("t");
+    let broker = |port| Broker::named(NodeId(2), "elsewhere", port, Some("rack"));
+    let hint = |leader_epoch, endpoint| LeaderHint {
+        topic: &name,
+        partition: PartitionId(0),
+        leader: NodeId(2),
+        leader_epoch,
+        endpoint,
+    };
+    let update = bench.metadata.handle_leader_hint(hint(6, broker(9092)));
+    assert!(update.brokers, "connections to where it was lead nowhere");
+    assert_eq!(bench.metadata.view().brokers.get(&NodeId(2)), broker(9092).as_ref());
+    // What is no news about the leader is none about its address.
+    assert_eq!(bench.metadata.handle_leader_hint(hint(6, broker(9093))), Update::default());
+    assert_eq!(bench.metadata.view().brokers.get(&NodeId(2)), broker(9092).as_ref());
+}
+
+#[test]
+fn one_broker_without_hope_is_passed_over_and_only_all_of_them_are_told_about() {
+    let mut bench = Bench::known();
+    let count = bench.metadata.fatal_count();
+    let too_old = || {
+        let ours = kafka_wire::VersionRange::new(0, 13);
+        NetError::new(Kind::Unsupported { api: kafka_wire::ApiKey::METADATA, ours, theirs: None })
+    };
+    bench.metadata.request_update();
+    let (first, ticket, _) = question(&mut bench);
+    bench.metadata.handle_failure(ticket, &too_old(), bench.now);
+    assert!(bench.metadata.fatal_since(count).is_none(), "the others may be better");
+    bench.pass(ms(120));
+    for node in [1, 2] {
+        let Some(Action::Connect(next)) = bench.action() else { panic!("nobody to connect to") };
+        assert_ne!(next, first);
+        bench.status(next.0, Status::Ready);
+        let (asked, ticket, _) = question(&mut bench);
+        assert_eq!(asked, next);
+        bench.metadata.handle_failure(ticket, &too_old(), bench.now);
+        assert_eq!(bench.metadata.fatal_since(count).is_some(), node == 2);
+        bench.pass(ms(1000));
+    }
+    // They may have been upgraded since.
+    let (_, ticket, _) = question(&mut bench);
+    bench.metadata.handle_response(ticket, response(&[0, 1, 2], vec![]), bench.now);
+    assert!(bench.metadata.last_failure().is_none());
+}
+
+#[test]
 fn an_answer_without_brokers_is_a_failure() {
     let mut bench = Bench::known();
     bench.metadata.request_update();
