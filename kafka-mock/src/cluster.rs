@@ -11,9 +11,10 @@ use crate::answer::{Answer, CloseReason, Waiting};
 use crate::config::ClusterConfig;
 use crate::handlers;
 use crate::log::{Log, StoredBatch};
+use crate::random::Random;
 use crate::recording::Recording;
 use crate::request::Request;
-use crate::script::{self, Running, split_mix};
+use crate::script::{self, Running};
 use crate::settings::TopicSettings;
 use crate::topic::{Partition, Topic, is_legal_name};
 
@@ -90,8 +91,8 @@ pub struct Cluster {
     /// Bytes of all logs together.
     log_bytes: u64,
     next_producer_id: i64,
-    /// State of the generator of topic ids: the same history gives the same ids.
-    id_state: u64,
+    /// Gives the topic ids: the same history, the same ids.
+    ids: Random,
     change: u64,
     /// Brokers that were stopped.
     pub(crate) down: BTreeSet<NodeId>,
@@ -186,7 +187,7 @@ impl Cluster {
             partition_count: 0,
             log_bytes: 0,
             next_producer_id: FIRST_PRODUCER_ID,
-            id_state: 0,
+            ids: Random::default(),
             change: 0,
             down: BTreeSet::new(),
             stops: BTreeMap::new(),
@@ -385,10 +386,7 @@ impl Cluster {
     ) -> Result<Vec<Vec<NodeId>>, Refusal> {
         let count = usize::try_from(count).unwrap_or(0);
         if count == 0 {
-            return Err(Refusal::new(
-                ErrorCode::INVALID_PARTITIONS,
-                "the number of partitions must be greater than 0",
-            ));
+            return Err(no_partition());
         }
         self.check_room(count)?;
         let brokers = self.brokers.len();
@@ -465,11 +463,15 @@ impl Cluster {
         ProducerId(id)
     }
 
-    /// A topic id like a random one (KIP-516), from a generator without a seed from outside (SplitMix64).
+    /// A topic id like a random one (KIP-516), from a generator without a seed from outside.
     fn next_topic_id(&mut self) -> TopicId {
-        let mut half = || u128::from(split_mix(&mut self.id_state));
+        let mut half = || u128::from(self.ids.next());
         TopicId((half() << 64 | half()).to_be_bytes())
     }
+}
+
+pub(crate) fn no_partition() -> Refusal {
+    Refusal::new(ErrorCode::INVALID_PARTITIONS, "the number of partitions must be greater than 0")
 }
 
 pub(crate) fn no_topic(name: &str) -> Refusal {

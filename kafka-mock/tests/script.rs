@@ -96,6 +96,20 @@ async fn a_throttled_client_is_answered_at_once_and_read_later() {
     assert!(before.elapsed() >= Duration::from_secs(5));
 }
 
+/// Beyond what a clock can tell, each way to wait is for ever, and not for no time at all.
+#[tokio::test(start_paused = true)]
+async fn the_longest_times_are_long() {
+    let metadata = || Rule::on(ApiKey::METADATA).times(1);
+    for rule in [metadata().delay(Duration::MAX).delay(Duration::MAX), metadata().throttle(Duration::MAX)] {
+        let cluster = start(Script::new().rule(rule)).await;
+        let mut client = Client::connect(&cluster, 1).await;
+        client.ask(1).await;
+        client.ask(2).await;
+        let second = async { while client.id().await != Some(2) {} };
+        assert!(timeout(PATIENCE / 2, second).await.is_err());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn silence_lasts_and_the_connection_stays_open() {
     let cluster = start(Script::new().rule(Rule::on(ApiKey::METADATA).nth(2).silence())).await;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::clock;
 use super::mock::Shared;
 use crate::answer::{Answer, CloseReason, Waiting};
-use crate::script::Then;
+use crate::script::{Then, later};
 
 /// A connection to one broker.
 pub(super) struct Connection {
@@ -113,7 +113,7 @@ impl Connection {
             Answer::Close(reason) => return Some(reason),
             Answer::Scripted(scripted) => {
                 if let Then::Pause(time) = scripted.then() {
-                    self.paused = clock::now().instant.checked_add(time);
+                    self.paused = Some(later(clock::now().instant, time));
                 }
                 self.hold(scripted.frame().cloned(), scripted.delay(), scripted.then());
             }
@@ -123,8 +123,7 @@ impl Connection {
 
     /// Answers keep their order: none is due before the one in front of it.
     fn hold(&mut self, frame: Option<Bytes>, delay: Duration, then: Then) {
-        let now = clock::now().instant;
-        let due = now.checked_add(delay).unwrap_or(now);
+        let due = later(clock::now().instant, delay);
         let due = self.held.back().map_or(due, |last| due.max(last.due));
         self.held.push_back(Held { due, frame, then });
     }

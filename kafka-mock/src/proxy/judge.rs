@@ -6,20 +6,20 @@ use kafka_wire::NodeId;
 
 use super::dissect::Head;
 use super::tamper::{Deed, Tamper, Way};
-use crate::script::split_mix;
+use crate::occasions::Tally;
+use crate::random::Random;
 
 /// All that is told to a proxy about frames, with what each has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
     counted: Vec<Counted>,
-    random: u64,
+    random: Random,
 }
 
 #[derive(Debug)]
 struct Counted {
     tamper: Tamper,
-    seen: u64,
-    fired: u64,
+    tally: Tally,
 }
 
 /// What is done to a frame.
@@ -35,11 +35,11 @@ pub(crate) struct Verdict {
 
 impl Judge {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { counted: Vec::new(), random: seed }
+        Self { counted: Vec::new(), random: Random::new(seed) }
     }
 
     pub(crate) fn add(&mut self, tamper: Tamper) {
-        self.counted.push(Counted { tamper, seen: 0, fired: 0 });
+        self.counted.push(Counted { tamper, tally: Tally::default() });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -48,26 +48,22 @@ impl Judge {
 
     pub(crate) fn fired(&self, name: &str) -> u64 {
         let named = self.counted.iter().filter(|counted| counted.tamper.name.as_deref() == Some(name));
-        named.map(|counted| counted.fired).sum()
+        named.map(|counted| counted.tally.fired()).sum()
     }
 
     pub(crate) fn judge(&mut self, way: Way, node: Option<NodeId>, head: &Head) -> Verdict {
         let mut verdict = Verdict::default();
         let Self { counted, random } = self;
-        for counted in counted.iter_mut().filter(|counted| counted.tamper.is_for(way, node, head)) {
-            counted.seen += 1;
-            let tamper = &counted.tamper;
-            if counted.seen <= tamper.skip || counted.fired >= tamper.times {
+        for Counted { tamper, tally } in counted.iter_mut().filter(|it| it.tamper.is_for(way, node, head)) {
+            if !tally.fires(tamper.occasions, random) {
                 continue;
             }
-            if tamper.probability < 1.0 && chance(random) >= tamper.probability {
-                continue;
-            }
-            counted.fired += 1;
             for deed in &tamper.deeds {
                 match *deed {
                     Deed::Drop => verdict.discard = true,
-                    Deed::Delay(shortest, longest) => verdict.delay += between(random, shortest, longest),
+                    Deed::Delay(shortest, longest) => {
+                        verdict.delay = verdict.delay.saturating_add(random.between(shortest, longest));
+                    }
                     Deed::Duplicate => verdict.duplicate = true,
                     Deed::Stall => verdict.stall = true,
                     Deed::Cut { after, reset } => _ = verdict.cut.get_or_insert((after, reset)),
@@ -79,7 +75,7 @@ impl Judge {
 
     /// A time between these two.
     pub(crate) fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
-        between(&mut self.random, shortest, longest)
+        self.random.between(shortest, longest)
     }
 }
 
@@ -90,19 +86,6 @@ impl Tamper {
             && self.broker.is_none_or(|broker| node == Some(broker))
             && self.client_id.as_ref().is_none_or(|id| head.asked.client_id.as_ref() == Some(id))
     }
-}
-
-fn between(random: &mut u64, shortest: Duration, longest: Duration) -> Duration {
-    match longest.checked_sub(shortest) {
-        Some(spread) if !spread.is_zero() => shortest + spread.mul_f64(chance(random)),
-        _ => shortest,
-    }
-}
-
-/// At least 0, and less than 1.
-fn chance(random: &mut u64) -> f64 {
-    const STEPS: u64 = 1 << 53;
-    (split_mix(random) >> 11) as f64 / STEPS as f64
 }
 
 #[cfg(test)]

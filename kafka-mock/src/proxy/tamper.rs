@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kafka_wire::{ApiKey, NodeId};
 
+use crate::occasions::Occasions;
+
 /// A direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a connection has two")]
@@ -26,9 +28,7 @@ pub struct Tamper {
     pub(super) api: Option<ApiKey>,
     pub(super) broker: Option<NodeId>,
     pub(super) client_id: Option<String>,
-    pub(super) skip: u64,
-    pub(super) times: u64,
-    pub(super) probability: f64,
+    pub(super) occasions: Occasions,
     pub(super) deeds: Vec<Deed>,
 }
 
@@ -52,9 +52,7 @@ impl Tamper {
             api: None,
             broker: None,
             client_id: None,
-            skip: 0,
-            times: u64::MAX,
-            probability: 1.0,
+            occasions: Occasions::default(),
             deeds: Vec::new(),
         }
     }
@@ -85,13 +83,13 @@ impl Tamper {
 
     /// Not the first `count` of them.
     pub fn skip(mut self, count: u64) -> Self {
-        self.skip = count;
+        self.occasions.skip = count;
         self
     }
 
     /// `count` times at most; always, unless set.
     pub fn times(mut self, count: u64) -> Self {
-        self.times = count;
+        self.occasions.times = count;
         self
     }
 
@@ -102,7 +100,7 @@ impl Tamper {
 
     /// Each with this probability, from 0 to 1, by the proxy's seeded generator.
     pub fn probability(mut self, probability: f64) -> Self {
-        self.probability = probability;
+        self.occasions.probability = probability;
         self
     }
 }

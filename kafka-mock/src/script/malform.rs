@@ -18,7 +18,7 @@ pub enum Malformation {
     CorrelationId(i32),
     /// The answer carries tagged fields that no client knows (KIP-482), where its version has tagged fields.
     UnknownTags,
-    /// So many zeroes follow the answer, inside of its frame.
+    /// So many zeroes follow the answer, inside of its frame; 16 MiB of them at the most.
     Padded(usize),
     /// The byte at this place has its bits turned round; the place is counted from behind the length.
     Flipped(usize),
@@ -54,7 +54,7 @@ impl Malformation {
             Self::UnknownTags => (with_tags(header, &frame), false),
             Self::Padded(count) => {
                 let mut padded = BytesMut::from(&frame[..]);
-                padded.put_bytes(0, *count);
+                padded.put_bytes(0, (*count).min(MAX_PADDING));
                 (with_length(padded), false)
             }
             Self::Flipped(place) => {
@@ -124,6 +124,9 @@ fn has_endpoints(header: &RequestHeader, frame: &Bytes) -> bool {
         _ => false,
     }
 }
+
+/// What a script may ask for by mistake is more than there is memory.
+const MAX_PADDING: usize = 16 << 20;
 
 /// Bytes of the length in front of a frame.
 const LENGTH: usize = 4;

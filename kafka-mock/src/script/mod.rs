@@ -18,6 +18,8 @@ pub use plan::{Scripted, Then};
 pub use rule::Rule;
 use rule::Step;
 
+use crate::occasions::Tally;
+use crate::random::Random;
 use crate::request::Request;
 
 /// How a cluster misbehaves: rules, things that happen at their time, and the versions it serves.
@@ -51,7 +53,7 @@ impl Script {
     }
 
     /// Where the generator of probabilities and delays starts. The same requests in the same order meet the same fate. 0
-    /// unless set.
+    /// unless set. A script that is run beside another starts it anew for both.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -92,15 +94,13 @@ impl Script {
 pub(crate) struct Running {
     rules: Vec<Counted>,
     due: Vec<Due>,
-    /// State of the generator (SplitMix64).
-    random: u64,
+    random: Random,
 }
 
 #[derive(Debug)]
 struct Counted {
     rule: Rule,
-    seen: u64,
-    fired: u64,
+    tally: Tally,
 }
 
 /// A change that is to come.
@@ -126,7 +126,7 @@ impl Running {
     /// How often the rules of this name have acted.
     pub(crate) fn fired(&self, name: &str) -> u64 {
         let named = self.rules.iter().filter(|counted| counted.rule.name.as_deref() == Some(name));
-        named.map(|counted| counted.fired).sum()
+        named.map(|counted| counted.tally.fired()).sum()
     }
 }
 
@@ -134,7 +134,7 @@ impl Running {
 impl Running {
     /// Adds what a script says; the versions are the cluster's own business, and returned.
     pub(crate) fn add(&mut self, script: Script, now: Instant) -> Vec<(ApiKey, VersionRange)> {
-        self.random = script.seed;
+        self.random = Random::new(script.seed);
         script.rules.into_iter().for_each(|rule| self.add_rule(rule));
         for Scheduled { first, every, times, change } in script.scheduled {
             if times > 0 {
@@ -145,7 +145,7 @@ impl Running {
     }
 
     pub(crate) fn add_rule(&mut self, rule: Rule) {
-        self.rules.push(Counted { rule, seen: 0, fired: 0 });
+        self.rules.push(Counted { rule, tally: Tally::default() });
     }
 
     /// Forgets all rules and whatever is still to come.
@@ -179,31 +179,22 @@ impl Running {
         now: Instant,
     ) -> Option<Plan> {
         let mut plan = None;
-        for index in 0..self.rules.len() {
-            let Some(counted) = self.rules.get_mut(index).filter(|it| it.rule.is_for(node, request, about))
-            else {
-                continue;
-            };
-            counted.seen += 1;
-            let (sure, probability) = (counted.rule.probability >= 1.0, counted.rule.probability);
-            if counted.seen <= counted.rule.skip || counted.fired >= counted.rule.times {
+        let Self { rules, due, random } = self;
+        for Counted { rule, tally } in rules.iter_mut().filter(|it| it.rule.is_for(node, request, about)) {
+            if !tally.fires(rule.occasions, random) {
                 continue;
             }
-            if !sure && self.chance() >= probability {
-                continue;
-            }
-            let Some(counted) = self.rules.get_mut(index) else { continue };
-            counted.fired += 1;
-            let (steps, when) = (counted.rule.steps.clone(), counted.rule.when.clone());
             let plan = plan.get_or_insert_with(Plan::default);
-            for step in steps {
+            for step in rule.steps.iter().cloned() {
                 match step {
-                    Step::ChangeLater(delay, change) if self.due.len() < MAX_DUE => {
-                        self.due.push(Due { at: later(now, delay), every: None, times: 1, change });
+                    Step::ChangeLater(delay, change) if due.len() < MAX_DUE => {
+                        due.push(Due { at: later(now, delay), every: None, times: 1, change });
                         plan.has_scheduled = true;
                     }
-                    Step::Delay(shortest, longest) => plan.delay += self.between(shortest, longest),
-                    step => plan.take(&when, step),
+                    Step::Delay(shortest, longest) => {
+                        plan.delay = plan.delay.saturating_add(random.between(shortest, longest));
+                    }
+                    step => plan.take(&rule.when, step),
                 }
             }
         }
@@ -213,19 +204,6 @@ impl Running {
     /// Whether some rule asks which topics and partitions a request is about.
     pub(crate) fn asks_for_partitions(&self) -> bool {
         self.rules.iter().any(|counted| counted.rule.when.is_about_partitions())
-    }
-
-    fn between(&mut self, shortest: Duration, longest: Duration) -> Duration {
-        match longest.checked_sub(shortest) {
-            Some(spread) if !spread.is_zero() => shortest + spread.mul_f64(self.chance()),
-            _ => shortest,
-        }
-    }
-
-    /// At least 0, and less than 1.
-    fn chance(&mut self) -> f64 {
-        const STEPS: u64 = 1 << 53;
-        (split_mix(&mut self.random) >> 11) as f64 / STEPS as f64
     }
 }
 
@@ -241,21 +219,16 @@ impl Rule {
     }
 }
 
-/// The next number of a SplitMix64 generator.
-pub(crate) fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-fn later(now: Instant, delay: Duration) -> Instant {
-    now.checked_add(delay).unwrap_or(now)
+/// So long after; a time that no clock can tell is as good as never.
+pub(crate) fn later(now: Instant, delay: Duration) -> Instant {
+    now.checked_add(delay).unwrap_or_else(|| now + NEVER)
 }
 
 /// What comes again and again leaves time for something else.
 const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
+
+/// Longer than any cluster lives, and short enough for every clock.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// Changes that rules put off; more are dropped.
 const MAX_DUE: usize = 10_000;

@@ -9,6 +9,7 @@ use kafka_wire::{
 
 use super::change::Change;
 use super::malform::Malformation;
+use crate::occasions::Occasions;
 
 /// Requests, and how the cluster misbehaves on them.
 ///
@@ -43,9 +44,7 @@ use super::malform::Malformation;
 pub struct Rule {
     pub(super) name: Option<String>,
     pub(super) when: When,
-    pub(super) skip: u64,
-    pub(super) times: u64,
-    pub(super) probability: f64,
+    pub(super) occasions: Occasions,
     pub(super) steps: Vec<Step>,
 }
 
@@ -86,14 +85,7 @@ impl Rule {
 
     /// All requests.
     pub fn on_any() -> Self {
-        Self {
-            name: None,
-            when: When::default(),
-            skip: 0,
-            times: u64::MAX,
-            probability: 1.0,
-            steps: Vec::new(),
-        }
+        Self { name: None, when: When::default(), occasions: Occasions::default(), steps: Vec::new() }
     }
 
     /// Under this name it is asked how often it acted: [`MockCluster::fired`](crate::MockCluster::fired).
@@ -134,13 +126,13 @@ impl Rule {
 
     /// Not the first `count` of them.
     pub fn skip(mut self, count: u64) -> Self {
-        self.skip = count;
+        self.occasions.skip = count;
         self
     }
 
     /// `count` times at most; always, unless set.
     pub fn times(mut self, count: u64) -> Self {
-        self.times = count;
+        self.occasions.times = count;
         self
     }
 
@@ -151,7 +143,7 @@ impl Rule {
 
     /// Each with this probability, from 0 to 1, by the script's seeded generator.
     pub fn probability(mut self, probability: f64) -> Self {
-        self.probability = probability;
+        self.occasions.probability = probability;
         self
     }
 }
