@@ -108,6 +108,8 @@ fn what_is_wrong_with_a_script_is_said_with_its_line() {
     assert!(errors(&output).contains("line 1") && errors(&output).contains("unknown field `rule`"));
     let output = run(&["mock", "--port", "0", "--script", "/no/such/file"], b"");
     assert!(errors(&output).contains("cannot read /no/such/file"), "{}", errors(&output));
+    let output = run(&["proxy", "-b", "localhost:9092", "--listen", "0.0.0.0:0"], b"");
+    assert!(errors(&output).contains("advertised host"), "{}", errors(&output));
     let output = run(&["proxy", "-b", "localhost", "--listen", "127.0.0.1:0"], b"");
     assert!(errors(&output).contains("expected host:port"), "{}", errors(&output));
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kafka_wire::{ApiKey, ErrorCode, NodeId, PartitionId, TopicId, TopicName, VersionRange};
 
-use crate::cluster::{Cluster, Now, Refusal, no_topic};
+use crate::cluster::{Cluster, Now, Refusal, no_partition, no_topic};
 use crate::producers::Producers;
 use crate::script::{Change, Rule, Script};
 use crate::topic::Partition;
@@ -113,8 +113,14 @@ impl Cluster {
             Change::RecreateTopic { topic, partitions } => {
                 let found = self.topic(topic.as_str()).ok_or_else(|| no_topic(topic.as_str()))?;
                 let had = i32::try_from(found.partitions.len()).unwrap_or(i32::MAX);
+                let count = partitions.unwrap_or(had);
+                // Before it is gone for the sake of one that cannot be.
+                if count < 1 {
+                    return Err(no_partition());
+                }
+                self.check_room(usize::try_from(count.saturating_sub(had)).unwrap_or(0))?;
                 self.delete_topic(topic.as_str())?;
-                self.create_topic(topic.as_str(), partitions.unwrap_or(had)).map(drop)
+                self.create_topic(topic.as_str(), count).map(drop)
             }
             Change::GrowTopic { topic, partitions } => self.grow(topic.as_str(), partitions),
             Change::LimitVersions { api, versions } => self.limit_versions(api, versions),

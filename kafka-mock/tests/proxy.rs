@@ -1,11 +1,12 @@
 //! The proxy between a client that knows nothing but frames and the mock cluster.
 #![expect(clippy::disallowed_methods, reason = "a paused clock is what delays are measured with")]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kafka_mock::MockCluster;
 use kafka_mock::proxy::{Line, Proxy, ProxyBuilder, Tamper, Way};
+use kafka_mock::{Malformation, MockCluster, Rule, Script};
 use kafka_wire::messages::{
     DescribeClusterRequest, DescribeClusterResponse, MetadataRequest, MetadataResponse, PartitionProduceData,
     ProduceRequest, ProduceResponse, TopicProduceData,
@@ -142,6 +143,39 @@ async fn clients_are_led_to_the_proxys_ports() {
         assert_eq!(response.responses[0].partition_responses[0].error_code, code);
     }
     assert_eq!((proxy.frames(Way::Requests, ApiKey::PRODUCE), proxy.connections()), (2, 3));
+}
+
+#[tokio::test]
+async fn clients_are_told_the_host_that_was_named() {
+    let everywhere = "0.0.0.0:0".parse().expect("an address");
+    let (_cluster, proxy) = behind(|it| it.listen(everywhere).advertised_host("localhost")).await;
+    assert!(proxy.bootstrap_servers().starts_with("localhost:"), "{}", proxy.bootstrap_servers());
+    let mut client = Client::connect(proxy.bootstrap_servers()).await;
+    client.send(&metadata(), 12, 1).await;
+    let response: MetadataResponse = client.response(12).await;
+    assert!(response.brokers.iter().all(|broker| broker.host == "localhost"), "{:?}", response.brokers);
+    let unnamed = Proxy::builder("localhost:9092").listen(everywhere).start().await;
+    let error = unnamed.expect_err("refused").to_string();
+    assert!(error.contains("0.0.0.0") && error.contains("advertised host"), "{error}");
+}
+
+/// A broker's answer that is none passes as it is, and the log says what that means.
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_passes_and_is_told() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&lines);
+    let rule = Rule::on(ApiKey::METADATA).malform(Malformation::Padded(3));
+    let builder = MockCluster::builder().script(Script::new().rule(rule));
+    let cluster = builder.start().await.expect("starts");
+    let builder = Proxy::builder(cluster.bootstrap_servers());
+    let builder = builder.on_log(move |line| log.lock().expect("no panic").push(line.to_owned()));
+    let proxy = builder.start().await.expect("starts");
+    let mut client = Client::connect(proxy.bootstrap_servers()).await;
+    client.send(&metadata(), 12, 1).await;
+    assert_eq!(client.id().await, 1);
+    let lines = lines.lock().expect("no panic").clone();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("Metadata (3), version 12, keeps the brokers' own addresses"), "{lines:?}");
 }
 
 #[tokio::test]

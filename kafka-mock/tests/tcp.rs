@@ -137,6 +137,34 @@ async fn clients_are_told_the_ports_in_use() {
 }
 
 #[tokio::test]
+async fn who_waits_looks_at_connections_and_at_what_cannot_be_read() {
+    let cluster = start(three()).await;
+    let connected = cluster.until(|cluster| cluster.connections() == 1);
+    let (mut client, connected) = tokio::join!(Client::connect(&cluster, 1), timeout(PATIENCE, connected));
+    connected.expect("it is looked at");
+    let asked = cluster.until(|cluster| cluster.requests(ApiKey::METADATA) == 1);
+    // In no version that there is.
+    let sending = client.stream.write_all(b"\0\0\0\x0b\0\x03\x7f\xff\0\0\0\x01\xff\xff\0");
+    let (sent, asked) = tokio::join!(sending, timeout(PATIENCE, asked));
+    sent.expect("writes");
+    asked.expect("it is looked at");
+    cluster.shutdown().await;
+}
+
+/// Clients would connect to themselves.
+#[tokio::test]
+async fn all_addresses_are_none_to_tell_clients() {
+    let builder = || three().bind([0, 0, 0, 0].into());
+    let error = builder().start().await.expect_err("refused");
+    assert!(
+        error.to_string().contains("0.0.0.0") && error.to_string().contains("advertised host"),
+        "{error}"
+    );
+    let cluster = builder().advertised_host("localhost").start().await.expect("starts");
+    assert!(cluster.bootstrap_servers().starts_with("localhost:"), "{}", cluster.bootstrap_servers());
+}
+
+#[tokio::test]
 async fn answers_come_in_the_order_of_requests() {
     let cluster = start(three()).await;
     let mut client = Client::connect(&cluster, 1).await;

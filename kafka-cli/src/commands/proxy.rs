@@ -27,6 +27,10 @@ pub(crate) struct Proxy {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:19092")]
     listen: SocketAddr,
 
+    /// The host by which clients reach this machine, if that is not the address listened on
+    #[arg(long, value_name = "HOST")]
+    advertised_host: Option<String>,
+
     /// Do as this file says, in TOML
     ///
     /// For example, the third acknowledgement breaks off, and each connection carries 125 kB a second and lives for a second:
@@ -48,6 +52,9 @@ pub(crate) struct Proxy {
 impl Proxy {
     pub(crate) async fn run(self) -> Result<Ending> {
         let mut builder = FaultProxy::builder(&self.upstream).listen(self.listen).on_log(report::say);
+        if let Some(host) = &self.advertised_host {
+            builder = builder.advertised_host(host);
+        }
         if let Some(file) = &self.script {
             builder = script(file, |text| builder.script_toml(text))?;
         }

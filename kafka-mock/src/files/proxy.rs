@@ -4,19 +4,17 @@ use kafka_wire::NodeId;
 use serde::Deserialize;
 
 use super::ScriptError;
-use super::words::{Api, Probability, Times};
+use super::words::{Api, NTH_ALONE, Probability, Times};
 use crate::proxy::{Line, Tamper, Way};
 
 /// What a file says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProxyFile {
+    pub(crate) seed: Option<u64>,
+    line: Option<LineTable>,
     #[serde(default)]
-    pub(crate) seed: u64,
-    #[serde(default)]
-    line: LineTable,
-    #[serde(default)]
-    tamper: Vec<TamperTable>,
+    tamper: Vec<Entry>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,6 +44,11 @@ enum OneWay {
     Responses,
 }
 
+/// A table `[[tamper]]` that makes sense.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "TamperTable")]
+struct Entry(Tamper);
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct TamperTable {
@@ -74,8 +77,9 @@ impl ProxyFile {
         toml::from_str(text).map_err(|error| ScriptError::new(text, error))
     }
 
-    pub(crate) fn line(&self) -> Line {
-        let table = &self.line;
+    /// What connections are like, if the file says so.
+    pub(crate) fn line(&self) -> Option<Line> {
+        let table = self.line.as_ref()?;
         let mut line = Line::new();
         if let Some(rate) = table.rate {
             line = line.rate(rate);
@@ -97,11 +101,22 @@ impl ProxyFile {
         if table.hold {
             line = line.hold();
         }
-        if table.refuse { line.refuse() } else { line }
+        Some(if table.refuse { line.refuse() } else { line })
     }
 
     pub(crate) fn tampers(self) -> impl Iterator<Item = Tamper> {
-        self.tamper.into_iter().map(Tamper::from)
+        self.tamper.into_iter().map(|Entry(tamper)| tamper)
+    }
+}
+
+impl TryFrom<TamperTable> for Entry {
+    type Error = &'static str;
+
+    fn try_from(table: TamperTable) -> Result<Self, Self::Error> {
+        if table.nth.is_some() && (table.skip.is_some() || table.times.is_some()) {
+            return Err(NTH_ALONE);
+        }
+        Ok(Self(table.into()))
     }
 }
 
@@ -171,14 +186,14 @@ mod tests {
             "#,
         );
         let file = file.expect("sound");
-        assert_eq!(file.seed, 3);
+        assert_eq!(file.seed, Some(3));
         let line = Line::new()
             .rate(125_000)
             .lifetime(Duration::from_millis(500)..=Duration::from_millis(1500))
             .pause(Way::Requests)
             .pause(Way::Responses)
             .cut_after(Way::Responses, 20);
-        assert_eq!(file.line(), line);
+        assert_eq!(file.line(), Some(line));
         let second = Duration::from_secs(2);
         let tampers: Vec<_> = file.tampers().collect();
         assert_eq!(
@@ -201,6 +216,7 @@ mod tests {
             ("[line]\nrate = -1\n", 2, ""),
             ("[line]\n\nspeed = 1\n", 3, "unknown field `speed`"),
             ("\n[[tamper]]\nstall = true\n", 2, "missing field `way`"),
+            ("[[tamper]]\nway = \"requests\"\nnth = 1\ntimes = 2\n", 1, "`nth` goes without"),
         ] {
             let error = ProxyFile::read(text).expect_err(text);
             assert_eq!(error.line(), Some(line), "{text}: {error}");

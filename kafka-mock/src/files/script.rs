@@ -7,7 +7,7 @@ use kafka_wire::{NodeId, PartitionId, ProducerEpoch, ProducerId};
 use serde::Deserialize;
 
 use super::ScriptError;
-use super::words::{Api, Code, Probability, Time, Times, Versions};
+use super::words::{Api, Code, NTH_ALONE, Probability, Time, Times, Versions};
 use crate::script::{Change, Malformation, Rule, Script};
 
 impl Script {
@@ -75,10 +75,15 @@ struct File {
     #[serde(default)]
     versions: BTreeMap<Api, Versions>,
     #[serde(default)]
-    rule: Vec<RuleTable>,
+    rule: Vec<Entry>,
     #[serde(default)]
     at: Vec<AtTable>,
 }
+
+/// A table `[[rule]]` that makes sense.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "RuleTable")]
+struct Entry(Rule);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -200,8 +205,8 @@ impl From<File> for Script {
         for (Api(api), Versions(versions)) in file.versions {
             script = script.versions(api, versions);
         }
-        for rule in file.rule {
-            script = script.rule(rule.into());
+        for Entry(rule) in file.rule {
+            script = script.rule(rule);
         }
         for AtTable(when, change) in file.at {
             script = match when {
@@ -210,6 +215,17 @@ impl From<File> for Script {
             };
         }
         script
+    }
+}
+
+impl TryFrom<RuleTable> for Entry {
+    type Error = &'static str;
+
+    fn try_from(table: RuleTable) -> Result<Self, Self::Error> {
+        if table.nth.is_some() && (table.skip.is_some() || table.times.is_some()) {
+            return Err(NTH_ALONE);
+        }
+        Ok(Self(table.into()))
     }
 }
 
@@ -408,6 +424,7 @@ mod tests {
                 "either `time`, or `every`",
             ),
             ("[versions]\nProduce = \"7-3\"\n", 2, "no range of versions"),
+            ("\n[[rule]]\nnth = 3\nskip = 2\n", 2, "`nth` goes without"),
         ] {
             let error = Script::from_toml(text).expect_err(text);
             assert_eq!(error.line(), Some(line), "{text}: {error}");

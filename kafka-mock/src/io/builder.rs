@@ -97,7 +97,8 @@ impl Builder {
         self
     }
 
-    /// The host that clients are told to connect to; the address listened on unless set.
+    /// The host that clients are told to connect to; the address listened on unless set. Where that is all addresses
+    /// (`0.0.0.0`), it has to be set.
     pub fn advertised_host(mut self, host: impl Into<String>) -> Self {
         self.advertised_host = Some(host.into());
         self
@@ -136,7 +137,7 @@ impl Builder {
     /// Binds the ports and starts the brokers on the current tokio runtime.
     ///
     /// # Errors
-    /// When a port cannot be bound, or a topic cannot be created.
+    /// When a port cannot be bound, clients cannot be told an address, or a topic or the script's versions cannot be so.
     ///
     /// # Cancel safety
     /// Dropped before it is done, it leaves nothing behind.
@@ -148,6 +149,9 @@ impl Builder {
         cluster
             .run_script(self.script, clock::now())
             .map_err(|refusal| StartError(Failure::Script(refusal)))?;
+        if self.bind.is_unspecified() && self.advertised_host.is_none() {
+            return Err(StartError(Failure::Unreachable(self.bind)));
+        }
         let mut listeners = Vec::new();
         let mut listening = Vec::new();
         let ports = self.ports.iter().copied().chain(std::iter::repeat(0));
@@ -196,6 +200,7 @@ enum Failure {
     Bind { address: SocketAddr, source: io::Error },
     Topic(Refusal),
     Script(Refusal),
+    Unreachable(IpAddr),
 }
 
 impl StartError {
@@ -204,7 +209,7 @@ impl StartError {
     pub fn address(&self) -> Option<SocketAddr> {
         match self.0 {
             Failure::Bind { address, .. } => Some(address),
-            Failure::Topic(_) | Failure::Script(_) => None,
+            Failure::Topic(_) | Failure::Script(_) | Failure::Unreachable(_) => None,
         }
     }
 }
@@ -215,6 +220,10 @@ impl fmt::Display for StartError {
             Failure::Bind { address, .. } => write!(f, "cannot listen on {address}"),
             Failure::Topic(_) => f.write_str("cannot create a topic"),
             Failure::Script(_) => f.write_str("cannot run the script"),
+            Failure::Unreachable(ip) => write!(
+                f,
+                "clients cannot be told to connect to {ip}: say by which host they reach this machine (advertised host)"
+            ),
         }
     }
 }
@@ -224,6 +233,7 @@ impl std::error::Error for StartError {
         match &self.0 {
             Failure::Bind { source, .. } => Some(source),
             Failure::Topic(refusal) | Failure::Script(refusal) => Some(refusal),
+            Failure::Unreachable(_) => None,
         }
     }
 }

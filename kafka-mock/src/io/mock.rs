@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::builder::{Builder, ConnectionLimits, LogLine};
-use super::clock;
+use super::{clock, host_and_port, until};
 use crate::answer::{Answer, CloseReason, Waiting};
 use crate::cluster::{Cluster, Refusal};
 use crate::config::ClusterConfig;
@@ -187,7 +187,7 @@ impl MockCluster {
         self.cluster("recorded").recorded().cloned().collect()
     }
 
-    /// Waits until something holds of the cluster; it is looked at after each request and each change.
+    /// Waits until something holds of the cluster; it is looked at for each request, connection and change.
     ///
     /// ```
     /// # use kafka_mock::MockCluster;
@@ -200,15 +200,7 @@ impl MockCluster {
     /// # Cancel safety
     /// It only looks.
     pub async fn until(&self, mut holds: impl FnMut(&Self) -> bool) {
-        let mut activity = self.shared.activity.subscribe();
-        loop {
-            activity.borrow_and_update();
-            if holds(self) {
-                return;
-            }
-            // The sender lives as long as this handle.
-            let _ = activity.changed().await;
-        }
+        until(&self.shared.activity, || holds(self)).await;
     }
 
     /// How many requests of an API came to all brokers together, answered or not.
@@ -245,12 +237,7 @@ impl MockCluster {
 
 impl Listening {
     fn address(&self) -> String {
-        // An IPv6 address would run into its port.
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        host_and_port(&self.host, self.port)
     }
 }
 
@@ -261,7 +248,7 @@ pub(super) struct Shared {
     changes: watch::Sender<u64>,
     /// The cluster's count of brokers that came or went and of things to happen, for listeners and the time keeper.
     pub(super) control: watch::Sender<u64>,
-    /// Moves with every request and change, for those who wait.
+    /// Moves with every request, connection and change, for those who wait.
     activity: watch::Sender<()>,
     discard: bool,
     pub(super) limits: ConnectionLimits,
@@ -299,6 +286,7 @@ impl Shared {
                     &reason
                 {
                     self.count(*api);
+                    self.stir();
                 }
                 return Answer::Close(reason);
             }
@@ -352,9 +340,7 @@ impl Shared {
         drop(cluster);
         raise(&self.changes, state);
         raise(&self.control, control);
-        if self.activity.receiver_count() > 0 {
-            self.activity.send_replace(());
-        }
+        self.stir();
         notes.iter().for_each(|note| self.log(note));
     }
 
@@ -364,7 +350,16 @@ impl Shared {
 
     /// The number of a new connection, from 1 on.
     pub(super) fn count_connection(&self) -> u64 {
-        self.connections.fetch_add(1, Ordering::Relaxed) + 1
+        let number = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        self.stir();
+        number
+    }
+
+    /// Has those look who wait for something.
+    fn stir(&self) {
+        if self.activity.receiver_count() > 0 {
+            self.activity.send_replace(());
+        }
     }
 
     /// A line for people.

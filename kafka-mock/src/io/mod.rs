@@ -7,6 +7,26 @@ mod listener;
 mod mock;
 mod proxy;
 
+use tokio::sync::watch;
+
 pub use builder::{Builder, StartError};
 pub use mock::MockCluster;
 pub use proxy::{Proxy, ProxyBuilder, ProxyError};
+
+fn host_and_port(host: &str, port: u16) -> String {
+    // An IPv6 address would run into its port.
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Looks each time that something has moved, until it holds.
+async fn until(activity: &watch::Sender<()>, mut holds: impl FnMut() -> bool) {
+    let mut activity = activity.subscribe();
+    loop {
+        activity.borrow_and_update();
+        if holds() {
+            return;
+        }
+        // The sender was borrowed: it is there.
+        let _ = activity.changed().await;
+    }
+}

@@ -314,10 +314,12 @@ fn topics_grow_and_are_made_anew() {
         .cluster
         .carry_out(Change::GrowTopic { topic: "orders".into(), partitions: 8 })
         .expect_err("not more");
-    world
-        .cluster
-        .carry_out(Change::RecreateTopic { topic: "orders".into(), partitions: None })
-        .expect("exists");
+    let recreate = |partitions| Change::RecreateTopic { topic: "orders".into(), partitions };
+    for impossible in [0, i32::MAX] {
+        world.cluster.carry_out(recreate(Some(impossible))).expect_err("not so many");
+        assert_eq!(world.topic_id(), id, "it is as it was");
+    }
+    world.cluster.carry_out(recreate(None)).expect("exists");
     assert_ne!(world.topic_id(), id);
     assert_eq!(world.end(), 0);
     assert_eq!(world.cluster.offsets("orders", PartitionId(7)), Some((0, 0)), "as many partitions as before");

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::super::builder::LogLine;
 use super::handle::{Proxy, Shared};
-use super::ports;
+use super::ports::{self, Ports};
 use crate::proxy::{Line, Tamper};
 
 /// Sets up a [`Proxy`]: made by [`Proxy::builder`].
@@ -15,6 +15,7 @@ use crate::proxy::{Line, Tamper};
 pub struct ProxyBuilder {
     upstream: String,
     listen: SocketAddr,
+    advertised_host: Option<String>,
     tampers: Vec<Tamper>,
     line: Line,
     seed: u64,
@@ -26,6 +27,7 @@ impl ProxyBuilder {
         Self {
             upstream,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            advertised_host: None,
             tampers: Vec::new(),
             line: Line::new(),
             seed: 0,
@@ -37,6 +39,13 @@ impl ProxyBuilder {
     /// known get the ports after it, in the order they become known; else free ones.
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// The host by which clients reach the proxy, and which they are told of every broker; the address listened on unless set.
+    /// Where that is all addresses (`0.0.0.0`), it has to be set.
+    pub fn advertised_host(mut self, host: impl Into<String>) -> Self {
+        self.advertised_host = Some(host.into());
         self
     }
 
@@ -59,7 +68,8 @@ impl ProxyBuilder {
     }
 
     /// What a text in TOML says: `seed`, a table `[line]`, and tables `[[tamper]]` with a `way`, which is `"requests"` or
-    /// `"responses"`. The names are those of the methods in Rust, with `-` for `_`.
+    /// `"responses"`. The names are those of the methods in Rust, with `-` for `_`. A seed and a line that were given before
+    /// stay where the text has none; its tampers come behind those that are there.
     ///
     /// ```
     /// # fn main() -> Result<(), kafka_mock::ScriptError> {
@@ -87,8 +97,8 @@ impl ProxyBuilder {
     #[cfg(feature = "toml")]
     pub fn script_toml(mut self, text: &str) -> Result<Self, crate::ScriptError> {
         let file = crate::files::ProxyFile::read(text)?;
-        self.seed = file.seed;
-        self.line = file.line();
+        self.seed = file.seed.unwrap_or(self.seed);
+        self.line = file.line().unwrap_or(self.line);
         self.tampers.extend(file.tampers());
         Ok(self)
     }
@@ -102,7 +112,7 @@ impl ProxyBuilder {
     /// Binds the port and starts the proxy on the current tokio runtime. Brokers are not asked for before a client is there.
     ///
     /// # Errors
-    /// When the port cannot be bound, or the upstream servers are no addresses.
+    /// When the port cannot be bound, the upstream servers are no addresses, or clients cannot be told an address.
     ///
     /// # Cancel safety
     /// Dropped before it is done, it leaves nothing behind.
@@ -120,13 +130,21 @@ impl ProxyBuilder {
                     .ok_or_else(|| ProxyError(Failure::Upstream(server.to_owned())))
             })
             .collect::<Result<_, _>>()?;
+        let host = match self.advertised_host {
+            Some(host) => host,
+            None if self.listen.ip().is_unspecified() => {
+                return Err(ProxyError(Failure::Unreachable(self.listen.ip())));
+            }
+            None => self.listen.ip().to_string(),
+        };
         let bind = |source| ProxyError(Failure::Bind { address: self.listen, source });
         let listener = ports::bind(self.listen).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         // The ports after a given one; free ones otherwise.
         let ports = (self.listen.port() != 0).then_some(self.listen.port());
-        let shared = Shared::new(address, ports, upstream, self.tampers, self.line, self.seed, self.log);
-        Ok(Proxy::start(listener, address, shared))
+        let servers = Ports::new(address.ip(), host, ports, upstream);
+        let shared = Shared::new(servers, self.tampers, self.line, self.seed, self.log);
+        Ok(Proxy::start(listener, address.port(), shared))
     }
 }
 
@@ -135,6 +153,7 @@ impl fmt::Debug for ProxyBuilder {
         f.debug_struct("ProxyBuilder")
             .field("upstream", &self.upstream)
             .field("listen", &self.listen)
+            .field("advertised_host", &self.advertised_host)
             .field("tampers", &self.tampers)
             .field("line", &self.line)
             .field("seed", &self.seed)
@@ -150,6 +169,7 @@ pub struct ProxyError(Failure);
 enum Failure {
     Bind { address: SocketAddr, source: io::Error },
     Upstream(String),
+    Unreachable(IpAddr),
 }
 
 impl fmt::Display for ProxyError {
@@ -159,6 +179,10 @@ impl fmt::Display for ProxyError {
             Failure::Upstream(server) => {
                 write!(f, "{server:?} is no address of a broker: expected host:port")
             }
+            Failure::Unreachable(ip) => write!(
+                f,
+                "clients cannot be told to connect to {ip}: say by which host they reach this machine (advertised host)"
+            ),
         }
     }
 }
@@ -167,7 +191,24 @@ impl std::error::Error for ProxyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match &self.0 {
             Failure::Bind { source, .. } => Some(source),
-            Failure::Upstream(_) => None,
+            Failure::Upstream(_) | Failure::Unreachable(_) => None,
         }
+    }
+}
+
+#[cfg(all(test, feature = "toml"))]
+mod tests {
+    use super::*;
+    use crate::proxy::Way;
+
+    #[test]
+    fn a_text_changes_what_it_speaks_of_and_nothing_else() {
+        let line = Line::new().rate(7);
+        let builder = ProxyBuilder::new("localhost:9092".to_owned()).seed(5).line(line.clone());
+        let builder = builder.script_toml("[[tamper]]\nway = \"requests\"\nstall = true\n").expect("sound");
+        assert_eq!((builder.seed, &builder.line, builder.tampers.len()), (5, &line, 1));
+        let builder = builder.script_toml("seed = 6\n[line]\npause = \"requests\"\n").expect("sound");
+        let paused = Line::new().pause(Way::Requests);
+        assert_eq!((builder.seed, &builder.line, builder.tampers.len()), (6, &paused, 1));
     }
 }

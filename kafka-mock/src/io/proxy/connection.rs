@@ -171,6 +171,9 @@ impl Relay<'_> {
             return self.discard(head.size).await;
         }
         let rewrites = self.way == Way::Responses && is_rewritten(&head.asked);
+        if rewrites && head.size > MAX_HELD {
+            self.passes_unread(&head.asked, "it is too large to be held");
+        }
         if (rewrites || duplicate) && head.size <= MAX_HELD {
             let Some(mut frame) = self.whole(head.size).await? else { return Ok(()) };
             if rewrites {
@@ -206,7 +209,7 @@ impl Relay<'_> {
 
     fn rewrite(&self, asked: &Asked, frame: Bytes) -> Bytes {
         let mut faults = Vec::new();
-        let rewritten = rewrite(asked, frame, &mut |node, host, port| match self
+        let rewritten = rewrite(asked, &frame, &mut |node, host, port| match self
             .shared
             .ports("stand in")
             .stand_in(node, host, port)
@@ -218,7 +221,17 @@ impl Relay<'_> {
             }
         });
         faults.iter().for_each(|fault| self.shared.log(fault));
-        rewritten
+        rewritten.unwrap_or_else(|| {
+            self.passes_unread(asked, "it cannot be read");
+            frame
+        })
+    }
+
+    /// Says that clients may go past the proxy from now on.
+    fn passes_unread(&self, asked: &Asked, why: &str) {
+        let (api, version) = (asked.api, asked.version);
+        self.shared
+            .log(&format!("an answer to {api}, version {version}, keeps the brokers' own addresses: {why}"));
     }
 
     /// The whole frame; `None` where the sender hangs up within it, and what there is of it was passed on.

@@ -1,17 +1,17 @@
 //! [`Proxy`]: the handle a test holds, and what it shares with the proxy's tasks.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kafka_wire::{ApiKey, NodeId};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::super::builder::LogLine;
+use super::super::until;
 use super::builder::ProxyBuilder;
-use super::ports::{self, Opened, Ports};
+use super::ports::{self, Openings, Ports};
 use crate::proxy::{Head, Judge, Line, Lines, Tamper, Verdict, Way};
 
 /// A proxy between clients and brokers. It ends when it is dropped.
@@ -20,7 +20,8 @@ use crate::proxy::{Head, Judge, Line, Lines, Tamper, Verdict, Way};
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
-    address: SocketAddr,
+    /// Where clients start.
+    port: u16,
     /// One task that accepts and owns all others.
     task: JoinSet<()>,
 }
@@ -31,26 +32,22 @@ impl Proxy {
         ProxyBuilder::new(upstream.into())
     }
 
-    pub(super) fn start(
-        listener: TcpListener,
-        address: SocketAddr,
-        (shared, opened): (Arc<Shared>, Openings),
-    ) -> Self {
+    pub(super) fn start(listener: TcpListener, port: u16, (shared, opened): (Arc<Shared>, Openings)) -> Self {
         let mut task = JoinSet::new();
         task.spawn(ports::run(listener, Arc::clone(&shared), opened));
-        Self { shared, address, task }
+        Self { shared, port, task }
     }
 
     /// The address that clients start at, for their `bootstrap.servers`.
     #[must_use]
     pub fn bootstrap_servers(&self) -> String {
-        self.address.to_string()
+        self.shared.ports("bootstrap").told(self.port)
     }
 
     /// The address that clients are told of a broker, once it is known.
     #[must_use]
     pub fn address(&self, node: NodeId) -> Option<String> {
-        self.shared.ports("address").address(node).map(|address| address.to_string())
+        self.shared.ports("address").address(node)
     }
 
     /// Does something to frames from now on, beside what was told before.
@@ -102,15 +99,7 @@ impl Proxy {
     /// # Cancel safety
     /// It only looks.
     pub async fn until(&self, mut holds: impl FnMut(&Self) -> bool) {
-        let mut activity = self.shared.activity.subscribe();
-        loop {
-            activity.borrow_and_update();
-            if holds(self) {
-                return;
-            }
-            // The sender lives as long as this handle.
-            let _ = activity.changed().await;
-        }
+        until(&self.shared.activity, || holds(self)).await;
     }
 
     /// Stops the proxy and waits until its ports are closed. Dropping it stops it as well, without waiting.
@@ -121,9 +110,6 @@ impl Proxy {
         self.task.shutdown().await;
     }
 }
-
-/// Ports that were opened and have no task yet.
-pub(super) type Openings = mpsc::UnboundedReceiver<Opened>;
 
 /// What the handle and the tasks share.
 pub(super) struct Shared {
@@ -139,20 +125,17 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        address: SocketAddr,
-        first_port: Option<u16>,
-        upstream: Vec<(String, u16)>,
+        (ports, opened): (Ports, Openings),
         tampers: Vec<Tamper>,
         line: Line,
         seed: u64,
         log: LogLine,
     ) -> (Arc<Self>, Openings) {
-        let (openings, opened) = mpsc::unbounded_channel();
         let mut judge = Judge::new(seed);
         tampers.into_iter().for_each(|tamper| judge.add(tamper));
         let counters = || (0..COUNTED_APIS).map(|_| AtomicU64::new(0)).collect();
         let shared = Self {
-            ports: Mutex::new(Ports::new(address, first_port, upstream, openings)),
+            ports: Mutex::new(ports),
             judge: Mutex::new(judge),
             lines: watch::Sender::new(Lines { all: line, ..Default::default() }),
             resets: watch::Sender::new(0),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::super::host_and_port;
 use super::connection;
-use super::handle::{Openings, Shared};
+use super::handle::Shared;
 
 /// Which port stands for which broker.
 #[derive(Debug)]
 pub(super) struct Ports {
-    address: SocketAddr,
+    /// Where they are opened.
+    ip: IpAddr,
+    /// What clients are told instead of it.
+    host: String,
     /// The port that was opened last, if they are not just free ones.
     last_port: Option<u16>,
     /// Where clients that start here are sent, in turn.
@@ -31,8 +35,12 @@ pub(super) struct Ports {
 struct Node {
     host: String,
     port: u16,
-    address: SocketAddr,
+    /// The one that stands for it.
+    own_port: u16,
 }
+
+/// Ports that were opened and have no task yet.
+pub(super) type Openings = mpsc::UnboundedReceiver<Opened>;
 
 /// A port that was opened.
 #[derive(Debug)]
@@ -43,17 +51,24 @@ pub(super) struct Opened {
 
 impl Ports {
     pub(super) fn new(
-        address: SocketAddr,
+        ip: IpAddr,
+        host: String,
         last_port: Option<u16>,
         upstream: Vec<(String, u16)>,
-        openings: mpsc::UnboundedSender<Opened>,
-    ) -> Self {
-        Self { address, last_port, upstream, next_upstream: 0, nodes: BTreeMap::new(), openings }
+    ) -> (Self, Openings) {
+        let (openings, opened) = mpsc::unbounded_channel();
+        let nodes = BTreeMap::new();
+        (Self { ip, host, last_port, upstream, next_upstream: 0, nodes, openings }, opened)
     }
 
     /// The address that clients are told of a broker.
-    pub(super) fn address(&self, node: NodeId) -> Option<SocketAddr> {
-        self.nodes.get(&node).map(|node| node.address)
+    pub(super) fn address(&self, node: NodeId) -> Option<String> {
+        self.nodes.get(&node).map(|node| self.told(node.own_port))
+    }
+
+    /// One of the ports, as clients are told of it.
+    pub(super) fn told(&self, port: u16) -> String {
+        host_and_port(&self.host, port)
     }
 
     /// Where a connection to one of the ports goes.
@@ -81,7 +96,7 @@ impl Ports {
         if let Some(known) = self.nodes.get_mut(&node) {
             host.clone_into(&mut known.host);
             known.port = port;
-            return Ok(Some(told(known.address)));
+            return Ok(Some((self.host.clone(), known.own_port)));
         }
         if self.nodes.len() >= MAX_NODES {
             return Err(io::Error::other(format!("a proxy stands in for {MAX_NODES} brokers at most")));
@@ -90,18 +105,14 @@ impl Ports {
             None => 0,
             Some(last) => last.checked_add(1).ok_or_else(|| io::Error::other("no port after 65535"))?,
         };
-        let listener = bind(SocketAddr::new(self.address.ip(), wanted))?;
-        let address = listener.local_addr()?;
+        let listener = bind(SocketAddr::new(self.ip, wanted))?;
+        let own_port = listener.local_addr()?.port();
         self.last_port = self.last_port.map(|_| wanted);
-        self.nodes.insert(node, Node { host: host.to_owned(), port, address });
+        self.nodes.insert(node, Node { host: host.to_owned(), port, own_port });
         // The task that takes it ends with the proxy; then nobody needs the port.
         let _ = self.openings.send(Opened { node, listener });
-        Ok(Some(told(address)))
+        Ok(Some((self.host.clone(), own_port)))
     }
-}
-
-fn told(address: SocketAddr) -> (String, u16) {
-    (address.ip().to_string(), address.port())
 }
 
 /// Listens, at once: a client may be told the address in the next moment.
