@@ -227,11 +227,16 @@ async fn kafkas_console_tools_write_and_read_through_the_proxy_and_a_real_broker
     run(&mut kafka_at(&servers, TOPICS, &["--create", "--topic", topic, "--partitions", "1"]), b"");
     run(&mut kafka_at(&servers, "org.apache.kafka.tools.ConsoleProducer", &["--topic", topic]), &lines);
     assert!(proxy.fired("faults") > 0);
+    let class = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+    let consume = ["--topic", topic, "--partition", "0", "--offset", "earliest", "--max-messages", "5000"];
+    assert!(
+        run(&mut kafka_at(&servers, class, &consume), b"") == lines,
+        "what the console consumer read differs"
+    );
     // In a group: its coordinator's address is the proxy's, too.
     let consume =
         ["--topic", topic, "--from-beginning", "--group", "behind-the-proxy", "--max-messages", "5000"];
-    let read = run(&mut kafka_at(&servers, "org.apache.kafka.tools.consumer.ConsoleConsumer", &consume), b"");
-    assert!(read == lines, "what the console consumer read differs");
+    assert!(run(&mut kafka_at(&servers, class, &consume), b"") == lines, "what it read in a group differs");
     assert!(
         proxy.frames(Way::Responses, ApiKey::JOIN_GROUP)
             + proxy.frames(Way::Responses, ApiKey::CONSUMER_GROUP_HEARTBEAT)
