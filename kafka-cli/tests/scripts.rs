@@ -94,6 +94,24 @@ fn a_proxy_does_as_its_file_says() {
     cluster.stop();
 }
 
+/// The files that the README names, run: nothing is lost, doubled or reordered by what they do.
+#[test]
+fn the_examples_do_as_they_say() {
+    let example = |name: &str| format!("{}/examples/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let script = example("cluster");
+    let mock = Running::start(linger(&["mock", "--port", "0", "--topic", "orders:1", "--script", &script]));
+    let script = example("network");
+    let arguments = ["proxy", "-b", &mock.servers, "--listen", "127.0.0.1:0", "--script", &script];
+    let proxy = Running::start(linger(&arguments));
+    let lines: String = (0..1000).map(|number| format!("line {number}\n")).collect();
+    let arguments = ["produce", "-b", &proxy.servers, "--topic", "orders", "-X", "batch.size=500"];
+    succeeds(&run(&arguments, lines.as_bytes()));
+    let output = run(&["consume", "-b", &proxy.servers, "--topic", "orders"], b"");
+    assert!(output.stdout == lines.as_bytes(), "{}", String::from_utf8_lossy(&output.stdout));
+    proxy.stop();
+    mock.stop();
+}
+
 #[test]
 fn what_is_wrong_with_a_script_is_said_with_its_line() {
     let wrong = file("wrong", "[[rule]]\napi = \"Produce\"\nerorr = 5\n");
