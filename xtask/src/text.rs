@@ -30,16 +30,17 @@ pub(crate) fn run(file: &Path, cluster: &Cluster, lib: &Path) -> Result<()> {
         eprintln!("$ {}", shell::show(&produce));
         let watch = Stopwatch::start();
         shell::run(&mut produce)?;
-        let mut cells = vec![codec.to_owned(), megabytes(on_disk(cluster, &topic)?)];
-        cells.push(text.speed(watch));
-        for mut reader in readers(&linger, lib, cluster, &topic, &text) {
+        let produced = text.speed(watch);
+        let size = megabytes(on_disk(cluster, &topic)?);
+        let mut read = [const { String::new() }; 3];
+        for (mut reader, speed) in readers(&linger, lib, cluster, &topic, &text).into_iter().zip(&mut read) {
             eprintln!("$ {}", shell::show(&reader));
             let watch = Stopwatch::start();
             text.compare(&mut reader)?;
-            cells.push(text.speed(watch));
+            *speed = text.speed(watch);
         }
-        let cells: [String; 6] = cells.try_into().unwrap_or_default();
-        table.row(cells);
+        let [kcat, console, consume] = read;
+        table.row([codec.to_owned(), size, produced, kcat, console, consume]);
     }
     println!(
         "\n{} lines, {} ({}{}), through three brokers of Kafka {} with each codec: every reader gave back exactly the \
@@ -50,7 +51,7 @@ pub(crate) fn run(file: &Path, cluster: &Cluster, lib: &Path) -> Result<()> {
         if text.times > 1 { format!(", repeated {} times", text.times) } else { String::new() },
         cluster.version
     );
-    fs::remove_file(&text.path).with_context(|| format!("cannot remove {}", text.path.display()))
+    Ok(())
 }
 
 /// Three readers that share no code: librdkafka, Kafka's own, and ours.
@@ -70,7 +71,7 @@ fn readers(linger: &Path, lib: &Path, cluster: &Cluster, topic: &str, text: &Tex
     [kcat, console, consume]
 }
 
-/// What is produced, in a file of its own.
+/// What is produced, in a file of its own, which is removed in the end.
 struct Text {
     path: PathBuf,
     size: u64,
@@ -90,12 +91,13 @@ impl Text {
         let times = LEAST.div_ceil(once.len() as u64);
         let lines = once.iter().filter(|byte| **byte == b'\n').count() as u64 * times;
         let path = shell::target().join("kafka").join(format!("text.{}", std::process::id()));
-        let mut text = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let mut copy = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let text = Self { path, size: once.len() as u64 * times, lines, times };
         for _ in 0..times {
-            std::io::Write::write_all(&mut text, &once)
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            std::io::Write::write_all(&mut copy, &once)
+                .with_context(|| format!("cannot write {}", text.path.display()))?;
         }
-        Ok(Self { path, size: once.len() as u64 * times, lines, times })
+        Ok(text)
     }
 
     /// Runs a reader to its end: what it prints must be the text.
@@ -124,6 +126,14 @@ impl Text {
     fn speed(&self, watch: Stopwatch) -> String {
         let seconds = watch.elapsed().as_secs_f64();
         format!("{seconds:.1} s, {:.0} MB/s", self.size as f64 / 1e6 / seconds)
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            eprintln!("warning: cannot remove {}: {error}", self.path.display());
+        }
     }
 }
 
