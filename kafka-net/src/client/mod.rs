@@ -215,7 +215,8 @@ impl Client {
     }
 
     /// Sends a request to a broker and waits for the answer; error codes inside it are for the caller to read. It is
-    /// sent once, in the newest version both sides know.
+    /// sent once, in the newest version both sides know. A Produce request with `acks=0`, which brokers do not answer, is
+    /// done when it is written: its response is the default one.
     ///
     /// *Cancel safety*: dropping the future abandons the call. If it had not been sent it never is, otherwise the
     /// broker may act on it and the answer is dropped; nothing else is affected.
