@@ -138,7 +138,7 @@ impl Load {
         lock(&self.seen).progress
     }
 
-    /// Acknowledgements in the last second or so.
+    /// Acknowledgements a second, over the last [`WINDOW`].
     pub(crate) fn acked_per_second(&self) -> u64 {
         let seen = lock(&self.seen);
         match (seen.recent.first(), seen.recent.last()) {
@@ -170,7 +170,7 @@ impl Seen {
         match (words[0], <[u64; 5]>::try_from(&numbers[..]), numbers.first()) {
             ("progress", Ok([at, sent, acked, failed, connections]), _) => {
                 self.progress = Progress { at, sent, acked, failed, connections };
-                self.recent.retain(|progress| progress.at + 1000 >= at);
+                self.recent.retain(|progress| progress.at + WINDOW >= at);
                 self.recent.push(self.progress);
                 self.memory.extend(memory.map(|memory| (at, memory)));
             }
@@ -204,6 +204,8 @@ fn resident(id: u32) -> Option<u64> {
 const SETTINGS: [&str; 3] = ["client.id=chaos-load", "linger.ms=5", "max.block.ms=300000"];
 /// `buffer.memory`, by default, in KiB.
 pub(crate) const BUFFER_KIB: u64 = 32 << 10;
+/// In milliseconds: long enough that a busy machine, or one answer that comes late, does not look like a fault.
+const WINDOW: u64 = 5000;
 /// In milliseconds: progress that is older says nothing about now.
 const STALE: u64 = 1500;
 /// Linux counts CPU time in hundredths of a second, whatever its clock.
