@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::ExitCode;
 
 use bytes::{Buf, BytesMut};
 use kafka_wire::messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse};
@@ -15,10 +16,21 @@ use kafka_wire::{CorrelationId, Message, Request, VersionRange, decode_response,
 /// No answer of a broker's is as large in earnest.
 const MAX_FRAME: usize = 100 << 20;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
     let address = std::env::args().nth(1).unwrap_or_else(|| "localhost:9092".to_owned());
-    let mut socket =
-        TcpStream::connect(&address).map_err(|error| format!("cannot connect to {address}: {error}"))?;
+    match ask(&address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn ask(address: &str) -> Result<(), Box<dyn Error>> {
+    let mut socket = TcpStream::connect(address).map_err(|error| {
+        format!("cannot connect to {address}: {error}; `linger mock` is a cluster at localhost:9092")
+    })?;
 
     // A broker that does not know the version answers all the same, in version 0, and says which ones it knows.
     let request = ApiVersionsRequest {
@@ -26,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let versions: ApiVersionsResponse = call(&mut socket, &request, ApiVersionsRequest::VERSIONS.max, 1)?;
-    println!("{address} has {} apis", versions.api_keys.len());
+    println!("{address} has {} APIs", versions.api_keys.len());
 
     let theirs = versions.api_keys.iter().find(|api| api.api_key == MetadataRequest::API);
     let theirs = theirs.map(|api| VersionRange::new(api.min_version, api.max_version));
