@@ -1,7 +1,10 @@
 //! The proxy between a client that knows nothing but frames and the mock cluster.
 #![expect(clippy::disallowed_methods, reason = "a paused clock is what delays are measured with")]
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -387,6 +390,25 @@ async fn a_broker_that_is_not_there_is_seen_as_such() {
     let address = proxy.bootstrap_servers().parse().expect("an address");
     let error = Proxy::builder("a:1").listen(address).start().await.expect_err("taken");
     assert_eq!(error.to_string(), format!("cannot listen on {address}"));
+}
+
+/// What is said of futures that are dropped half way: to shut down stops everything, and to start has no half way.
+#[tokio::test]
+async fn a_shutdown_that_is_dropped_closes_everything_all_the_same() {
+    let cluster = cluster().await;
+    let mut starting = pin!(Proxy::builder(cluster.bootstrap_servers()).start());
+    let started = poll_fn(|cx| Poll::Ready(starting.as_mut().poll(cx))).await;
+    let Poll::Ready(started) = started else { panic!("it waits for something") };
+    let proxy = started.expect("starts");
+    let mut client = Client::connect(proxy.bootstrap_servers()).await;
+    client.send(&metadata(), 9, 1).await;
+    client.id().await;
+    let address = proxy.bootstrap_servers();
+    let mut ending = Box::pin(proxy.shutdown());
+    assert!(poll_fn(|cx| Poll::Ready(ending.as_mut().poll(cx).is_pending())).await);
+    drop(ending);
+    assert!(matches!(client.see().await, Seen::Closed(0) | Seen::Reset(0)));
+    assert!(TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test]

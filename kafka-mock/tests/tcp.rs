@@ -1,6 +1,9 @@
 //! The cluster behind sockets: order, waiting, limits, ending.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -321,6 +324,38 @@ async fn dropping_it_stops_it() {
     client.call(&metadata(), 9).await;
     drop(cluster);
     assert_eq!(client.frame().await, None);
+}
+
+/// What is said of futures that are dropped half way: to shut down stops everything, and to start has no half way.
+#[tokio::test]
+async fn a_shutdown_that_is_dropped_stops_it_all_the_same() {
+    let mut starting = pin!(three().start());
+    let started = poll_fn(|cx| Poll::Ready(starting.as_mut().poll(cx))).await;
+    let Poll::Ready(started) = started else { panic!("it waits for something") };
+    let cluster = started.expect("starts");
+    let mut client = Client::connect(&cluster, 1).await;
+    client.call(&metadata(), 9).await;
+    let address = cluster.address(NodeId(1)).expect("a broker");
+    let mut ending = Box::pin(cluster.shutdown());
+    assert!(poll_fn(|cx| Poll::Ready(ending.as_mut().poll(cx).is_pending())).await);
+    drop(ending);
+    assert_eq!(client.frame().await, None);
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_wait_that_is_dropped_takes_nobodys_place() {
+    let cluster = start(three()).await;
+    let has_request = |cluster: &MockCluster| cluster.requests(ApiKey::METADATA) > 0;
+    let mut client = Client::connect(&cluster, 1).await;
+    let mut kept = pin!(cluster.until(has_request));
+    {
+        let mut dropped = pin!(cluster.until(has_request));
+        assert!(poll_fn(|cx| Poll::Ready(kept.as_mut().poll(cx).is_pending())).await);
+        assert!(poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx).is_pending())).await);
+    }
+    client.call(&metadata(), 9).await;
+    timeout(PATIENCE, kept).await.expect("it is woken");
 }
 
 #[tokio::test]
