@@ -2,11 +2,14 @@
 //!
 //! The choice belongs to the thread, so that threads do not meet at one lane. While nobody contends, a thread joins
 //! the batch that another one has open: batches are fuller that way when little is sent.
+//!
+//! Where nothing waits, partitions are drawn without putting them back: the batches that are filled one after the other are
+//! then of different partitions, and go out in one request for each broker instead of several.
 
 use std::{
     cell::Cell,
     sync::{
-        PoisonError, RwLock,
+        Mutex, PoisonError, RwLock,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
@@ -44,6 +47,7 @@ impl Sticky {
 pub(crate) struct Spread {
     /// Partitions that have a leader. When none has, all are as good.
     available: RwLock<Vec<u32>>,
+    walk: Mutex<Walk>,
     /// How likely each is, by what waits there. Nothing if all are as good.
     weights: RwLock<Weights>,
     /// Draws by weight so far.
@@ -113,22 +117,70 @@ impl Spread {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// Draws a partition: by what waits there, if that is asked for and differs; else each as likely as any other, but not
-    /// the one that was just left.
+    /// Draws a partition: by what waits there, if that is asked for and differs; else one after the other in an order that is
+    /// drawn anew each time around, but not the one that was just left.
     pub(crate) fn draw(&self, count: u32, left: Option<u32>, load: Option<Load<'_>>) -> u32 {
         if let Some(drawn) = load.and_then(|load| self.draw_by_load(count, load)) {
             self.open.store(drawn, Ordering::Relaxed);
             return drawn;
         }
         let available = self.available.read().unwrap_or_else(PoisonError::into_inner);
+        let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
         let drawn = match available.as_slice() {
-            [] => pick(count, left, |at| at),
-            some => pick(some.len() as u32, left, |at| some[at as usize]),
+            [] => walk.pick(count, left, |at| at),
+            some => walk.pick(some.len() as u32, left, |at| some[at as usize]),
         };
-        drop(available);
+        drop((walk, available));
         self.open.store(drawn, Ordering::Relaxed);
         drawn
     }
+}
+
+/// A way around so many places that comes to each of them once, by equal steps; and then another one.
+#[derive(Debug, Default)]
+struct Walk {
+    count: u32,
+    at: u32,
+    step: u32,
+    /// Places it has not come to yet.
+    rest: u32,
+}
+
+impl Walk {
+    /// The next place by its name; not `left`, if there is a choice.
+    fn pick(&mut self, count: u32, left: Option<u32>, name: impl Fn(u32) -> u32) -> u32 {
+        let drawn = name(self.next(count));
+        if Some(drawn) == left && count > 1 { name(self.next(count)) } else { drawn }
+    }
+
+    fn next(&mut self, count: u32) -> u32 {
+        if count < 2 {
+            return 0;
+        }
+        if self.count != count || self.rest == 0 {
+            self.rest = count;
+            // Each step that has no divisor in common with the count comes to all places.
+            self.step = 1 + random(count - 1);
+            while !are_coprime(self.step, count) {
+                self.step -= 1;
+            }
+            // Anywhere but where the last way ended.
+            self.at = if self.count == count { self.at + 1 + random(count - 1) } else { random(count) };
+            self.count = count;
+        } else {
+            self.at += self.step;
+        }
+        self.at %= count;
+        self.rest -= 1;
+        self.at
+    }
+}
+
+fn are_coprime(mut a: u32, mut b: u32) -> bool {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a == 1
 }
 
 impl Spread {
@@ -148,18 +200,6 @@ impl Spread {
         let total = u32::try_from(weights.total()).unwrap_or(u32::MAX);
         if total == 0 { None } else { weights.pick(u64::from(random(total))).filter(|drawn| *drawn < count) }
     }
-}
-
-/// A random one of `count`; not `left`, if there is a choice. From each one to each other is equally likely, so in the
-/// long run all are visited equally often.
-fn pick(count: u32, left: Option<u32>, name: impl Fn(u32) -> u32) -> u32 {
-    let drawn = name(random(count.max(1)));
-    if Some(drawn) != left || count < 2 {
-        return drawn;
-    }
-    // Drawn again once: then move on by a random step, so that this ends.
-    let at = (0..count).find(|&at| name(at) == drawn).unwrap_or(0);
-    name((at + 1 + random(count - 1)) % count)
 }
 
 /// A random number below `bound`: splitmix64, seeded by the order in which threads first come here.
@@ -184,10 +224,10 @@ pub(crate) fn reseed(seed: u64) {
     RANDOM.set(seed.wrapping_mul(0xd134_2543_de82_ef95) | 1);
 }
 
-/// Fewer batches than this are no backlog: one is open, or was closed a moment ago.
-const BACKLOG: u64 = 2;
+/// Fewer batches than this are no backlog: one is open, and one or two were closed since the pumps last had a turn.
+const BACKLOG: u64 = 4;
 /// How many partitions are looked at for a draw, on average.
-const WEIGHED_A_DRAW: u32 = 8;
+const WEIGHED_A_DRAW: u32 = 2;
 
 static NEXT_SEED: AtomicU64 = AtomicU64::new(1);
 
@@ -211,6 +251,24 @@ mod tests {
             for times in seen {
                 assert!((1700..2300).contains(&times), "{times} of 2000 expected, {count} partitions");
             }
+        }
+    }
+
+    #[test]
+    fn none_is_drawn_again_before_all_others_were() {
+        for count in [2, 3, 12, 30, 101] {
+            let spread = Spread::default();
+            let mut steps = Vec::new();
+            for _ in 0..50 {
+                let drawn: Vec<u32> = (0..count).map(|_| spread.draw(count, None, None)).collect();
+                let mut sorted = drawn.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, (0..count).collect::<Vec<_>>());
+                steps.push((drawn[1] + count - drawn[0]) % count);
+            }
+            steps.sort_unstable();
+            steps.dedup();
+            assert!(count < 5 || steps.len() > 1, "the order differs from one time around to the next");
         }
     }
 
