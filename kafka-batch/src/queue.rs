@@ -43,6 +43,9 @@ struct Open<T> {
     builder: BatchBuilder,
     tag: T,
     created: Instant,
+    /// When it has lingered for long enough.
+    linger_end: Instant,
+    expires_at: Instant,
 }
 
 #[derive(Debug)]
@@ -162,7 +165,9 @@ impl<T> PartitionQueue<T> {
         };
         edges.full = self.close(SendReason::Full);
         let tag = make();
-        self.open = Some(Open { builder, tag: tag.clone(), created: now });
+        let (linger_end, expires_at) =
+            (after(now, self.settings.linger), after(now, self.settings.delivery_timeout));
+        self.open = Some(Open { builder, tag: tag.clone(), created: now, linger_end, expires_at });
         edges.first = true;
         edges.full |= self.close_if_full();
         Appended { slot: Ok(Slot { tag, index: 0 }), edges }
@@ -187,7 +192,7 @@ impl<T> PartitionQueue<T> {
         let Some(open) = self.open.take() else { return false };
         let life = Life {
             created: open.created,
-            expires_at: after(open.created, self.settings.delivery_timeout),
+            expires_at: open.expires_at,
             position: self.closed_records,
             reason,
         };
@@ -252,7 +257,7 @@ impl<T> PartitionQueue<T> {
         while let Some(requeued) = pop_front_if(&mut self.requeued, |r| r.batch.expires_at() <= now) {
             expired.push(requeued.batch);
         }
-        if self.open.as_ref().is_some_and(|open| after(open.created, self.settings.delivery_timeout) <= now) {
+        if self.open.as_ref().is_some_and(|open| open.expires_at <= now) {
             self.close(SendReason::Linger);
         }
         while let Some(batch) = pop_front_if(&mut self.ready, |batch| batch.expires_at() <= now) {
@@ -277,11 +282,10 @@ impl<T> PartitionQueue<T> {
             (None, Some(_)) => Wait::Ready,
             (None, None) => Wait::Linger(self.linger_end()?),
         };
-        let timeout = self.settings.delivery_timeout;
         let expiries = [
             requeued.map(|requeued| requeued.batch.expires_at()),
             ready.map(DrainedBatch::expires_at),
-            self.open.as_ref().map(|open| after(open.created, timeout)),
+            self.open.as_ref().map(|open| open.expires_at),
         ];
         let expires_at = expiries.into_iter().flatten().min()?;
         Some(Readiness { wait, expires_at })
@@ -319,7 +323,7 @@ impl<T> PartitionQueue<T> {
     }
 
     fn linger_end(&self) -> Option<Instant> {
-        self.open.as_ref().map(|open| after(open.created, self.settings.linger))
+        self.open.as_ref().map(|open| open.linger_end)
     }
 
     fn close_if_full(&mut self) -> bool {

@@ -94,7 +94,10 @@ impl<K: Copy + Ord> ReadyIndex<K> {
             if let Some(Wait::Linger(until) | Wait::Backoff(until)) = is {
                 self.later.insert(until, key);
             }
-            self.forget_waits(key);
+            // What did not wait until a time has none that no longer holds.
+            if matches!(was, Some(Wait::Linger(_) | Wait::Backoff(_))) {
+                self.forget_waits(key);
+            }
         }
         let is = readiness.map(|new| new.expires_at);
         if old.map(|old| old.expires_at) != is {

@@ -129,7 +129,11 @@ impl Shared {
             Choice::Sticky => self.append_sticky(&topic, &encoded, source, count, yields),
             Choice::Partition(partition) => {
                 let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(topic, count)) };
-                if self.close_if_in_the_way(lane, lane.lock(), &encoded) && yields && self.is_turn_over() {
+                let state = lane.lock();
+                if state.queue.fits(&encoded) {
+                    return self.append_at(lane, state, &encoded, source);
+                }
+                if self.close_full(lane, state) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
                 self.append_at(lane, lane.lock(), &encoded, source)
@@ -179,7 +183,7 @@ impl Shared {
                 if state.queue.fits(record) {
                     return self.append_at(lane, state, record, source);
                 }
-                if self.close_if_in_the_way(lane, state, record) && yields && self.is_turn_over() {
+                if self.close_full(lane, state) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
             }
@@ -210,17 +214,11 @@ impl Shared {
         is_over
     }
 
-    /// Closes a batch that has no room for a record.
-    fn close_if_in_the_way(
-        &self,
-        lane: &Lane,
-        mut state: std::sync::MutexGuard<'_, LaneState>,
-        record: &kafka_batch::Record<'_>,
-    ) -> bool {
-        if !state.queue.is_open() || state.queue.fits(record) {
+    /// Closes the batch that had no room for a record, if one is open.
+    fn close_full(&self, lane: &Lane, mut state: std::sync::MutexGuard<'_, LaneState>) -> bool {
+        if !state.queue.close(SendReason::Full) {
             return false;
         }
-        state.queue.close(SendReason::Full);
         let gate = Arc::clone(&state.gate);
         drop(state);
         lane.tell(&gate, Edges { first: false, full: true });

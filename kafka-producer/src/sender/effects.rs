@@ -71,20 +71,11 @@ impl Effects {
             && !(*brokers || *hang_up || *hopeless || refused.is_some() || fatal.is_some() || *timer)
     }
 
-    /// Everything was carried out. The lists keep their memory.
+    /// Everything was carried out. The lists are empty, and keep their memory.
     pub(crate) fn reset(&mut self) {
-        let Self { resolved, released, wake, routes, grown, news, splits, events, .. } = self;
-        *self = Self {
-            resolved: emptied(resolved),
-            released: emptied(released),
-            wake: emptied(wake),
-            routes: emptied(routes),
-            grown: emptied(grown),
-            news: emptied(news),
-            splits: emptied(splits),
-            events: emptied(events),
-            ..Self::default()
-        };
+        (self.brokers, self.hang_up, self.hopeless, self.timer) = (false, false, false, false);
+        (self.refused, self.fatal) = (None, None);
+        debug_assert!(self.is_empty(), "what was carried out was taken out");
     }
 
     /// A node's pump is to look.
@@ -93,12 +84,6 @@ impl Effects {
             self.wake.push(node);
         }
     }
-}
-
-/// Takes a list that nothing is left in, but for its memory.
-fn emptied<T>(list: &mut Vec<T>) -> Vec<T> {
-    list.clear();
-    std::mem::take(list)
 }
 
 /// A batch has its result.
