@@ -121,7 +121,7 @@ impl Perf {
 
     async fn measure(&self, producer: &Producer, topic: &Topic) -> Result<Measured> {
         let load = Load::new(self.size, self.keys);
-        let (timed, received) = mpsc::unbounded_channel();
+        let (timed, received) = mpsc::channel(MAX_TIMED);
         let mut collector = JoinSet::new();
         collector.spawn(collect(received));
         let cpu_before = cpu::used();
@@ -227,7 +227,7 @@ struct Sending<'a> {
     producer: &'a Producer,
     topic: &'a Topic,
     load: &'a Load,
-    timed: mpsc::UnboundedSender<Timed>,
+    timed: mpsc::Sender<Timed>,
     window: VecDeque<Deliveries>,
     in_window: usize,
     first_failure: Option<String>,
@@ -283,7 +283,7 @@ impl Sending<'_> {
         };
         for delivery in deliveries.by_ref().take(timed.unwrap_or(usize::MAX)) {
             // The collector ends after this sender.
-            let _ = self.timed.send((delivery, due));
+            let _ = self.timed.send((delivery, due)).await;
         }
         self.in_window += deliveries.len();
         if !deliveries.is_empty() {
@@ -311,7 +311,7 @@ impl Sending<'_> {
 }
 
 /// Waits for deliveries and takes their times. One task for all: it costs them little, and takes nothing from the sender.
-async fn collect(mut timed: mpsc::UnboundedReceiver<Timed>) -> Result<(Histogram<u64>, Option<String>)> {
+async fn collect(mut timed: mpsc::Receiver<Timed>) -> Result<(Histogram<u64>, Option<String>)> {
     let mut latency = Histogram::new_with_bounds(1, LONGEST_LATENCY, 3)?;
     let mut failure = None;
     let mut waiting = FuturesUnordered::new();
@@ -344,6 +344,8 @@ const LONGEST_LATENCY: u64 = 3_600_000_000;
 const CHUNK: u64 = 100;
 /// Deliveries that wait for their answer.
 const MAX_WINDOW: usize = 256 << 10;
+/// Timed deliveries that the collector has not come to yet.
+const MAX_TIMED: usize = 64 << 10;
 /// As in the benchmarks.
 const SINK_PARTITIONS: i32 = 12;
 /// To hang up takes no time.
