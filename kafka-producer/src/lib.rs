@@ -46,6 +46,8 @@ mod config;
 mod connect;
 mod delivery;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod io;
 pub mod partitioner;
 mod planted;
