@@ -42,14 +42,18 @@ pub(super) async fn dial_within(
     skip: usize,
     timeout: Duration,
 ) -> Result<TcpStream, Kind> {
-    tokio::time::timeout(timeout, race(endpoint, config, skip))
+    let connected = async {
+        let resolved = lookup_host((endpoint.host(), endpoint.port())).await.map_err(Kind::Resolve)?;
+        race(resolved.collect(), config, skip).await
+    };
+    tokio::time::timeout(timeout, connected)
         .await
         .unwrap_or(Err(Kind::SetupTimeout { after: timeout, connected: false }))
 }
 
-async fn race(endpoint: &Endpoint, config: &NetConfig, skip: usize) -> Result<TcpStream, Kind> {
-    let resolved = lookup_host((endpoint.host(), endpoint.port())).await.map_err(Kind::Resolve)?;
-    let mut addresses = in_turn(resolved.collect());
+/// Connects to one of the addresses of a name.
+async fn race(resolved: Vec<SocketAddr>, config: &NetConfig, skip: usize) -> Result<TcpStream, Kind> {
+    let mut addresses = in_turn(resolved);
     if addresses.is_empty() {
         return Err(Kind::Resolve(io::ErrorKind::NotFound.into()));
     }
@@ -138,5 +142,31 @@ mod tests {
         assert_eq!(in_turn(resolved), expected);
         assert_eq!(in_turn((1..=99).map(|port| ([10, 0, 0, 1], port).into()).collect()).len(), MAX_ADDRESSES);
         assert!(in_turn(Vec::new()).is_empty());
+    }
+
+    /// Scenario 26: addresses of one name where nobody is, refused or silent, in front of the one that works.
+    #[tokio::test]
+    async fn dead_addresses_of_a_name_are_passed_over() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let alive = listener.local_addr().expect("bound");
+        let closed = {
+            let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            other.local_addr().expect("bound")
+        };
+        // Discarded by the network, or unreachable at once: RFC 6666 and RFC 5737.
+        let silent = ["[100::1]:9092", "192.0.2.1:9092"].map(|address| address.parse().expect("an address"));
+        let config = NetConfig::default();
+        for dead in [vec![closed], vec![silent[0]], vec![silent[1]], vec![closed, silent[0], silent[1]]] {
+            for skip in 0..=dead.len() {
+                let addresses = dead.iter().copied().chain([alive]).collect();
+                let limit = Duration::from_secs(30);
+                let stream = tokio::time::timeout(limit, race(addresses, &config, skip)).await;
+                let stream = stream.expect("in time").expect("one of them answers");
+                assert_eq!(stream.peer_addr().expect("connected"), alive, "{dead:?}, {skip}");
+            }
+        }
+        let error = race(vec![closed, closed], &config, 0).await.expect_err("nobody is there");
+        assert!(matches!(error, Kind::Connect(_)), "{error:?}");
+        assert!(matches!(race(Vec::new(), &config, 0).await, Err(Kind::Resolve(_))));
     }
 }

@@ -5,8 +5,10 @@
 
 mod brokers;
 mod bytes;
+mod limits;
 mod line;
 mod metadata;
+mod names;
 mod numbers;
 mod weaker;
 
