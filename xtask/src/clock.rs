@@ -23,11 +23,32 @@ impl Stopwatch {
     }
 }
 
+/// CPU time: of the program itself, and of the system on its behalf.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cpu {
+    pub(crate) user: Duration,
+    pub(crate) system: Duration,
+}
+
+impl Cpu {
+    /// Both.
+    pub(crate) fn total(self) -> Duration {
+        self.user + self.system
+    }
+
+    /// What is left of each, if anything is.
+    pub(crate) fn saturating_sub(self, other: Self) -> Self {
+        Self { user: self.user.saturating_sub(other.user), system: self.system.saturating_sub(other.system) }
+    }
+}
+
 /// CPU time of every child process that has ended and was waited for, and of theirs.
-pub(crate) fn children_cpu() -> Result<Duration> {
+pub(crate) fn children_cpu() -> Result<Cpu> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("cannot ask for the time of child processes")?;
-    let microseconds = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(microseconds.try_into()?))
+    Ok(Cpu {
+        user: Duration::from_micros(usage.user_time().num_microseconds().try_into()?),
+        system: Duration::from_micros(usage.system_time().num_microseconds().try_into()?),
+    })
 }
 
 /// Milliseconds since 1970: what different programs on this machine can compare.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::clock::children_cpu;
+use crate::clock::{Cpu, children_cpu};
 use crate::shell;
 
 /// What a client is to send.
@@ -45,14 +45,23 @@ pub(crate) struct Cost {
     pub(crate) records: u64,
     /// Records each second, by the client's own clock: connecting and start-up excluded.
     pub(crate) rate: f64,
-    /// User and system time of the whole process.
-    pub(crate) cpu: Duration,
+    /// Of the whole process.
+    pub(crate) cpu: Cpu,
 }
 
 impl Cost {
     /// Nanoseconds of user and system time for each record.
     pub(crate) fn cpu_per_record(self) -> f64 {
-        self.cpu.as_nanos() as f64 / self.records as f64
+        self.per_record(self.cpu.total())
+    }
+
+    /// Nanoseconds of system time for each record.
+    pub(crate) fn system_per_record(self) -> f64 {
+        self.per_record(self.cpu.system)
+    }
+
+    fn per_record(self, time: Duration) -> f64 {
+        time.as_nanos() as f64 / self.records as f64
     }
 }
 
@@ -115,7 +124,7 @@ fn java_summary(output: &str) -> Option<(u64, f64)> {
 }
 
 /// Runs to the end. The time is that of all children that ended meanwhile: nothing else may be waited for.
-fn measure(command: &mut Command) -> Result<(String, Duration)> {
+fn measure(command: &mut Command) -> Result<(String, Cpu)> {
     let before = children_cpu()?;
     let output = shell::output(command)?;
     Ok((output, children_cpu()?.saturating_sub(before)))
@@ -145,6 +154,6 @@ mod tests {
         let (_, cpu) =
             measure(Command::new("sh").args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"]))
                 .unwrap();
-        assert!(cpu > Duration::from_millis(1), "{cpu:?}");
+        assert!(cpu.total() > Duration::from_millis(1), "{cpu:?}");
     }
 }

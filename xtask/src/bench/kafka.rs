@@ -92,7 +92,7 @@ struct Rounds {
 impl Rounds {
     fn add(&mut self, cost: Cost) {
         self.rate.add(cost.rate);
-        self.cpu.add(cost.cpu.as_secs_f64());
+        self.cpu.add(cost.cpu.total().as_secs_f64());
         self.cpu_per_record.add(cost.cpu_per_record());
     }
 

@@ -10,6 +10,7 @@ use super::programs::{self, CLIENT_CORE, Programs, Sink};
 use super::spread::Spread;
 use super::table::Table;
 use crate::args::Args;
+use crate::clock::Cpu;
 use crate::jars::{self, Version};
 
 /// A size of records, how many of them take a few seconds, and what is to be reached.
@@ -29,8 +30,11 @@ const SIZES: [Size; 4] = [
     Size { bytes: 10_240, records: 300_000, target: 60.0, java: None },
 ];
 
-/// Deliveries that may be out: several batches for each connection at every size.
+/// Deliveries that may be out: never more than this,
 const WINDOW: usize = 20_000;
+/// and not more bytes of values. It is twice what all connections together have in flight when they are full (five requests
+/// with a batch for each partition), so that nobody waits; more would be memory that the hand-written loop does not touch.
+const WINDOW_BYTES: usize = 2_000_000;
 
 /// Ours may use at most this part of the CPU that Kafka's own producer uses.
 const JAVA_TARGET: f64 = 25.0;
@@ -51,6 +55,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
         "records/s",
         "MB/s",
         "CPU ns/record",
+        "of it system",
         "CPU, % of loop",
         "rate, % of loop",
         "target",
@@ -62,7 +67,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
             key: false,
             run: 1,
             linger: Duration::from_millis(5),
-            window: WINDOW,
+            window: WINDOW.min(WINDOW_BYTES / size.bytes),
         };
         let java = java.as_ref().zip(size.java);
         compare(&programs, java, load, rounds)?.add_to(&mut table, load, size.target);
@@ -81,6 +86,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
 struct Rounds {
     rate: Spread,
     cpu: Spread,
+    system: Spread,
     /// Percent, as the loop is 100.
     cpu_to_loop: Spread,
     rate_to_loop: Spread,
@@ -90,17 +96,19 @@ impl Rounds {
     fn add(&mut self, cost: Cost, of_loop: Cost) {
         self.rate.add(cost.rate);
         self.cpu.add(cost.cpu_per_record());
+        self.system.add(cost.system_per_record());
         self.cpu_to_loop.add(100.0 * of_loop.cpu_per_record() / cost.cpu_per_record());
         self.rate_to_loop.add(100.0 * cost.rate / of_loop.rate);
     }
 
-    fn row(&self, name: &str, load: Load, target: String) -> [String; 7] {
+    fn row(&self, name: &str, load: Load, target: String) -> [String; 8] {
         let bytes = load.size as f64;
         [
             format!("{name}, {} B", load.size),
             self.rate.show(|rate| format!("{:.2} M", rate / 1e6)),
             format!("{:.0}", self.rate.median() * bytes / 1e6),
             self.cpu.show(|cpu| format!("{cpu:.0}")),
+            self.system.show(|system| format!("{system:.0}")),
             self.cpu_to_loop.show(|percent| format!("{percent:.0}")),
             self.rate_to_loop.show(|percent| format!("{percent:.0}")),
             target,
@@ -161,7 +169,7 @@ struct Java {
     lib: PathBuf,
     payloads: PathBuf,
     /// What the machine takes to start and to send one record: not counted.
-    start: Duration,
+    start: Cpu,
 }
 
 impl Java {
@@ -169,7 +177,11 @@ impl Java {
         let lib = jars::lib(&Version::default_one()?)?;
         jars::need_java()?;
         let size = SIZES.iter().find(|size| size.java.is_some()).map_or(0, |size| size.bytes);
-        let mut java = Self { lib, payloads: programs::payloads(size)?, start: Duration::ZERO };
+        let mut java = Self {
+            lib,
+            payloads: programs::payloads(size)?,
+            start: Cpu { user: Duration::ZERO, system: Duration::ZERO },
+        };
         let sink = Sink::start(programs)?;
         let one = Load { records: 1, size, key: false, run: 1, linger: Duration::from_millis(5), window: 1 };
         java.start = java.run(one, sink.bootstrap())?.cpu;
