@@ -434,7 +434,9 @@ impl Progress {
         let kept = wait.topic.take().filter(|(kept, _)| Arc::ptr_eq(kept, &topic)).map(|(_, key)| key);
         let key = topic.wait(kept, cx.waker());
         // An answer that has nothing new is no reason to give up: what is waited for may come into being the moment after.
-        while wait.ask_again.as_mut().is_none_or(|timer| timer.poll(cx).is_ready()) {
+        // The planted bug is one of wake-ups: this timer must not wake for what the news do not.
+        let mut is_due = |timer: &mut Timer| !planted!(DeafTopic) && timer.poll(cx).is_ready();
+        while wait.ask_again.as_mut().is_none_or(&mut is_due) {
             shared.want_topic(&topic.name);
             wait.ask_again = Some(Timer::new(&shared.runtime, now().checked_add(ASK_AGAIN)));
         }
