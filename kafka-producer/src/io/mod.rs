@@ -4,6 +4,7 @@
 //! compression. They share [`Shared`]. Decisions are the [`Sender`]'s and the queues'; here they are only carried out,
 //! where no lock is held.
 
+mod afterwards;
 mod clock;
 mod compress;
 mod driver;
@@ -23,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kafka_batch::{Compression, DrainedBatch, PartitionQueue, Pool, QueueSettings, SendReason, wake_all};
+use kafka_batch::{DrainedBatch, Pool, QueueSettings, SendReason, wake_all};
 use kafka_net::NetConfig;
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 use tokio::runtime::Handle;
@@ -31,6 +32,7 @@ use tokio::runtime::Handle;
 #[cfg(test)]
 pub(crate) use self::clock::simulated;
 use self::{
+    afterwards::Afterwards,
     clock::Clock,
     compress::Compressors,
     driver::Signal,
@@ -49,7 +51,7 @@ use crate::{
     partitioner::Partitioner,
     planted::planted,
     purge::{Purge, Purged},
-    sender::{Effects, LaneId, Sender, Unsent},
+    sender::{LaneId, Sender, Unsent},
     stats::Stats,
     topic::TopicShared,
 };
@@ -89,18 +91,6 @@ pub(crate) struct Control {
     /// Who waits for the end of the tasks.
     closing: Vec<Waker>,
     is_over: bool,
-}
-
-/// What is done once the locks are gone. A pump keeps its own, so that the lists are not allocated for each request.
-#[derive(Default)]
-struct Afterwards {
-    /// What the sender wants.
-    effects: Effects,
-    /// It wants something, which most looks at it do not lead to.
-    any_effects: bool,
-    wakers: Vec<Waker>,
-    /// Batches that were given up before they were sent.
-    dropped: Vec<DrainedBatch<Arc<Outcome>>>,
 }
 
 impl Shared {
@@ -364,153 +354,6 @@ impl Shared {
                 control.sender.give_up(id, &unsent(&batch), FailureKind::Expired, now);
                 afterwards.dropped.push(batch);
             }
-        }
-    }
-
-    /// Runs `f` under the sender's lock, and what it leaves to be done after it. `from` is the node whose pump this is,
-    /// which needs no waking.
-    fn with_control<R>(
-        &self,
-        purpose: &'static str,
-        from: Option<NodeId>,
-        f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
-    ) -> R {
-        self.with_control_reusing(&mut Afterwards::default(), purpose, from, f)
-    }
-
-    /// The same, with lists that were used before.
-    fn with_control_reusing<R>(
-        &self,
-        afterwards: &mut Afterwards,
-        purpose: &'static str,
-        from: Option<NodeId>,
-        f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
-    ) -> R {
-        if afterwards.any_effects {
-            // Somebody's waker has panicked last time.
-            *afterwards = Afterwards::default();
-        }
-        let result = {
-            let mut control = self.lock(purpose);
-            let result = f(&mut control, afterwards);
-            if control.sender.has_effects() {
-                control.sender.swap_effects(&mut afterwards.effects);
-                afterwards.any_effects = true;
-                let Afterwards { effects, wakers, .. } = afterwards;
-                self.route(&mut control, effects, wakers, from);
-            }
-            result
-        };
-        self.carry_out(afterwards);
-        result
-    }
-
-    /// The part of the effects that must keep its order, and so is done under the lock. Nothing foreign runs here.
-    fn route(
-        &self,
-        control: &mut Control,
-        effects: &mut Effects,
-        wakers: &mut Vec<Waker>,
-        from: Option<NodeId>,
-    ) {
-        for grown in effects.grown.drain(..) {
-            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-            let topic = topics.get(grown.topic.as_str()).cloned();
-            drop(topics);
-            let topic = topic.unwrap_or_else(|| Arc::new(TopicShared::new(grown.topic.clone(), self.id)));
-            let mut lanes = Vec::with_capacity(grown.lanes.len());
-            let closed = self.life.load(Ordering::Acquire) != OPEN;
-            for (index, expected) in (grown.first..).zip(&grown.lanes) {
-                let id = control.lanes.push(&topic, index);
-                debug_assert_eq!(id, *expected, "lanes are numbered alike on both sides");
-                let partition = i32::try_from(index).unwrap_or(i32::MAX);
-                let gate = Arc::clone(&self.nowhere);
-                let queue = PartitionQueue::new(self.queue_settings);
-                let is_plain = self.settings.compression == Compression::None;
-                let queue = if is_plain { queue.with_checksums() } else { queue };
-                lanes.push(Lane::new(id, grown.topic.clone(), partition, queue, gate, closed));
-            }
-            topic.grow(lanes);
-        }
-        for route in effects.routes.drain(..) {
-            let gate = route.leader.map_or_else(|| Arc::clone(&self.nowhere), |node| self.gate(node));
-            let Some(lane) = control.lanes.get(route.lane) else { continue };
-            lane.lock().gate = Arc::clone(&gate);
-            let mut state = gate.lock();
-            lane.report(&mut state, &lane.lock());
-            wakers.extend(state.waker_for(true));
-        }
-        for news in effects.news.drain(..) {
-            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(topic) = topics.get(news.topic.as_str()) else { continue };
-            topic.set_count(news.partitions);
-            topic.spread.set_available(news.available);
-            wakers.extend(topic.learn(news.trouble).into_iter().filter(|_| !planted!(DeafTopic)));
-        }
-        if effects.brokers || effects.hang_up {
-            // A broker that comes back gets another gate, so that this end is the end.
-            let end = if effects.hang_up { End::Abort } else { End::Finish };
-            let view = control.sender.view();
-            let mut gates = self.gates.write().unwrap_or_else(PoisonError::into_inner);
-            gates.retain(|node, gate| {
-                let stays = view.brokers.contains_key(node);
-                if !stays {
-                    wakers.extend(gate.ended(end));
-                }
-                stays
-            });
-        }
-        effects.wake.retain(|node| Some(*node) != from);
-        if effects.wake.is_empty() {
-            return;
-        }
-        let gates = self.gates();
-        for node in effects.wake.drain(..) {
-            if let Some(gate) = gates.get(&node) {
-                wakers.extend(gate.lock().wakeup());
-            }
-        }
-    }
-
-    /// The part of the effects that may run foreign code: outside every lock.
-    fn carry_out(&self, afterwards: &mut Afterwards) {
-        let Afterwards { effects, any_effects, wakers, dropped } = afterwards;
-        if !*any_effects {
-            wake_all(wakers.drain(..));
-            dropped.clear();
-            return;
-        }
-        let any_resolved = !effects.resolved.is_empty();
-        for resolution in effects.resolved.drain(..) {
-            let wakers = resolution.outcome.resolve(resolution.result);
-            wake_all(wakers.into_iter().filter(|_| !planted!(SilentResolve)));
-        }
-        wake_all(wakers.drain(..));
-        // The last reference to a batch gives its memory back, which may wake those who wait for it.
-        if planted!(ReleasedKept) {
-            std::mem::forget((std::mem::take(&mut effects.released), std::mem::take(dropped)));
-        }
-        effects.released.clear();
-        dropped.clear();
-        for job in effects.splits.drain(..) {
-            self.compressors.split(job);
-        }
-        for event in effects.events.drain(..) {
-            event.log();
-        }
-        let (brokers, timer) = (effects.brokers, effects.timer);
-        let (hopeless, refused, fatal) = (effects.hopeless, effects.refused, effects.fatal);
-        effects.reset();
-        *any_effects = false;
-        if hopeless {
-            self.wake_topics();
-        }
-        if let Some(code) = refused {
-            self.purge(Purge::All, FailureKind::Rejected(code));
-        }
-        let ending = any_resolved && !planted!(EndUnseen) && self.life.load(Ordering::Acquire) != OPEN;
-        if brokers || timer || fatal.is_some() || ending {
-            self.signal.set();
         }
     }
 
