@@ -316,6 +316,23 @@ impl Cluster {
         Ok(())
     }
 
+    /// Has a broker lead a partition that lacks its last `batches` batches, as after an unclean election: they are gone,
+    /// acknowledged or not, and so is what was known of their producers. Answers how many records that were.
+    ///
+    /// # Errors
+    /// As [`move_leader`](Self::move_leader).
+    pub fn elect_unclean(
+        &mut self,
+        topic: &str,
+        partition: PartitionId,
+        node: NodeId,
+        batches: usize,
+    ) -> Result<u64, Refusal> {
+        self.move_leader(topic, partition, node)?;
+        let found = self.topics.get_mut(topic).and_then(|topic| topic.partition_mut(partition));
+        Ok(found.map_or(0, |partition| partition.lose(batches)))
+    }
+
     /// Creates a topic with the replicas planned for each of its partitions.
     pub(crate) fn add_topic(
         &mut self,

@@ -55,6 +55,14 @@ impl Log {
         self.batches.push_back(batch);
     }
 
+    /// Removes the last batches.
+    pub(crate) fn truncate(&mut self, batches: usize) {
+        for batch in (0..batches).map_while(|_| self.batches.pop_back()) {
+            self.end_offset = batch.base_offset;
+            self.bytes -= batch.bytes.len() as u64;
+        }
+    }
+
     /// Moves the end on by `count` records without keeping them; answers the first one's offset.
     pub(crate) fn skip(&mut self, count: i64) -> i64 {
         let base_offset = self.end_offset;

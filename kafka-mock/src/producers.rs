@@ -105,6 +105,14 @@ impl Producers {
         state.last_append = now;
     }
 
+    /// Forgets the batches that were appended from an offset on, and producers of which none is left.
+    pub(crate) fn forget_from(&mut self, offset: i64) {
+        self.by_id.retain(|_, state| {
+            state.batches.retain(|(_, _, appended)| appended.base_offset < offset);
+            !state.batches.is_empty()
+        });
+    }
+
     /// Forgets the producers that expired and, should all be young, the one that was silent longest.
     fn make_room(&mut self, now: i64) {
         if self.by_id.len() < MAX_PRODUCERS {
@@ -171,6 +179,16 @@ mod tests {
             let expected = Verdict::Duplicate(at(100 + i64::from(batch) * 10));
             assert_eq!(producers.judge(numbers(3, batch * 10, 10), 0), expected);
         }
+    }
+
+    #[test]
+    fn what_an_unclean_election_took_is_expected_again() {
+        let mut producers = six_batches();
+        producers.forget_from(140);
+        assert_eq!(producers.judge(numbers(3, 40, 10), 0), Verdict::Next);
+        assert_eq!(producers.judge(numbers(3, 30, 10), 0), Verdict::Duplicate(at(130)));
+        producers.forget_from(0);
+        assert_eq!(producers.judge(numbers(2, 7, 1), 0), Verdict::Next, "nobody is known any more");
     }
 
     #[test]

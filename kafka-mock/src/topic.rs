@@ -71,6 +71,14 @@ impl Partition {
         self.leader = node;
         self.leader_epoch += 1;
     }
+
+    /// Loses its last batches. Answers how many records they held.
+    pub(crate) fn lose(&mut self, batches: usize) -> u64 {
+        let before = self.log.end_offset();
+        self.log.truncate(batches);
+        self.producers.forget_from(self.log.end_offset());
+        u64::try_from(before - self.log.end_offset()).unwrap_or(0)
+    }
 }
 
 /// Whether a broker would take this as a topic's name.
