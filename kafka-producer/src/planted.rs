@@ -42,7 +42,8 @@ pub(crate) enum Bug {
     SplitInDoubt,
     /// The parts of a batch in doubt are not in doubt.
     PartsWithoutDoubt,
-    /// A number that was given up makes no bump necessary.
+    /// A number that was given up makes no bump necessary, nor does a broker that expects another number for it. (Either
+    /// alone costs a round trip and nothing else.)
     NoBumpAfterLoss,
     /// Several batches are in flight although the partition's brokers may not know the producer.
     PipelineToStrangers,

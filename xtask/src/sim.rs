@@ -36,7 +36,9 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     let tests = if planted { ["sim::planted::", "shell::planted::"] } else { ["sim::run::", "shell::seeds"] };
     let mut cargo = shell::cargo();
     cargo
-        .args(["test", "--release", "--package", "kafka-producer", "--lib", "--", "--nocapture"])
+        .args(["test", "--profile", "sim", "--package", "kafka-producer", "--lib", "--"])
+        // One layer after the other: each takes all cores.
+        .args(["--nocapture", "--test-threads", "1"])
         .args(tests);
     if planted {
         cargo.env("LINGER_SIM_PLANTED", within.unwrap_or_else(|| "1000".to_owned()));

@@ -137,6 +137,27 @@ impl Brokers {
         }
     }
 
+    /// A leader is elected that lacks the last batches of the log.
+    pub(crate) fn elect_unclean(
+        &mut self,
+        topic: usize,
+        partition: u32,
+        to: NodeId,
+        batches: usize,
+        checker: &mut Checker,
+    ) {
+        let partition = PartitionId(partition as i32);
+        // Who led lacks nothing.
+        let leads = self.cluster.leader(&name(topic), partition).is_some_and(|(leader, _)| leader == to);
+        if !leads && self.cluster.elect_unclean(&name(topic), partition, to, batches).is_ok() {
+            self.note_leaders();
+            let id = self.ids.get(&TopicName::from(name(topic).as_str()));
+            if let (Some(id), Some((_, end))) = (id, self.cluster.offsets(&name(topic), partition)) {
+                checker.truncated(*id, partition.0, end);
+            }
+        }
+    }
+
     pub(crate) fn limit_messages(&mut self, topic: usize, bytes: usize) {
         let _ = self.cluster.set_topic_config(&name(topic), "max.message.bytes", &bytes.to_string());
     }
@@ -274,7 +295,8 @@ impl Brokers {
             checker.violated("bytes", "a Produce request that cannot be read reached a broker".to_owned());
             return Served { hangs_up: true, ..Served::default() };
         };
-        checker.arrived(&self.named(&request));
+        let sent = self.named(&request);
+        checker.arrived(&sent);
         let fault = self.take(broker, |fault| {
             matches!(
                 fault,
@@ -313,7 +335,7 @@ impl Brokers {
             served.note = format!("{fault:?} {}", served.note);
         }
         if let Some(reply) = &served.reply {
-            served.note.push_str(&summary(reply, header.api_version, checker));
+            served.note.push_str(&summary(reply, header.api_version, &sent, checker));
         }
         served
     }
@@ -574,14 +596,29 @@ fn edit_produce(reply: &Bytes, version: i16, edit: impl FnOnce(&mut ProduceRespo
 }
 
 /// What an answer says, partition by partition.
-fn summary(reply: &Bytes, version: i16, checker: &mut Checker) -> String {
+fn summary(reply: &Bytes, version: i16, sent: &ProduceRequest, checker: &mut Checker) -> String {
     let Ok((_, response)) = decode_response::<ProduceResponse>(&reply.slice(4..), version) else {
         return String::new();
     };
     let mut text = String::new();
-    for answer in response.responses.iter().flat_map(|topic| &topic.partition_responses) {
-        checker.tally.answered(answer.error_code);
-        text.push_str(&format!(" {}:{:?}@{}", answer.index, answer.error_code, answer.base_offset));
+    for topic in &response.responses {
+        for answer in &topic.partition_responses {
+            checker.tally.answered(answer.error_code);
+            checker.refused(answer.error_code);
+            if answer.error_code == ErrorCode::MESSAGE_TOO_LARGE {
+                let by_name = topic.topic_id.is_zero();
+                let found = sent.topic_data.iter().find(|it| match by_name {
+                    true => it.name == topic.name,
+                    false => it.topic_id == topic.topic_id,
+                });
+                if let Some(data) =
+                    found.and_then(|it| it.partition_data.iter().find(|it| it.index == answer.index))
+                {
+                    checker.too_large(data);
+                }
+            }
+            text.push_str(&format!(" {}:{:?}@{}", answer.index, answer.error_code, answer.base_offset));
+        }
     }
     text
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use kafka_batch::{
-    AppendError, Chunk, ChunkSource, Compression, Compressor, DrainedBatch, Limits, PartitionQueue, Pool,
-    QueueSettings, ReadyIndex, Record, SendReason, Stamp, Ticket,
+    AppendError, CHUNK_SIZE, Chunk, ChunkSource, Compression, Compressor, DrainedBatch, Limits,
+    PartitionQueue, Pool, QueueSettings, ReadyIndex, Record, SendReason, Stamp, Ticket,
 };
 use kafka_net::{Backoff, CallResult, Endpoint, Metadata, MetadataConfig, Next, Status};
 use kafka_wire::{Acks, ErrorCode, NodeId, TopicName};
@@ -53,6 +53,10 @@ pub(crate) struct Client {
     pub(crate) failures: u64,
     first_sequence: i32,
     max_block: Duration,
+    /// At most so much of the memory in use was taken by splits.
+    pub(crate) overdrawn: usize,
+    /// A split took more than it may.
+    pub(crate) overdraft: Option<String>,
 }
 
 struct Lane {
@@ -172,6 +176,8 @@ impl Client {
             failures: 0,
             first_sequence: setup.first_sequence,
             max_block: setup.max_block,
+            overdrawn: 0,
+            overdraft: None,
         }
     }
 
@@ -459,8 +465,11 @@ impl Client {
             Job::Split(SplitJob { lane, key, batch }) => {
                 let (topic, partition) = (batch.tag().topic().clone(), batch.tag().partition());
                 let make = || Arc::new(Outcome::new(topic.clone(), partition));
+                let before = self.pool.used();
                 match batch.split(&self.pool, make) {
                     Ok(split) => {
+                        let (took, parts) = (self.pool.used() - before, split.batches.len());
+                        self.note_overdraft(took, parts, batch.predicted_size());
                         let compressor = &mut self.compressor;
                         let parts = split.batches.into_iter().map(|part| part.seal(Stamp::NONE, compressor));
                         let parts = parts.collect();
@@ -471,6 +480,15 @@ impl Client {
             }
         }
         self.settle(None, now);
+    }
+
+    /// The parts of a batch are there beside it, in chunks of their own: as many as their bytes fill, and one more for
+    /// each part, which seldom fills its last. A batch of small records in one chunk may so need a chunk for each.
+    fn note_overdraft(&mut self, took: usize, parts: usize, size: usize) {
+        self.overdrawn += took;
+        if took > (parts + size.div_ceil(CHUNK_SIZE)) * CHUNK_SIZE {
+            self.overdraft = Some(format!("{took} bytes for {parts} parts of a batch of {size} bytes"));
+        }
     }
 
     pub(crate) fn reply(&mut self, gate: usize, call: &Call, result: CallResult<Reply>, now: Instant) {

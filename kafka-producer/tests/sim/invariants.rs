@@ -3,18 +3,22 @@
 //! Nothing here asks the producer what it thinks it did.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::Wake,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use kafka_batch::{BatchHeader, BatchReader};
 use kafka_mock::Cluster;
-use kafka_wire::{ErrorCode, PartitionId, TopicId, TopicName, messages::ProduceRequest};
+use kafka_wire::{
+    ErrorCode, PartitionId, TopicId, TopicName,
+    messages::{PartitionProduceData, ProduceRequest},
+};
 
 use super::plan::VALUE_HEAD;
 use crate::{
@@ -48,9 +52,16 @@ pub(crate) struct Checker {
     /// Batches that a socket took and whose first record has no answer, by that record; by partition and who numbered
     /// them, since a batch that is renumbered was proven not to be in the log.
     unresolved: BTreeMap<(TopicName, i32, i64, i16), BTreeSet<u64>>,
+    /// The same, with those that were answered since the oldest of them was first sent: what a broker has to remember.
+    remembered: BTreeMap<(TopicName, i32, i64, i16), VecDeque<u64>>,
+    /// Records that an unclean election took out of the log again.
+    lost: BTreeSet<u64>,
     /// How often a batch came in this second, and which one that is.
     attempts: BTreeMap<(TopicName, i32, u64), (u64, u32)>,
     pub(crate) second: u64,
+    pub(crate) now: Duration,
+    /// When a batch last reached a broker.
+    pub(crate) last_arrival: Duration,
     violation: Option<Violation>,
     pub(crate) tally: Tally,
 }
@@ -63,6 +74,10 @@ pub(crate) struct Promises {
     /// An acknowledged record is in the log, at the offset told.
     pub(crate) acknowledged: bool,
     pub(crate) max_unresolved: usize,
+    /// Each record has its answer after so long.
+    pub(crate) delivery_timeout: Duration,
+    /// Nothing goes wrong, and no answer takes long.
+    pub(crate) is_calm: bool,
     /// Requests name topics by their ids: those to a topic that was deleted are not taken for those to its successor.
     pub(crate) by_id: bool,
     /// A producer id may be replaced by another one, whose numbers say nothing about the first one's.
@@ -86,6 +101,8 @@ struct Tracked {
     woken: Arc<Flag>,
     answer: Option<Told>,
     size: usize,
+    /// When it was accepted.
+    since: Duration,
 }
 
 impl Tracked {
@@ -139,8 +156,12 @@ impl Checker {
             logged: BTreeSet::new(),
             recreated: BTreeSet::new(),
             unresolved: BTreeMap::new(),
+            remembered: BTreeMap::new(),
+            lost: BTreeSet::new(),
             attempts: BTreeMap::new(),
             second: 0,
+            now: Duration::ZERO,
+            last_arrival: Duration::ZERO,
             violation: None,
             tally: Tally::default(),
         }
@@ -176,8 +197,9 @@ impl Checker {
             self.violated("I5", format!("record {id} was answered before it was sent"));
         }
         self.open.insert(id);
-        let topic = topic.clone();
-        self.records.push(Tracked { topic, partition, delivery: Some(delivery), woken, answer: None, size });
+        let (topic, since) = (topic.clone(), self.now);
+        let delivery = Some(delivery);
+        self.records.push(Tracked { topic, partition, delivery, woken, answer: None, size, since });
     }
 
     /// The user drops the youngest answers that are still open.
@@ -230,9 +252,17 @@ impl Checker {
     }
 
     fn check_answer(&mut self, id: u64, told: &Told) {
+        let took = self.now.saturating_sub(self.records[id as usize].since);
+        if took > self.promises.delivery_timeout + LATE {
+            self.violated("I8", format!("record {id} was answered {took:?} after it was accepted"));
+        }
         match told {
             Told::Acknowledged { offset } if self.promises.acknowledged => {
                 self.tally.add("acknowledged", 1);
+                if self.lost.contains(&id) {
+                    // It was there, and brokers lost it.
+                    return;
+                }
                 if !self.logged.contains(&id) {
                     return self.violated("I1", format!("record {id} was acknowledged and is in no log"));
                 }
@@ -246,6 +276,11 @@ impl Checker {
                     self.violated("I4", format!("record {id} was acknowledged at {offset} and is not there"));
                 }
             }
+            Told::Failed { code: Some(ErrorCode::DUPLICATE_SEQUENCE_NUMBER), .. }
+                if self.promises.exactly_once =>
+            {
+                self.violated("I1", format!("record {id} was given up because a broker has it"));
+            }
             Told::Failed { persistence: Persistence::NotPersisted, .. } if self.logged.contains(&id) => {
                 self.violated("I6", format!("record {id} is in the log and was said not to be"));
             }
@@ -256,10 +291,16 @@ impl Checker {
     /// A socket took these frames' last bytes: batches are on their way.
     pub(crate) fn left(&mut self, request: &ProduceRequest) {
         for (topic, partition, header, ids) in batches(request) {
-            let (Some(first), true) = (ids.first(), header.producer_id.0 >= 0) else { continue };
+            // One that is not of ours is found when it arrives.
+            let known = ids.first().filter(|first| **first < self.count());
+            let (Some(first), true) = (known, header.producer_id.0 >= 0) else { continue };
             // By its name in older versions, by nothing in newer ones: then the record knows.
             let topic = self.records.get(*first as usize).map_or(topic, |record| record.topic.clone());
             let place = (topic, partition, header.producer_id.0, header.producer_epoch.0);
+            let remembered = self.remembered.entry(place.clone()).or_default();
+            if remembered.back().is_none_or(|last| last < first) {
+                remembered.push_back(*first);
+            }
             self.unresolved.entry(place).or_default().insert(*first);
         }
         let records = &self.records;
@@ -268,13 +309,27 @@ impl Checker {
             batches.retain(|first| records[*first as usize].is_open());
             most = most.max(batches.len());
         }
+        let mut span = 0;
+        for batches in self.remembered.values_mut() {
+            while batches.front().is_some_and(|first| !records[*first as usize].is_open()) {
+                batches.pop_front();
+            }
+            span = span.max(batches.len());
+        }
         if most > self.promises.max_unresolved {
             self.violated("five", format!("{most} batches of a partition are unresolved"));
+        }
+        if span > BROKER_MEMORY {
+            self.violated(
+                "five",
+                format!("{span} batches were sent since the oldest one that is unresolved"),
+            );
         }
     }
 
     /// A whole Produce request reached a broker.
     pub(crate) fn arrived(&mut self, request: &ProduceRequest) {
+        self.last_arrival = self.now;
         for data in request.topic_data.iter().flat_map(|topic| &topic.partition_data) {
             let bytes = data.records.as_ref().map(kafka_wire::Records::to_bytes).unwrap_or_default();
             for batch in BatchReader::new(bytes) {
@@ -317,6 +372,12 @@ impl Checker {
                 self.tally.add("later epochs", 1);
             }
             let (producer, epoch) = (header.producer_id.0, header.producer_epoch.0);
+            if self.numbers.first_key_value().is_some_and(|((_, _, first, ..), _)| *first != producer) {
+                self.tally.add("new producer ids", 1);
+            }
+            if header.base_sequence.checked_add(header.record_count).is_none() {
+                self.tally.add("batches after a wrap", 1);
+            }
             let place = |sequence: i32| (topic.clone(), partition, producer, epoch, sequence);
             let known = *self.bytes.entry(place(header.base_sequence)).or_insert(header.crc);
             if known != header.crc {
@@ -339,6 +400,53 @@ impl Checker {
     /// Whether a record of these batches is in a log.
     pub(crate) fn has_logged(&self, bytes: &Bytes) -> bool {
         read(bytes).iter().flat_map(|(_, ids)| ids).any(|id| self.logged.contains(id))
+    }
+
+    /// A broker refused a batch as too large, and so did not append it: its parts may have its numbers, each record its own.
+    pub(crate) fn too_large(&mut self, data: &PartitionProduceData) {
+        let bytes = data.records.as_ref().map(kafka_wire::Records::to_bytes).unwrap_or_default();
+        for (header, ids) in read(&bytes) {
+            if ids.iter().any(|id| self.logged.contains(id)) {
+                continue;
+            }
+            if let Some(record) = ids.first().and_then(|id| self.records.get(*id as usize)) {
+                let (producer, epoch) = (header.producer_id.0, header.producer_epoch.0);
+                let topic = record.topic.clone();
+                self.bytes.remove(&(topic, data.index.0, producer, epoch, header.base_sequence));
+            }
+        }
+    }
+
+    /// Whether a record of the same partition, accepted before, was given up in doubt.
+    pub(crate) fn is_behind_a_stray(&self, id: u64) -> bool {
+        let (before, rest) = self.records.split_at(id as usize);
+        before.iter().any(|it| {
+            // What became of one that nobody looks at any more is not known.
+            let is_stray = matches!(
+                it.answer,
+                Some(Told::Failed { persistence: Persistence::PossiblyPersisted, .. } | Told::Dropped)
+            );
+            is_stray && rest[0].partition == it.partition && rest[0].topic == it.topic
+        })
+    }
+
+    /// A log lost its end.
+    pub(crate) fn truncated(&mut self, topic: TopicId, partition: i32, end: i64) {
+        let Some(log) = self.logs.get_mut(&(topic, partition)).filter(|log| log.end > end) else { return };
+        for id in log.records.split_off(end as usize) {
+            self.logged.remove(&id);
+            self.lost.insert(id);
+            self.tally.add("records lost by brokers", 1);
+        }
+        log.end = end;
+        log.last = log.records.iter().max().copied();
+    }
+
+    /// A broker answered a batch with an error.
+    pub(crate) fn refused(&mut self, code: ErrorCode) {
+        if self.promises.is_calm && code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER {
+            self.violated("numbers", format!("nothing went wrong, and a broker says {code}"));
+        }
     }
 
     /// Logs may have grown.
@@ -380,6 +488,7 @@ impl Checker {
         log.records.push(id);
         log.last = before.max(Some(id));
         self.logged.insert(id);
+        self.lost.remove(&id);
         if let Some(Told::Failed { persistence: Persistence::NotPersisted, .. }) = answer {
             self.violated("I6", format!("record {id} got into the log after it was said not to be there"));
         }
@@ -481,6 +590,12 @@ fn batches(request: &ProduceRequest) -> Vec<(TopicName, i32, BatchHeader, Vec<u6
 
 /// Attempts of one batch in a second: back-off begins at 10 ms and doubles, and leaders do not move so often.
 const MAX_ATTEMPTS: u32 = 40;
+
+/// How many batches of a producer and partition a broker remembers.
+const BROKER_MEMORY: usize = 5;
+
+/// What an answer may be late: a turn of the client.
+const LATE: Duration = Duration::from_millis(5);
 
 /// What happened, counted.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -10,4 +10,8 @@ mod net;
 mod plan;
 mod planted;
 mod run;
+mod scenarios;
+mod themes;
 mod world;
+
+pub(crate) use planted::on_all_cores;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kafka_wire::ErrorCode;
 
+use super::themes::{self, Theme};
 use crate::purge::Purge;
 
 /// A run before it happens.
@@ -89,6 +90,13 @@ pub(crate) enum Act {
         topic: usize,
         partition: u32,
         to: u16,
+    },
+    /// A leader is elected that lacks the last batches.
+    UncleanElection {
+        topic: usize,
+        partition: u32,
+        to: u16,
+        batches: usize,
     },
     CreateLateTopic,
     Recreate {
@@ -184,9 +192,42 @@ pub(crate) enum Fault {
     NoProducerId { code: ErrorCode },
 }
 
+impl Act {
+    /// Whether it is an ordinary thing to do, after which nothing may go wrong.
+    pub(crate) fn is_harmless(&self) -> bool {
+        matches!(
+            self,
+            Self::Send { .. } | Self::Flush | Self::DropDeliveries { .. } | Self::CancelBlocked { .. }
+        )
+    }
+}
+
 /// Draws a run.
 pub(crate) fn draw(seed: u64) -> Plan {
     let mut rng = fastrand::Rng::with_seed(seed);
+    let theme = rng.bool().then(|| themes::ALL[rng.usize(..themes::ALL.len())]);
+    match theme {
+        Some(theme) => draw_theme(theme, rng),
+        None => draw_general(rng),
+    }
+}
+
+/// Draws a run of which it is known what it is about.
+pub(crate) fn draw_about(theme: Theme, seed: u64) -> Plan {
+    draw_theme(theme, fastrand::Rng::with_seed(seed))
+}
+
+fn draw_theme(theme: Theme, mut rng: fastrand::Rng) -> Plan {
+    let (setup, mut steps, time) = theme.draw(&mut rng);
+    draw_user(&mut rng, time, &mut steps);
+    if setup.last_is_late {
+        steps.push(Step { at: moment(&mut rng, time), act: Act::CreateLateTopic });
+    }
+    steps.sort_by_key(|step| step.at);
+    Plan { seed: rng.u64(..), setup, steps }
+}
+
+fn draw_general(mut rng: fastrand::Rng) -> Plan {
     let mut setup = draw_setup(&mut rng);
     let mut steps = Vec::new();
     let time = Duration::from_millis(rng.u64(500..12_000));
@@ -210,7 +251,7 @@ pub(crate) fn draw(seed: u64) -> Plan {
     Plan { seed: rng.u64(..), setup, steps }
 }
 
-fn draw_setup(rng: &mut fastrand::Rng) -> Setup {
+pub(crate) fn draw_setup(rng: &mut fastrand::Rng) -> Setup {
     let topics: Vec<i32> = (0..rng.usize(1..3)).map(|_| rng.i32(1..5)).collect();
     let (acks, idempotent) = match rng.u32(..20) {
         0 => (0, false),
@@ -274,6 +315,15 @@ fn draw_user(rng: &mut fastrand::Rng, time: Duration, steps: &mut Vec<Step>) {
     some(4, |rng| Act::DropDeliveries { count: rng.usize(1..20) });
     some(4, |rng| Act::CancelBlocked { count: rng.usize(1..5) });
     some(12, |rng| Act::Purge { what: [Purge::Queued, Purge::InFlight, Purge::All][rng.usize(..3)] });
+    // Who flushes does so when he has sent something, so batches are on their way from hand to hand.
+    if rng.u32(..2) == 0 {
+        let sent = |step: &&Step| matches!(step.act, Act::Send { .. });
+        let times: Vec<_> = steps.iter().filter(sent).map(|step| step.at).collect();
+        for at in times.into_iter().filter(|_| rng.u32(..8) == 0).collect::<Vec<_>>() {
+            let at = at + Duration::from_micros(rng.u64(..6_000));
+            steps.push(Step { at, act: Act::Flush });
+        }
+    }
     if rng.u32(..5) == 0 {
         let patience = Duration::from_millis(rng.u64(..20_000));
         steps.push(Step { at: time, act: Act::Close { patience } });
@@ -339,11 +389,11 @@ fn draw_injection(rng: &mut fastrand::Rng, partitions: i32) -> Fault {
     }
 }
 
-fn moment(rng: &mut fastrand::Rng, time: Duration) -> Duration {
+pub(crate) fn moment(rng: &mut fastrand::Rng, time: Duration) -> Duration {
     Duration::from_micros(rng.u64(..time.as_micros() as u64 + 1))
 }
 
-fn pick(rng: &mut fastrand::Rng, choices: &[u64]) -> u64 {
+pub(crate) fn pick(rng: &mut fastrand::Rng, choices: &[u64]) -> u64 {
     choices[rng.usize(..choices.len())]
 }
 
@@ -377,6 +427,8 @@ const DOUBTS: &[ErrorCode] = &[
     ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
     ErrorCode::UNKNOWN_SERVER_ERROR,
     ErrorCode::KAFKA_STORAGE_ERROR,
+    // An older broker's answer when it has the batch and does not remember where.
+    ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
     ErrorCode(999),
 ];
 

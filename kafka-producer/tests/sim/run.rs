@@ -70,6 +70,10 @@ impl Summary {
         self.failures.sort_by_key(|(seed, _)| *seed);
     }
 
+    pub(crate) fn has_happened(&self, what: &str) -> bool {
+        self.happened.contains_key(what)
+    }
+
     pub(crate) fn print(&self) {
         println!(
             "{} runs, {} steps, {} records, {:.0} s of virtual time",
@@ -88,8 +92,9 @@ impl Summary {
     }
 }
 
-/// Runs seeds on all cores. Stops early after some failures.
-pub(crate) fn run_many(first: u64, count: u64) -> Summary {
+/// Runs the plans of some seeds on all cores. Stops early after some failures. The first one is cut down.
+pub(crate) fn run_plans(first: u64, count: u64, draw: impl Fn(u64) -> Plan + Sync) -> Summary {
+    let began = started();
     let next = AtomicU64::new(first);
     let failed = AtomicU64::new(0);
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -104,7 +109,12 @@ pub(crate) fn run_many(first: u64, count: u64) -> Summary {
                         if seed >= first + count || failed.load(Ordering::Relaxed) >= MAX_FAILURES {
                             break summary;
                         }
-                        let result = run(plan::draw(seed), false);
+                        let result = run(draw(seed), false);
+                        let done = seed + 1 - first;
+                        if done % PROGRESS == 0 {
+                            let rate = done as f64 / began.elapsed().as_secs_f64();
+                            println!("layer 1: {done} of {count} seeds, {rate:.0} a second");
+                        }
                         failed.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
                         summary.add(seed, result);
                     }
@@ -115,7 +125,39 @@ pub(crate) fn run_many(first: u64, count: u64) -> Summary {
             all.merge(worker.join().expect("what panics in a run is caught there"));
         }
     });
+    if let Some((seed, violation)) = all.failures.first() {
+        let smallest = shrink(draw(*seed), violation.invariant);
+        println!("seed {seed} cut down, {} is violated by: {smallest:#?}", violation.invariant);
+    }
     all
+}
+
+/// Leaves out what a plan can do without and still violate the same invariant: halves, quarters, ..., single steps.
+fn shrink(mut plan: Plan, invariant: &str) -> Plan {
+    let mut size = plan.steps.len().div_ceil(2);
+    let mut tries = 0;
+    while size > 0 {
+        let mut from = 0;
+        while from < plan.steps.len() && tries < MAX_TRIES {
+            tries += 1;
+            let mut smaller = plan.clone();
+            smaller.steps.drain(from..(from + size).min(plan.steps.len()));
+            match run(smaller.clone(), false) {
+                Err(wrong) if wrong.violation.invariant == invariant => plan = smaller,
+                _ => from += size,
+            }
+        }
+        size /= 2;
+    }
+    plan
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how fast seeds are run is told, and nothing else depends on it"
+)]
+fn started() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 pub(crate) fn number(variable: &str) -> Option<u64> {
@@ -141,7 +183,8 @@ fn whatever_happens_the_promise_holds() {
         return replay(seed);
     }
     let count = number("LINGER_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS);
-    let summary = run_many(0, count);
+    let first = number("LINGER_SIM_FIRST").unwrap_or(0);
+    let summary = run_plans(first, count, plan::draw);
     summary.print();
     assert!(summary.failures.is_empty(), "replay with LINGER_SIM_SEED=n");
     assert_eq!(summary.runs, count, "every seed was run");
@@ -149,4 +192,8 @@ fn whatever_happens_the_promise_holds() {
 }
 
 const DEFAULT_SEEDS: u64 = 60;
+/// Seeds between two lines that say how far it is.
+const PROGRESS: u64 = 500;
+/// Runs spent on cutting a plan down.
+const MAX_TRIES: u32 = 400;
 const MAX_FAILURES: u64 = 20;

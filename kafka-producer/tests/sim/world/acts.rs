@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A minute, and what an answer may take.
+const RELIED_ON: Duration = Duration::from_secs(75);
+
 impl World {
     /// What users do, and all else.
     pub(super) fn act(&mut self, act: Act) {
@@ -41,6 +44,10 @@ impl World {
                 self.checker.tally.add("leaders moved", 1);
                 self.brokers.move_leader(topic, partition, node(to));
             }
+            Act::UncleanElection { topic, partition, to, batches } => {
+                self.checker.tally.add("unclean elections", 1);
+                self.brokers.elect_unclean(topic, partition, node(to), batches, &mut self.checker);
+            }
             Act::CreateLateTopic => self.brokers.create(self.plan.setup.topics.len() - 1),
             Act::Recreate { topic } => {
                 self.checker.tally.add("topics recreated", 1);
@@ -56,7 +63,10 @@ impl World {
                 // Nothing may be on its way: in truth a day has passed.
                 let is_idle =
                     self.conns.values().all(|conn| conn.requests.is_empty() && conn.up.pieces.is_empty());
-                if self.client.is_drained() && is_idle {
+                // Within a minute the producer relies on being known, and brokers remember a day: the clocks of the two are
+                // not moved together, so the minute must have passed.
+                let quiet = (now - self.start).saturating_sub(self.checker.last_arrival);
+                if self.client.is_drained() && is_idle && quiet > RELIED_ON {
                     self.checker.tally.add("producers forgotten", 1);
                     self.brokers.forget_producers();
                 }
@@ -117,6 +127,7 @@ impl World {
 
     pub(super) fn send(&mut self, topic: usize, partition: u32, count: u32, size: usize) {
         let topic = kafka_wire::TopicName::from(name(topic).as_str());
+        self.checker.now = self.now - self.start;
         for _ in 0..count {
             let accepted = self.client.send(&topic, partition, size, self.now, &mut self.checker);
             if matches!(accepted, Accepted::Blocked) {

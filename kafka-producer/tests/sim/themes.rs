@@ -1,0 +1,392 @@
+//! Narrow plans: each brings a kind of trouble about that general plans seldom meet in the right order.
+//!
+//! A general plan spreads some faults over some seconds, and most bugs in the numbers need two or three of them to strike
+//! one batch. So every other seed has a theme; the scenarios of `docs/reliability.md` are seeds of one theme.
+
+use std::time::Duration;
+
+use kafka_wire::ErrorCode;
+
+use super::plan::{Act, Fault, Setup, Step, VALUE_HEAD, Way, draw_setup, moment, pick};
+use crate::purge::Purge;
+
+/// What a plan is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// Batches that were held up are sent shortly before they expire, and their answers come late or never.
+    LateAnswers,
+    /// A batch that may have been written is refused when it is sent again.
+    DoubtThenRefusal,
+    /// Leaders move all the time, to brokers that refuse and with metadata that is old.
+    ElectionStorm,
+    /// Brokers refuse for a long while, before or after the append.
+    TooFewReplicas,
+    /// The first batches that a broker sees of a producer are refused.
+    Strangers,
+    /// Sequences wrap, mostly with nothing wrong.
+    Wrap,
+    /// Bumps near the last epoch.
+    LastEpochs,
+    /// Batches are too large, with several in flight.
+    Splits,
+    /// Sockets take large batches piece by piece while their leaders move and their time runs out.
+    HeldUp,
+    /// Brokers die and come back.
+    Crash,
+    /// Brokers are stopped and continued.
+    Freeze,
+    /// Connections break after any number of bytes.
+    Cuts,
+    /// A topic is not there for a while.
+    UnknownTopic,
+    /// Topics are deleted and made again.
+    Recreation,
+    /// Leaders are elected that lack what the old ones had acknowledged.
+    UncleanElection,
+}
+
+/// All of them.
+pub(crate) const ALL: &[Theme] = &[
+    Theme::LateAnswers,
+    Theme::DoubtThenRefusal,
+    Theme::ElectionStorm,
+    Theme::TooFewReplicas,
+    Theme::Strangers,
+    Theme::Wrap,
+    Theme::LastEpochs,
+    Theme::Splits,
+    Theme::HeldUp,
+    Theme::Crash,
+    Theme::Freeze,
+    Theme::Cuts,
+    Theme::UnknownTopic,
+    Theme::Recreation,
+    Theme::UncleanElection,
+];
+
+impl Theme {
+    /// Settings, what happens, and for how long.
+    pub(crate) fn draw(self, rng: &mut fastrand::Rng) -> (Setup, Vec<Step>, Duration) {
+        let mut setup = draw_setup(rng);
+        narrow(&mut setup, rng);
+        self.adjust(&mut setup, rng);
+        let time = millis(rng.u64(500..5_000));
+        let mut steps = Vec::new();
+        sends(&mut steps, &setup, time, rng);
+        for _ in 0..self.blocks(rng) {
+            let at = moment(rng, time);
+            self.block(&mut steps, &setup, at, rng);
+        }
+        (setup, steps, time)
+    }
+
+    fn adjust(self, setup: &mut Setup, rng: &mut fastrand::Rng) {
+        let slack = rng.u64(5..400);
+        let tight = setup.request_timeout + setup.linger + millis(slack);
+        match self {
+            Self::LateAnswers => setup.delivery_timeout = tight,
+            Self::DoubtThenRefusal => {
+                setup.max_in_flight = pick(rng, &[1, 1, 2, 5]) as usize;
+                if rng.u32(..3) == 0 {
+                    (setup.acks, setup.idempotent) = (if rng.bool() { -1 } else { 1 }, false);
+                }
+            }
+            Self::ElectionStorm => setup.brokers = rng.u16(2..5),
+            Self::TooFewReplicas => setup.max_in_flight = pick(rng, &[1, 3, 5, 5]) as usize,
+            Self::Strangers => setup.max_in_flight = rng.usize(2..6),
+            Self::Wrap => setup.first_sequence = i32::MAX - rng.i32(0..30),
+            Self::LastEpochs => setup.first_epoch = i16::MAX - rng.i16(0..3),
+            Self::Splits => {
+                setup.max_in_flight = pick(rng, &[1, 2, 5, 5]) as usize;
+                setup.compress = rng.u32(..3) == 0;
+                setup.buffer_memory = pick(rng, &[4, 16, 64]) as usize * (16 << 10);
+            }
+            Self::HeldUp => {
+                setup.brokers = rng.u16(1..4);
+                setup.batch_size = pick(rng, &[600, 4_000, 16_384]) as usize;
+                setup.max_request_size = (64 << 10).max(setup.batch_size);
+                setup.send_buffer = pick(rng, &[500, 500, 4_000]) as usize;
+                if rng.bool() {
+                    setup.delivery_timeout = tight;
+                }
+            }
+            Self::Freeze if rng.bool() => setup.delivery_timeout = tight,
+            Self::UnknownTopic => {
+                setup.topics = vec![rng.i32(1..3), rng.i32(1..3)];
+                setup.last_is_late = true;
+            }
+            Self::UncleanElection => setup.brokers = rng.u16(2..4),
+            _ => {}
+        }
+    }
+
+    fn blocks(self, rng: &mut fastrand::Rng) -> usize {
+        match self {
+            Self::Wrap => rng.usize(..2),
+            Self::ElectionStorm | Self::Cuts => rng.usize(5..25),
+            Self::UnknownTopic | Self::Recreation | Self::UncleanElection => rng.usize(1..5),
+            _ => rng.usize(2..10),
+        }
+    }
+
+    /// A group of faults that belong together.
+    fn block(self, steps: &mut Vec<Step>, setup: &Setup, at: Duration, rng: &mut fastrand::Rng) {
+        let timeout = setup.request_timeout.as_millis() as u64;
+        let broker = rng.u16(..setup.brokers);
+        let topic = rng.usize(..setup.topics.len());
+        let partition = rng.u32(..setup.topics[topic] as u32);
+        let inject = |fault, count| Act::Inject { broker: None, fault, count };
+        let refuse = |code, count| inject(Fault::Refuse { partition: None, code }, count);
+        let mut then = |after: u64, act| steps.push(Step { at: at + millis(after), act });
+        match self {
+            Self::LateAnswers => {
+                let most = setup.delivery_timeout.as_millis() as u64;
+                let time = rng.u64(1..most);
+                then(0, held_up(broker, millis(time), rng));
+                let after = rng.u64(..=time);
+                then(after, unanswered(broker, timeout, rng));
+                if rng.u32(..4) == 0 {
+                    then(after + rng.u64(1..timeout), Act::Purge { what: Purge::InFlight });
+                }
+            }
+            Self::DoubtThenRefusal => {
+                then(0, doubtful(broker, timeout, rng));
+                if rng.u32(..3) == 0 {
+                    then(0, refuse(ErrorCode::MESSAGE_TOO_LARGE, 1));
+                    then(0, refuse(ErrorCode::INVALID_RECORD, 2));
+                    return;
+                }
+                for _ in 0..rng.usize(1..4) {
+                    then(0, refuse(LATER_REFUSALS[rng.usize(..LATER_REFUSALS.len())], 1));
+                }
+            }
+            Self::ElectionStorm => {
+                let to = rng.u16(..setup.brokers);
+                match rng.u32(..8) {
+                    0 => then(0, unanswered(broker, timeout, rng)),
+                    1 => then(0, inject(Fault::StaleMetadata, rng.u32(1..4))),
+                    2 => then(0, refuse(LATER_REFUSALS[rng.usize(..LATER_REFUSALS.len())], 1)),
+                    _ => {}
+                }
+                then(rng.u64(..30), Act::MoveLeader { topic, partition, to });
+                if rng.bool() {
+                    let code = LATER_REFUSALS[rng.usize(..LATER_REFUSALS.len())];
+                    let fault = Fault::Refuse { partition: None, code };
+                    then(rng.u64(..30), Act::Inject { broker: Some(to), fault, count: rng.u32(1..3) });
+                }
+            }
+            Self::TooFewReplicas => {
+                let count = rng.u32(1..6) * pick(rng, &[1, 1, 10, 60]) as u32;
+                let code = ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+                then(
+                    0,
+                    match rng.bool() {
+                        true => refuse(ErrorCode::NOT_ENOUGH_REPLICAS, count),
+                        false => inject(Fault::AppendThenFail { partition: None, code }, count),
+                    },
+                );
+            }
+            Self::Strangers => {
+                let code = LATER_REFUSALS[rng.usize(..LATER_REFUSALS.len())];
+                let fault = Fault::Refuse { partition: None, code };
+                let refusal = Act::Inject { broker: None, fault, count: 1 };
+                let mut at = if rng.bool() { Duration::ZERO } else { at };
+                match rng.u32(..3) {
+                    0 => {
+                        at += FORGETFUL + millis(rng.u64(..2_000));
+                        let size = setup.batch_size / 3;
+                        steps.push(Step { at, act: Act::ForgetProducers });
+                        steps.push(Step { at, act: Act::Send { topic, partition, count: 12, size } });
+                    }
+                    1 => {
+                        let to = rng.u16(..setup.brokers);
+                        steps.push(Step { at, act: Act::MoveLeader { topic, partition, to } });
+                    }
+                    _ => {}
+                }
+                steps.push(Step { at, act: refusal });
+            }
+            Self::Wrap => then(0, unanswered(broker, timeout, rng)),
+            Self::LastEpochs => {
+                if rng.u32(..3) == 0 {
+                    then(0, doubtful(broker, timeout, rng));
+                }
+                then(rng.u64(..20), refuse(BUMPS[rng.usize(..BUMPS.len())], rng.u32(1..3)));
+            }
+            Self::Splits => {
+                if rng.u32(..4) == 0 {
+                    then(0, doubtful(broker, timeout, rng));
+                }
+                let bytes = rng.usize(150..setup.batch_size + 100);
+                then(
+                    0,
+                    match rng.bool() {
+                        true => refuse(ErrorCode::MESSAGE_TOO_LARGE, rng.u32(1..6)),
+                        false => Act::LimitMessages { topic, bytes },
+                    },
+                );
+            }
+            Self::HeldUp => {
+                let time = millis(rng.u64(1..timeout * 2));
+                then(0, Act::Stall { broker, way: Way::Up, time });
+                let to = rng.u16(..setup.brokers);
+                let after = rng.u64(1..timeout);
+                match rng.u32(..3) {
+                    0 => then(after, Act::Purge { what: Purge::InFlight }),
+                    1 => then(after, held_up(broker, time, rng)),
+                    _ => then(after, Act::MoveLeader { topic, partition, to }),
+                }
+            }
+            Self::Crash => {
+                let time = millis(rng.u64(20..4_000));
+                then(0, Act::Crash { broker, time, refuses: rng.bool(), leaves: rng.bool() });
+            }
+            Self::Freeze => {
+                then(0, Act::Freeze { broker, time: millis(rng.u64(20..timeout * 3)) });
+                if rng.u32(..3) == 0 {
+                    let way = Way::Down;
+                    then(rng.u64(1..timeout), Act::Cut { broker, way, after: 0, delivers: true });
+                }
+            }
+            Self::Cuts => {
+                let way = if rng.bool() { Way::Up } else { Way::Down };
+                let most = pick(rng, &[8, 200, 2_000]);
+                let after = rng.u64(..most);
+                then(0, Act::Cut { broker, way, after, delivers: rng.bool() });
+            }
+            Self::UnknownTopic => {
+                let code = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                match rng.u32(..4) {
+                    0 => then(0, refuse(code, rng.u32(1..5))),
+                    1 => then(0, inject(Fault::AppendThenFail { partition: None, code }, rng.u32(1..3))),
+                    _ => {
+                        let partitions = rng.bool();
+                        then(0, inject(Fault::MetadataError { code, partitions }, rng.u32(1..10)));
+                    }
+                }
+            }
+            Self::Recreation => {
+                if rng.bool() {
+                    then(0, unanswered(broker, timeout, rng));
+                }
+                then(rng.u64(..50), Act::Recreate { topic });
+            }
+            Self::UncleanElection => {
+                if rng.bool() {
+                    then(0, unanswered(broker, timeout, rng));
+                }
+                let (to, batches) = (rng.u16(..setup.brokers), rng.usize(1..6));
+                then(rng.u64(..50), Act::UncleanElection { topic, partition, to, batches });
+            }
+        }
+    }
+}
+
+/// One topic, few partitions, everything near everything.
+fn narrow(setup: &mut Setup, rng: &mut fastrand::Rng) {
+    setup.brokers = rng.u16(1..3);
+    setup.topics = vec![rng.i32(1..3)];
+    setup.last_is_late = false;
+    (setup.acks, setup.idempotent) = (-1, true);
+    setup.retries = u32::MAX >> 1;
+    setup.request_timeout = millis(rng.u64(100..1_200));
+    setup.delivery_timeout = setup.request_timeout + setup.linger + millis(pick(rng, &[300, 2_000, 20_000]));
+    setup.buffer_memory = 64 * (16 << 10);
+    setup.latency = [(0, 1), (0, 1), (1, 5), (1, 40)][rng.usize(..4)];
+    setup.compress = rng.u32(..8) == 0;
+    (setup.produce_version, setup.metadata_version) = [(13, 13), (13, 13), (11, 12)][rng.usize(..3)];
+    (setup.first_epoch, setup.first_sequence) = (0, 0);
+}
+
+fn sends(steps: &mut Vec<Step>, setup: &Setup, time: Duration, rng: &mut fastrand::Rng) {
+    let largest = setup.batch_size / pick(rng, &[2, 4, 20]) as usize;
+    for _ in 0..rng.usize(10..80) {
+        let topic = rng.usize(..setup.topics.len());
+        let partition = rng.u32(..setup.topics[topic] as u32);
+        let count = if rng.u32(..4) == 0 { rng.u32(1..30) } else { rng.u32(1..4) };
+        let size = rng.usize(VALUE_HEAD..largest.max(VALUE_HEAD + 1));
+        steps.push(Step { at: moment(rng, time), act: Act::Send { topic, partition, count, size } });
+    }
+    // And some before anything happens.
+    let size = largest.max(VALUE_HEAD);
+    steps.push(Step { at: Duration::ZERO, act: Act::Send { topic: 0, partition: 0, count: 20, size } });
+}
+
+/// What keeps batches from being sent, or from being taken.
+fn held_up(broker: u16, time: Duration, rng: &mut fastrand::Rng) -> Act {
+    let count = rng.u32(1..8);
+    match rng.u32(..5) {
+        0 => Act::Crash { broker, time, refuses: rng.bool(), leaves: false },
+        1 => Act::Stall { broker, way: Way::Up, time },
+        2 => Act::Inject {
+            broker: None,
+            fault: Fault::MetadataError { code: ErrorCode::LEADER_NOT_AVAILABLE, partitions: true },
+            count,
+        },
+        _ => {
+            let fault = Fault::Refuse { partition: None, code: ErrorCode::NOT_ENOUGH_REPLICAS };
+            Act::Inject { broker: None, fault, count }
+        }
+    }
+}
+
+/// What keeps an answer from coming in time.
+fn unanswered(broker: u16, timeout: u64, rng: &mut fastrand::Rng) -> Act {
+    let time = millis(rng.u64(1..timeout * 2));
+    match rng.u32(..6) {
+        0 => Act::Freeze { broker, time },
+        1 => Act::Slow { broker, time: time * 2, by: (0, timeout) },
+        2 => Act::Stall { broker, way: Way::Down, time },
+        _ => doubtful(broker, timeout, rng),
+    }
+}
+
+/// What leaves a batch in doubt that was appended.
+fn doubtful(broker: u16, timeout: u64, rng: &mut fastrand::Rng) -> Act {
+    let fault = match rng.u32(..7) {
+        0 => Fault::Mute,
+        1 => Fault::Omit,
+        2 => Fault::Garbage,
+        3 => return Act::Slow { broker, time: millis(timeout * 2), by: (timeout / 2, timeout * 2) },
+        4 => Fault::HangUpAfter,
+        _ => Fault::AppendThenFail { partition: None, code: DOUBTS[rng.usize(..DOUBTS.len())] },
+    };
+    Act::Inject { broker: None, fault, count: rng.u32(1..4) }
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// After so long the producer relies on no broker to know it.
+const FORGETFUL: Duration = Duration::from_secs(90);
+
+/// What a broker may say of a batch that it has.
+const DOUBTS: &[ErrorCode] = &[
+    ErrorCode::REQUEST_TIMED_OUT,
+    ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
+];
+
+/// What a broker may say of a batch that it has not, or has already.
+const LATER_REFUSALS: &[ErrorCode] = &[
+    ErrorCode::INVALID_RECORD,
+    ErrorCode::INVALID_RECORD,
+    ErrorCode::MESSAGE_TOO_LARGE,
+    ErrorCode::MESSAGE_TOO_LARGE,
+    ErrorCode::NOT_ENOUGH_REPLICAS,
+    ErrorCode::CORRUPT_MESSAGE,
+    ErrorCode::THROTTLING_QUOTA_EXCEEDED,
+    ErrorCode::UNKNOWN_PRODUCER_ID,
+    ErrorCode::INVALID_PRODUCER_EPOCH,
+    ErrorCode::TOPIC_AUTHORIZATION_FAILED,
+];
+
+/// What makes a bump necessary.
+const BUMPS: &[ErrorCode] = &[
+    ErrorCode::INVALID_RECORD,
+    ErrorCode::INVALID_PRODUCER_EPOCH,
+    ErrorCode::UNKNOWN_PRODUCER_ID,
+    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ErrorCode::MESSAGE_TOO_LARGE,
+];
