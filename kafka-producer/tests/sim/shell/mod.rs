@@ -15,11 +15,18 @@ mod pipe;
 mod plan;
 mod planted;
 mod user;
+mod woken;
 
 use std::{
     cell::RefCell,
-    fmt, panic,
-    sync::{Arc, Once, mpsc},
+    fmt,
+    future::Future,
+    panic,
+    sync::{
+        Arc, Mutex, Once,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
@@ -35,6 +42,7 @@ use self::{
     net::{Mode, Net, Refuse, WALL},
     plan::{Ending, Plan, Trouble},
     user::{SLACK, User},
+    woken::{Woken, strictly},
 };
 use crate::{
     Producer, Record,
@@ -180,7 +188,7 @@ impl Run {
     /// Waits for users, who all have their own limits.
     async fn finish(&self, users: Vec<JoinHandle<()>>) {
         for user in users {
-            if timeout(USERS_LIMIT, user).await.is_err() {
+            if strictly(USERS_LIMIT, user).await.is_none() {
                 self.book.violate("a user never ends");
             }
         }
@@ -191,7 +199,7 @@ impl Run {
         let mut number = 0;
         for (topic, partitions) in &self.plan.topics {
             for partition in 0..*partitions {
-                let done = timeout(RECOVERY, async {
+                let done = strictly(RECOVERY, async {
                     loop {
                         let id = (u16::MAX, number);
                         number += 1;
@@ -213,7 +221,7 @@ impl Run {
                         }
                     }
                 });
-                if done.await.is_err() {
+                if done.await.is_none() {
                     self.book.violate(format!("{topic}-{partition} does not recover in {RECOVERY:?} (I10)"));
                 }
             }
@@ -228,11 +236,12 @@ impl Run {
         } else {
             drop(producer);
             let limit = self.plan.delivery_timeout + SLACK;
-            let over = std::future::poll_fn(|cx| match shared.poll_over(cx.waker()) {
+            let waits_for = Arc::clone(&shared);
+            let over = std::future::poll_fn(move |cx| match waits_for.poll_over(cx.waker()) {
                 true => std::task::Poll::Ready(()),
                 false => std::task::Poll::Pending,
             });
-            if timeout(limit, over).await.is_err() {
+            if self.ends(&shared, limit, over).await.is_none() {
                 self.book
                     .violate(format!("the tasks go on for {limit:?} after the last handle is gone (I8)"));
             }
@@ -243,10 +252,32 @@ impl Run {
 
     async fn close(&self, producer: Producer, patience: Duration) {
         let limit = patience + SLACK;
-        match timeout(limit, producer.close(patience)).await {
-            Ok(result) => self.net.note(|| format!("closed: {result:?}")),
-            Err(_) => self.book.violate(format!("close is not ready after {limit:?} (I8)")),
+        let shared = Arc::clone(producer.shared());
+        match self.ends(&shared, limit, producer.close(patience)).await {
+            Some(result) => self.net.note(|| format!("closed: {result:?}")),
+            None => self.book.violate(format!("close is not ready after {limit:?} (I8)")),
         }
+    }
+
+    /// Waits for the end of a producer, which comes soon after the last batch is resolved, and before the limit.
+    async fn ends<F: Future>(&self, shared: &Shared, limit: Duration, end: F) -> Option<F::Output> {
+        let mut end = Woken::new(end);
+        let (mut waited, mut idle) = (Duration::ZERO, Duration::ZERO);
+        while waited < limit {
+            if let Ok(output) = timeout(LOOK, &mut end).await {
+                return Some(output);
+            }
+            waited += LOOK;
+            // Nothing is held by anybody: all is resolved, written and let go.
+            let is_idle = shared.pool.used() == 0 && shared.lock("to look at it").sender.is_drained();
+            idle = if is_idle { idle + LOOK } else { Duration::ZERO };
+            if idle > END {
+                self.book
+                    .violate(format!("the end does not come although all was resolved {idle:?} ago (I8)"));
+                return Some(end.await);
+            }
+        }
+        None
     }
 
     fn all_are_resolved(&self, how: &str) {
@@ -360,14 +391,57 @@ fn seeds() {
         return;
     }
     let count = from_environment("LINGER_SIM_SEEDS").unwrap_or(SEEDS);
-    let (mut delivered, mut failed) = (0, 0);
-    for seed in 0..count {
-        let report = run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
-        delivered += report.delivered;
-        failed += report.failed;
-    }
+    let (delivered, failed) = run_many(from_environment("LINGER_SIM_FIRST").unwrap_or(0), count);
     println!("{count} seeds: {delivered} records delivered, {failed} failed");
     assert!(delivered > failed && failed > 0, "{delivered} delivered, {failed} failed: nothing was tried");
+}
+
+/// Runs seeds on all cores, and counts the records that were delivered, and those that were not.
+fn run_many(first: u64, count: u64) -> (u64, u64) {
+    let (next, done) = (AtomicU64::new(first), AtomicU64::new(0));
+    let (delivered, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let broken = Mutex::new(Vec::new());
+    let began = started();
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    let failures = broken.lock().expect("nobody panics here").len();
+                    if seed >= first + count || failures >= MAX_FAILURES {
+                        break;
+                    }
+                    match run(seed, None) {
+                        Ok(report) => {
+                            delivered.fetch_add(report.delivered, Ordering::Relaxed);
+                            failed.fetch_add(report.failed, Ordering::Relaxed);
+                        }
+                        Err(failure) => {
+                            println!("{failure}");
+                            broken.lock().expect("nobody panics here").push(seed);
+                        }
+                    }
+                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    if done % PROGRESS == 0 {
+                        let rate = done as f64 / began.elapsed().as_secs_f64();
+                        println!("layer 2: {done} of {count} seeds, {rate:.0} a second");
+                    }
+                }
+            });
+        }
+    });
+    let mut broken = broken.into_inner().expect("nobody panics here");
+    broken.sort_unstable();
+    assert!(broken.is_empty(), "these seeds went wrong: {broken:?}");
+    (delivered.into_inner(), failed.into_inner())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how fast seeds are run is told, and nothing else depends on it"
+)]
+fn started() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 #[test]
@@ -381,8 +455,20 @@ fn the_same_seed_gives_the_same_run() {
     }
 }
 
+/// How often it is looked whether the end that is waited for is overdue.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 30;
+
+/// How soon after the last batch is resolved a producer ends: connections are hung up in a second, or left alone.
+const END: Duration = Duration::from_millis(1_300);
+
+/// Seeds between two lines that say how far it is.
+const PROGRESS: u64 = 500;
+
+/// Seeds that may go wrong before the rest is left out.
+const MAX_FAILURES: usize = 5;
 
 /// Users bound each of their own steps, so this is only for one that does not.
 const USERS_LIMIT: Duration = Duration::from_secs(100_000);

@@ -3,12 +3,12 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures::{FutureExt, SinkExt};
-use tokio::time::timeout;
 
 use super::{
     book::{Book, Id, value},
     net::Net,
     plan::{Plan, pick},
+    woken::strictly,
 };
 use crate::{Compression, Delivery, OwnedRecord, Producer, Record, SendError, TrySendError};
 
@@ -116,10 +116,10 @@ impl User {
     async fn perhaps<F: Future>(&mut self, future: F, limit: Duration, what: &str) -> Option<F::Output> {
         let is_dropped = self.rng.u8(..6) == 0;
         let patience = if is_dropped { Duration::from_millis(self.rng.u64(..2_000)) } else { limit };
-        match timeout(patience, future).await {
-            Ok(output) => Some(output),
-            Err(_) if is_dropped => None,
-            Err(_) => {
+        match strictly(patience, future).await {
+            Some(output) => Some(output),
+            None if is_dropped => None,
+            None => {
                 let at = self.net.elapsed();
                 self.book
                     .violate(format!("user {}: {what} is not ready after {limit:?}, at {at:?}", self.id));
@@ -248,7 +248,9 @@ impl User {
     /// A topic's handle, and what can be asked about it.
     async fn handle(&mut self) -> Result<(), Closed> {
         let (name, partitions) = pick(&mut self.rng, &self.plan.topics).clone();
-        let (producer, limit) = (self.producer.clone(), self.send_limit());
+        // Who waits for a topic looks at it again each second, whoever forgets to wake him: so this is less.
+        let limit = if self.plan.is_fair { NEWS_LIMIT } else { self.send_limit() };
+        let producer = self.producer.clone();
         match self.perhaps(producer.topic(&name), limit, "topic").await {
             Some(Ok(topic)) if i64::from(topic.partition_count()) == i64::from(partitions) => Ok(()),
             Some(Ok(topic)) => {
@@ -295,10 +297,10 @@ impl User {
         let pending: Vec<_> = self.pending.drain(..count).collect();
         for (id, delivery) in pending {
             let limit = self.delivery_limit();
-            match timeout(limit, delivery).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => self.failed(&format!("{id:?}: {error}")),
-                Err(_) => {
+            match strictly(limit, delivery).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => self.failed(&format!("{id:?}: {error}")),
+                None => {
                     let at = self.net.elapsed();
                     self.book.violate(format!("{id:?} has no answer after {limit:?}, at {at:?} (I5)"));
                 }
@@ -309,6 +311,9 @@ impl User {
 
 /// What may take long without anybody being to blame: ticks of the driver, hanging up.
 pub(super) const SLACK: Duration = Duration::from_secs(3);
+
+/// Longer than the first news of the cluster take while nothing goes wrong.
+const NEWS_LIMIT: Duration = Duration::from_millis(900);
 
 /// Longer than anything takes while nothing goes wrong.
 const FAIR_LIMIT: Duration = Duration::from_secs(10);
