@@ -112,7 +112,7 @@ pub(crate) fn run_plans(first: u64, count: u64, draw: impl Fn(u64) -> Plan + Syn
                         let result = run(draw(seed), false);
                         let done = seed + 1 - first;
                         if done % PROGRESS == 0 {
-                            let rate = done as f64 / began.elapsed().as_secs_f64();
+                            let rate = rate(done, began);
                             println!("layer 1: {done} of {count} seeds, {rate:.0} a second");
                         }
                         failed.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
@@ -158,6 +158,11 @@ fn shrink(mut plan: Plan, invariant: &str) -> Plan {
 )]
 fn started() -> std::time::Instant {
     std::time::Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "as above")]
+fn rate(done: u64, began: std::time::Instant) -> f64 {
+    done as f64 / began.elapsed().as_secs_f64()
 }
 
 pub(crate) fn number(variable: &str) -> Option<u64> {

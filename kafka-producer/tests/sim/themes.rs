@@ -130,6 +130,7 @@ impl Theme {
     }
 
     /// A group of faults that belong together.
+    #[expect(clippy::too_many_lines, reason = "a table: a few lines for each theme")]
     fn block(self, steps: &mut Vec<Step>, setup: &Setup, at: Duration, rng: &mut fastrand::Rng) {
         let timeout = setup.request_timeout.as_millis() as u64;
         let broker = rng.u16(..setup.brokers);

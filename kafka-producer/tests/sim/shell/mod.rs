@@ -423,7 +423,7 @@ fn run_many(first: u64, count: u64) -> (u64, u64) {
                     }
                     let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                     if done % PROGRESS == 0 {
-                        let rate = done as f64 / began.elapsed().as_secs_f64();
+                        let rate = rate(done, began);
                         println!("layer 2: {done} of {count} seeds, {rate:.0} a second");
                     }
                 }
@@ -442,6 +442,11 @@ fn run_many(first: u64, count: u64) -> (u64, u64) {
 )]
 fn started() -> std::time::Instant {
     std::time::Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "as above")]
+fn rate(done: u64, began: std::time::Instant) -> f64 {
+    done as f64 / began.elapsed().as_secs_f64()
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl World {
     }
 
     /// What brokers and the network do.
+    #[expect(clippy::too_many_lines, reason = "a table: a few lines for each act")]
     fn befall(&mut self, act: Act) {
         let now = self.now;
         match act {
