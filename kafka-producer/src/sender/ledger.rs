@@ -11,7 +11,7 @@
 //! * No batch gets its first sequence while a bump is wanted.
 //! * From the oldest unresolved batch on, no more than a broker remembers are sent, those included that were acknowledged
 //!   since: an older one would be taken for out of order although it was appended.
-//! * Until this leader has shown lately that it knows the producer id, one batch is in flight at a time: brokers
+//! * Until a batch is acknowledged under the producer id, by this leader and lately, one is in flight at a time: brokers
 //!   take any sequence from an id they do not know, so that a second batch could be appended although the first was
 //!   refused.
 
@@ -41,7 +41,7 @@ pub(super) struct Ledger<B> {
     last_key: u64,
     /// The [ordinal](Entry::ordinal) that the next batch gets.
     next_ordinal: u64,
-    /// When an answer of the partition's leader last showed that it knew the producer id.
+    /// When the partition's leader last acknowledged a batch under the producer id, and so knew it.
     known_at: Option<Instant>,
     /// How many batches may be in flight: what a broker remembers, or fewer.
     max_in_flight: usize,
@@ -322,11 +322,6 @@ impl<B> Ledger<B> {
             self.entries.range_mut(..at).for_each(|before| before.is_proven |= before.doubt);
         }
         Some(entry)
-    }
-
-    /// The leader refused a number for the one it expects: it takes any from a producer it does not know.
-    pub(super) fn note_known(&mut self, now: Instant) {
-        self.known_at = Some(now);
     }
 
     /// The partition has another leader, or is another one under the same name: who knows whether it knows the producer.
