@@ -359,7 +359,7 @@ impl World {
                 self.client.signal = true;
             }
             Event::Turn => {}
-            Event::Pump(pump) if self.pumps[pump].timer == Some(self.now) => {
+            Event::Pump(pump) if self.pumps[pump].timer.is_some_and(|time| time <= self.now) => {
                 self.pumps[pump].timer = None;
                 self.client.gates[self.pumps[pump].gate].woken = true;
             }

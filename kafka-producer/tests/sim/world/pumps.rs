@@ -166,8 +166,10 @@ impl World {
     }
 
     pub(super) fn set_timer(&mut self, at: usize, time: Instant) {
-        self.pumps[at].timer = Some(time);
-        self.schedule(time, Event::Pump(at));
+        // Most turns of a pump end with the deadline that they began with.
+        if self.pumps[at].timer.replace(time) != Some(time) {
+            self.schedule(time, Event::Pump(at));
+        }
     }
 
     /// A pump with a connection: reads, asks for calls, writes, keeps the time.
