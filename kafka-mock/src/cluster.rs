@@ -164,6 +164,19 @@ impl Cluster {
         Some((log.start_offset(), log.end_offset()))
     }
 
+    /// Whether a partition remembers an idempotent producer, and so refuses a sequence that cannot be next.
+    #[must_use]
+    pub fn knows_producer(
+        &self,
+        topic: &str,
+        partition: PartitionId,
+        producer: ProducerId,
+        now: Now,
+    ) -> bool {
+        let found = self.topic(topic).and_then(|topic| topic.partition(partition));
+        found.is_some_and(|partition| partition.producers.knows(producer, now.timestamp))
+    }
+
     /// The batches of a partition that are kept, oldest first, each with its offsets and leader epoch filled in.
     #[must_use]
     pub fn batches(&self, topic: &str, partition: PartitionId) -> Option<Vec<Bytes>> {

@@ -84,6 +84,11 @@ impl Producers {
         }
     }
 
+    /// Whether a producer is remembered.
+    pub(crate) fn knows(&self, producer: ProducerId, now: i64) -> bool {
+        self.by_id.get(&producer).is_some_and(|state| !state.expired(now))
+    }
+
     /// Remembers a batch that was appended.
     pub(crate) fn record(&mut self, numbers: BatchNumbers, appended: Appended, now: i64) {
         if !self.by_id.contains_key(&numbers.producer) {
@@ -262,6 +267,7 @@ mod tests {
     #[test]
     fn a_silent_producer_expires() {
         let producers = six_batches();
+        assert!(producers.knows(PRODUCER, EXPIRATION_MS) && !producers.knows(PRODUCER, EXPIRATION_MS + 1));
         assert_eq!(producers.judge(numbers(0, 77, 1), EXPIRATION_MS + 1), Verdict::Next);
         assert_eq!(
             producers.judge(numbers(0, 77, 1), EXPIRATION_MS),

@@ -11,7 +11,7 @@
 //! * No batch gets its first sequence while a bump is wanted.
 //! * From the oldest unresolved batch on, no more than a broker remembers are sent, those included that were acknowledged
 //!   since: an older one would be taken for out of order although it was appended.
-//! * Until a batch is acknowledged under the producer id, by this leader and lately, one is in flight at a time: brokers
+//! * Until this leader has shown lately that it knows the producer id, one batch is in flight at a time: brokers
 //!   take any sequence from an id they do not know, so that a second batch could be appended although the first was
 //!   refused.
 
@@ -41,7 +41,7 @@ pub(super) struct Ledger<B> {
     last_key: u64,
     /// The [ordinal](Entry::ordinal) that the next batch gets.
     next_ordinal: u64,
-    /// When the partition's leader last acknowledged a batch under the producer id, and so knew it.
+    /// When an answer of the partition's leader last showed that it knew the producer id.
     known_at: Option<Instant>,
     /// How many batches may be in flight: what a broker remembers, or fewer.
     max_in_flight: usize,
@@ -54,6 +54,8 @@ pub(super) struct Entry<B> {
     pub(super) key: u64,
     pub(super) sequence: Option<i32>,
     pub(super) count: u32,
+    /// It was last sent to who leads the partition now, as far as is known.
+    is_current: bool,
     /// When its first record came.
     pub(super) begun: Instant,
     /// When it is given up.
@@ -179,6 +181,7 @@ impl<B> Ledger<B> {
             key: self.last_key,
             sequence: None,
             count,
+            is_current: false,
             begun,
             deadline,
             attempts: 0,
@@ -289,6 +292,7 @@ impl<B> Ledger<B> {
             self.next_ordinal += 1;
         }
         entry.attempts += 1;
+        entry.is_current = true;
         entry.place = Place::InFlight { node, since: now };
         match entry.sequence {
             Some(sequence) => (self.identity, sequence, entry.attempts),
@@ -318,15 +322,26 @@ impl<B> Ledger<B> {
     pub(super) fn acknowledge(&mut self, at: usize, now: Instant) -> Option<Entry<B>> {
         let entry = self.entries.remove(at)?;
         if entry.sequence.is_some() {
-            self.known_at = Some(now);
+            if entry.is_current {
+                self.known_at = Some(now);
+            }
             self.entries.range_mut(..at).for_each(|before| before.is_proven |= before.doubt);
         }
         Some(entry)
     }
 
+    /// The batch at `at` was refused for a gap. A broker takes any number from a producer it does not know, so it knows
+    /// this one; the answer of one that was elected again since says nothing, since it may have lost what it knew.
+    pub(super) fn note_gap(&mut self, at: usize, now: Instant) {
+        if self.entries.get(at).is_some_and(|entry| entry.is_current) {
+            self.known_at = Some(now);
+        }
+    }
+
     /// The partition has another leader, or is another one under the same name: who knows whether it knows the producer.
     pub(super) fn forget(&mut self) {
         self.known_at = None;
+        self.entries.iter_mut().for_each(|entry| entry.is_current = false);
     }
 
     /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.
@@ -409,6 +424,7 @@ impl<B> Ledger<B> {
                 key: self.last_key,
                 sequence,
                 count,
+                is_current: false,
                 begun: whole.begun,
                 deadline: whole.deadline,
                 attempts: 0,

@@ -147,6 +147,7 @@ impl Sender {
             }
             Disposition::OutOfOrder if idempotent => {
                 entry.doubt &= !is_gap_final;
+                ledger.note_gap(at, now);
                 if at == 0 && !planted!(NoBumpAfterLoss) {
                     // Nothing of ours is missing before it: the broker forgot, or has numbers we gave up.
                     self.want_bump(lane);

@@ -6,13 +6,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use kafka_batch::BatchReader;
 use kafka_mock::{Answer, Cluster, ClusterConfig, Now};
 use kafka_wire::{
     Acks, ApiKey, CorrelationId, ErrorCode, NodeId, PartitionId, ProducerEpoch, RequestHeader, TopicId,
     TopicName, decode_request, decode_request_header, decode_response, encode_request, encode_response,
     messages::{
-        ApiVersionsResponse, InitProducerIdResponse, MetadataResponse, PartitionProduceResponse,
-        ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
+        ApiVersionsResponse, InitProducerIdResponse, MetadataResponse, PartitionProduceData,
+        PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
     },
 };
 
@@ -355,12 +356,12 @@ impl Brokers {
         let version = header.api_version;
         let mut refused = None;
         for topic in &mut request.topic_data {
+            let name = self.name_of(&topic.name, topic.topic_id);
             let found = topic.partition_data.iter().position(|data| {
                 let is_chosen = partition.is_none_or(|partition| data.index.0 == partition);
-                // A broker that has a batch says so: these codes would be lies.
-                let is_lie = code == ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
-                    && data.records.as_ref().is_some_and(|records| checker.has_logged(&records.to_bytes()));
-                is_chosen && !is_lie
+                is_chosen
+                    && (code != ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+                        || self.may_miss_one_before(&name, data, now, checker))
             });
             if let (None, Some(at)) = (&refused, found) {
                 let data = topic.partition_data.remove(at);
@@ -400,6 +401,23 @@ impl Brokers {
             })
         });
         served
+    }
+
+    /// Whether a broker may say that a batch is out of order. One that has it says so, and one that does not know the
+    /// producer takes any sequence.
+    fn may_miss_one_before(
+        &self,
+        topic: &TopicName,
+        data: &PartitionProduceData,
+        now: Now,
+        checker: &Checker,
+    ) -> bool {
+        let Some(bytes) = data.records.as_ref().map(kafka_wire::Records::to_bytes) else { return false };
+        let producer = BatchReader::new(bytes.clone()).next().and_then(Result::ok);
+        let producer = producer.map(|batch| batch.header().producer_id);
+        let is_known =
+            producer.is_some_and(|id| self.cluster.knows_producer(topic.as_str(), data.index, id, now));
+        is_known && !checker.has_logged(&bytes)
     }
 
     fn distort(&mut self, header: &RequestHeader, reply: Bytes, fault: Fault) -> Bytes {
@@ -571,13 +589,17 @@ impl Brokers {
     fn named(&self, request: &ProduceRequest) -> ProduceRequest {
         let mut request = request.clone();
         for topic in &mut request.topic_data {
-            if topic.topic_id.is_zero() {
-                continue;
-            }
-            let found = self.ids.iter().find(|(_, id)| **id == topic.topic_id);
-            topic.name = found.map(|(name, _)| name.clone()).unwrap_or_default();
+            topic.name = self.name_of(&topic.name, topic.topic_id);
         }
         request
+    }
+
+    fn name_of(&self, name: &TopicName, id: TopicId) -> TopicName {
+        if id.is_zero() {
+            return name.clone();
+        }
+        let found = self.ids.iter().find(|(_, other)| **other == id);
+        found.map(|(name, _)| name.clone()).unwrap_or_default()
     }
 }
 

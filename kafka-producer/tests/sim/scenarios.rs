@@ -8,9 +8,7 @@ use super::{
 
 /// Runs seeds of a theme. In each, what must hold is checked as always; `happened` is what they must have had.
 fn scenario(theme: Theme, happened: &[&str]) {
-    // Seed 14 of unclean elections shows what `docs/reliability.md` lists as known and open: batches expire in vain.
-    let seeds = if theme == Theme::UncleanElection { 14 } else { SEEDS };
-    let count = number("LINGER_SIM_SCENARIO_SEEDS").unwrap_or(seeds);
+    let count = number("LINGER_SIM_SCENARIO_SEEDS").unwrap_or(SEEDS);
     let summary = run_plans(0, count, |seed| plan::draw_about(theme, seed));
     summary.print();
     assert!(summary.failures.is_empty(), "{theme:?}");

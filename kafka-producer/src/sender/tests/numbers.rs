@@ -140,6 +140,45 @@ fn behind_a_batch_still_in_doubt_a_gap_proves_nothing() {
     assert!(result(&follower).expect("answered").is_ok());
 }
 
+/// As after an unclean election: the new leader expects older numbers than any that are out.
+#[test]
+fn a_new_leader_that_finds_a_gap_is_asked_for_all_that_is_in_doubt() {
+    let (mut rig, _, deliveries) = in_flight(2);
+    rig.leaders[0] = (B, 2);
+    rig.refresh();
+    let head = rig.request(B).expect("the head");
+    assert_eq!(numbers(&head), (0, 1));
+    assert!(rig.request(B).is_none(), "nobody knows yet whether this leader knows the producer");
+    rig.answer(head, &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    let behind = rig.request(B).expect("the one behind, which is in doubt, too");
+    assert_eq!(numbers(&behind), (0, 2));
+    rig.answer(behind, &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    let anew: Vec<_> = rig.requests(B).into();
+    assert_eq!(anew.iter().map(numbers).collect::<Vec<_>>(), [(1, 0), (1, 1)]);
+    for (request, offset) in anew.into_iter().zip(1..) {
+        rig.answer(request, &[(OK, offset)]);
+    }
+    assert_eq!(deliveries.iter().map(offset).collect::<Vec<_>>(), [Some(1), Some(2)]);
+}
+
+/// The broker may have lost what it knew before it was elected again.
+#[test]
+fn what_a_broker_said_before_it_was_elected_again_does_not_show_that_it_knows_the_producer() {
+    for code in [OUT_OF_ORDER, OK] {
+        let (mut rig, mut requests, _deliveries) = in_flight(2);
+        rig.leaders[0] = (A, 3);
+        rig.refresh();
+        let (behind, head) = (requests.pop().expect("two"), requests.pop().expect("two"));
+        rig.answer(head, &[(code, 1)]);
+        rig.answer(behind, &[(OUT_OF_ORDER, -1)]);
+        drop(rig.batch(0, 1));
+        rig.advance(Duration::from_millis(200));
+        assert_eq!(rig.requests(A).len(), 1, "one at a time: {code:?}");
+    }
+}
+
 #[test]
 fn a_doubtful_batch_that_expires_leaves_its_partition_to_a_new_epoch() {
     let (mut rig, requests, deliveries) = in_flight(1);
