@@ -118,6 +118,28 @@ impl<T> PartitionQueue<T> {
         Some(Slot { tag: open.tag.clone(), index })
     }
 
+    /// Appends records one after the other as [`append_fast`](Self::append_fast) does, up to the first that it would not
+    /// take: the place of the first one, and how many there are. The others' indices follow the first one's.
+    ///
+    /// `None` if not even the first one is taken. Cheaper for each record: what a batch carries is cloned once.
+    #[inline(always)]
+    pub fn append_run<'a>(&mut self, records: impl IntoIterator<Item = Record<'a>>) -> Option<(Slot<T>, u32)>
+    where
+        T: Clone,
+    {
+        let open = self.open.as_mut()?;
+        let first = open.builder.count();
+        for record in records {
+            if open.builder.append_fast(&record).is_none() {
+                break;
+            }
+        }
+        match open.builder.count() - first {
+            0 => None,
+            count => Some((Slot { tag: open.tag.clone(), index: first }, count)),
+        }
+    }
+
     /// Appends a record where the fast path could not: takes chunks, closes the open batch if the record does not fit, opens
     /// a new one (`make` gives what it carries).
     ///

@@ -297,6 +297,49 @@ proptest! {
         }
     }
 
+    /// Records appended together get the places they would get one after the other, and the same bytes.
+    #[test]
+    fn a_run_is_its_records_one_after_the_other(limits in limits(), records in records(), run in 1_usize..50) {
+        let plain: Vec<_> = records.iter().map(|r| kafka_batch::Record {
+            timestamp: r.timestamp, key: r.key.as_deref(), value: r.value.as_deref(), headers: &[],
+        }).filter(|record| single_record_batch_size(record) <= limits.max_request_size()).collect();
+        let roomy = Limits::new(limits.batch_size(), limits.max_request_size(), 64 << 20).expect("in range");
+        let pool = Pool::new(&roomy);
+        let tags = std::cell::Cell::new(0);
+        let make = || tags.replace(tags.get() + 1);
+        let (mut single, mut several) = (PartitionQueue::new(settings(roomy)), PartitionQueue::new(settings(roomy)));
+        let mut places = Vec::new();
+        for record in &plain {
+            let place = single.append_fast(record);
+            places.push(match place {
+                Some(place) => place,
+                None => single.append_slow(record, start(), &mut &pool, make).slot.expect("there is room"),
+            });
+        }
+        tags.set(0);
+        let mut at = 0;
+        while let Some(record) = plain.get(at) {
+            let run = plain[at..].iter().take(run).copied();
+            if let Some((first, count)) = several.append_run(run) {
+                prop_assert!(count > 0);
+                for index in first.index..first.index + count {
+                    prop_assert_eq!(places[at], kafka_batch::Slot { tag: first.tag, index });
+                    at += 1;
+                }
+            } else {
+                prop_assert!(several.append_fast(record).is_none());
+                let slot = several.append_slow(record, start(), &mut &pool, make).slot.expect("there is room");
+                prop_assert_eq!(places[at], slot);
+                at += 1;
+            }
+        }
+        let bytes = |queue: &mut PartitionQueue<i32>| {
+            let batches = queue.drain_all(SendReason::Close).into_iter();
+            batches.map(|batch| batch.seal(Stamp::NONE, &mut Compressor::none()).records().to_bytes()).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(bytes(&mut single), bytes(&mut several));
+    }
+
     /// Checksums computed while a batch grows, across chunks or not, are those of the whole.
     #[test]
     fn checksums_are_the_same_early_and_late(limits in limits(), records in records(), codec in codec()) {

@@ -15,7 +15,7 @@ use kafka_batch::{AppendError, Chunk, ChunkSource, Edges, SendReason, single_rec
 
 pub(crate) use self::progress::Progress;
 use crate::{
-    delivery::{Delivery, Outcome},
+    delivery::{Deliveries, Delivery, Outcome},
     error::{Refusal, TrySendError, Wait},
     io::{Lane, LaneState, Shared, now},
     partitioner::{Sticky, partition_for_key},
@@ -53,8 +53,44 @@ impl Shared {
     /// Appends a record if that is all there is to do. `None` says nothing but that the cold path must look.
     #[inline(always)]
     pub(crate) fn append(&self, record: &Record<'_>) -> Option<Delivery> {
-        match record.topic.0 {
-            Named::Handle(topic) if topic.shared.producer == self.id => self.append_to(&topic.shared, record),
+        self.at_hand(record.topic.0, |topic| self.append_to(topic, record))
+    }
+
+    /// Appends the first ones of several records under one lock, as far as that is all there is to do; how many.
+    ///
+    /// They are without key and partition, and of one topic. Zero says nothing: the first one may be one for
+    /// [`append`](Self::append).
+    #[inline(never)]
+    pub(crate) fn append_run<'a>(&self, records: &[Record<'a>], deliveries: &mut Deliveries) -> usize {
+        let Some(first) = records.first() else { return 0 };
+        if !self.is_plain {
+            return 0;
+        }
+        let wall = self.clock.wall();
+        let same = |record: &Record<'a>| {
+            let timestamp = record.timestamp.unwrap_or(wall);
+            let is_alike = record.key.is_none() && record.partition.is_none() && timestamp >= 0;
+            (is_alike && record.topic.0.is_same(first.topic.0)).then_some(kafka_batch::Record {
+                timestamp,
+                key: None,
+                value: record.value,
+                headers: record.headers,
+            })
+        };
+        let run = self.at_hand(first.topic.0, |topic| {
+            let mut lane = topic.lane(Sticky::current(topic.key)?)?.try_lock()?;
+            lane.queue.append_run(records.iter().map_while(same))
+        });
+        let Some((slot, count)) = run else { return 0 };
+        deliveries.push_run(slot.tag, slot.index, count);
+        count as usize
+    }
+
+    /// Gives a topic that this thread has at hand to `then`.
+    #[inline(always)]
+    fn at_hand<R>(&self, topic: Named<'_>, then: impl FnOnce(&TopicShared) -> Option<R>) -> Option<R> {
+        match topic {
+            Named::Handle(topic) if topic.shared.producer == self.id => then(&topic.shared),
             Named::Handle(_) => None,
             Named::Name(name) => LAST
                 .try_with(|last| {
@@ -62,7 +98,7 @@ impl Shared {
                     let topic = last.as_ref()?;
                     // By content: a string used again has the same address and another name.
                     let same = topic.producer == self.id && topic.name.as_str() == name;
-                    if same { self.append_to(topic, record) } else { None }
+                    if same { then(topic) } else { None }
                 })
                 .ok()?,
         }

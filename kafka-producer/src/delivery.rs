@@ -161,14 +161,20 @@ impl Deliveries {
 
     #[inline]
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        self.count += 1;
+        self.push_run(delivery.outcome, delivery.index, 1);
+    }
+
+    /// Neighbours in one batch, from the record `first` on.
+    #[inline]
+    pub(crate) fn push_run(&mut self, outcome: Arc<Outcome>, first: u32, count: u32) {
+        self.count += count as usize;
         if let Some(run) = self.runs.back_mut() {
-            if Arc::ptr_eq(&run.outcome, &delivery.outcome) && run.first + run.count == delivery.index {
-                run.count += 1;
+            if Arc::ptr_eq(&run.outcome, &outcome) && run.first + run.count == first {
+                run.count += count;
                 return;
             }
         }
-        self.runs.push_back(Run { outcome: delivery.outcome, first: delivery.index, count: 1 });
+        self.runs.push_back(Run { outcome, first, count });
     }
 
     /// Notes the answers of a run whose batch is resolved.

@@ -108,6 +108,9 @@ impl Producer {
 
     /// Accepts records one after the other, in their order.
     ///
+    /// They are taken from the iterator a few dozen at a time, so that neighbours can be accepted together; when one is not
+    /// accepted, or this is dropped, some of those after it may have been taken too.
+    ///
     /// *Cancel safety*: records that were accepted before it was dropped are sent; their deliveries are gone.
     ///
     /// # Errors
@@ -120,7 +123,8 @@ impl Producer {
         SendingAll {
             shared: &self.shared,
             records: records.into_iter(),
-            current: None,
+            taken: Vec::new(),
+            at: 0,
             progress: Progress::default(),
             deliveries: Deliveries::default(),
         }
@@ -285,13 +289,17 @@ impl fmt::Debug for Sending<'_> {
     }
 }
 
+/// How many records are taken from the caller's iterator at a time: so few that they stay in the processor's first cache.
+const RUN: usize = 32;
+
 /// Records on their way into batches: what [`Producer::send_all`] gives.
 #[must_use = "futures do nothing unless awaited: no record is accepted"]
 pub struct SendingAll<'a, I: Iterator> {
     shared: &'a Arc<Shared>,
     records: I,
-    /// The record that waits.
-    current: Option<Record<'a>>,
+    /// Those taken from `records` and not accepted yet, from `at` on.
+    taken: Vec<Record<'a>>,
+    at: usize,
     progress: Progress,
     deliveries: Deliveries,
 }
@@ -306,21 +314,23 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         loop {
-            let Some(record) = &this.current else {
-                let Some(next) = this.records.next() else {
-                    return Poll::Ready(Ok(std::mem::take(&mut this.deliveries)));
-                };
-                // Only a record that cannot be accepted at once is kept.
-                match this.shared.append(next.borrow()) {
-                    Some(delivery) => this.deliveries.push(delivery),
-                    None => this.current = Some(*next.borrow()),
-                }
-                continue;
-            };
+            if this.at == this.taken.len() {
+                // The caller's iterator is his code: it runs here, where nothing is locked.
+                this.at = 0;
+                this.taken.clear();
+                this.taken.extend(this.records.by_ref().take(RUN).map(|record| *record.borrow()));
+            }
+            if this.taken.is_empty() {
+                return Poll::Ready(Ok(std::mem::take(&mut this.deliveries)));
+            }
+            if !this.progress.is_waiting() && this.append_taken() {
+                this.progress = Progress::default();
+            }
+            let Some(record) = this.taken.get(this.at) else { continue };
             match this.progress.poll(this.shared, record, cx) {
                 Poll::Ready(Ok(delivery)) => {
                     this.deliveries.push(delivery);
-                    this.current = None;
+                    this.at += 1;
                     this.progress = Progress::default();
                 }
                 Poll::Ready(Err(source)) => {
@@ -330,6 +340,26 @@ where
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+}
+
+impl<I: Iterator> SendingAll<'_, I> {
+    /// Appends those of the taken ones for which that is all there is to do; whether there were any.
+    fn append_taken(&mut self) -> bool {
+        let before = self.at;
+        while let Some(record) = self.taken.get(self.at) {
+            let run = match record.key {
+                None => self.shared.append_run(&self.taken[self.at..], &mut self.deliveries),
+                Some(_) => 0,
+            };
+            self.at += run;
+            if run == 0 {
+                let Some(delivery) = self.shared.append(record) else { break };
+                self.deliveries.push(delivery);
+                self.at += 1;
+            }
+        }
+        self.at != before
     }
 }
 

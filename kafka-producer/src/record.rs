@@ -82,6 +82,19 @@ pub(crate) enum Named<'a> {
     Handle(&'a Topic),
 }
 
+impl Named<'_> {
+    /// Whether this is the same topic, as far as a glance tells.
+    #[inline]
+    pub(crate) fn is_same(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Handle(one), Self::Handle(other)) => std::sync::Arc::ptr_eq(&one.shared, &other.shared),
+            // Both are borrowed now, so what is at one place is one name.
+            (Self::Name(one), Self::Name(other)) => std::ptr::eq(one, other),
+            _ => false,
+        }
+    }
+}
+
 impl<'a> From<&'a str> for TopicRef<'a> {
     #[inline]
     fn from(name: &'a str) -> Self {

@@ -352,6 +352,41 @@ async fn send_all_keeps_the_order_and_gives_each_record_its_answer() {
 }
 
 #[tokio::test]
+async fn send_all_takes_any_mix_from_an_iterator_that_sends_too() {
+    let cluster = cluster("orders", 3).await;
+    cluster.create_topic("clicks", 2).expect("created");
+    let producer = connect(config(&cluster).batch_size(500)).await;
+    let orders = producer.topic("orders").await.expect("known");
+    let values: Vec<String> = (0..3000).map(|number| number.to_string()).collect();
+    let mut besides = Vec::new();
+    let records = values.iter().enumerate().map(|(number, value)| {
+        // Whoever makes the records may use the producer meanwhile, and the same lanes.
+        if number % 7 == 0 {
+            besides.extend(producer.try_send(Record::to("orders").value("beside")));
+        }
+        // By the handle or by name, runs of several lengths, and a key or a partition among them.
+        let record = if number % 100 < 60 { Record::to(&orders) } else { Record::to("orders") };
+        match number % 61 {
+            0..5 => Record::to("clicks").value(value),
+            5..8 => record.value(value).key(value),
+            8..12 => record.value(value).partition(2),
+            _ => record.value(value),
+        }
+    });
+    let answers = producer.send_all(records).await.expect("accepted").await.expect("delivered");
+    assert_eq!(answers.len(), values.len());
+    let logs = [self::values(&cluster, "orders", 3), self::values(&cluster, "clicks", 2)];
+    for (number, (answer, value)) in answers.iter().zip(&values).enumerate() {
+        let log = &logs[usize::from(number % 61 < 5)][answer.partition as usize];
+        assert_eq!(&log[answer.offset.expect("an offset") as usize], value);
+        assert!(!(8..12).contains(&(number % 61)) || answer.partition == 2);
+    }
+    let found: usize = logs.iter().flatten().map(Vec::len).sum();
+    assert_eq!(found, values.len() + besides.len());
+    close(producer).await;
+}
+
+#[tokio::test]
 async fn a_sink_forwards_counts_and_names_what_failed() {
     let cluster = cluster("orders", 3).await;
     let producer = connect(config(&cluster)).await;

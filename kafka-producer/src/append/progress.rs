@@ -58,6 +58,12 @@ struct Waiting {
 }
 
 impl Progress {
+    /// Whether the record has a place in a queue.
+    #[inline]
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.wait.0.is_some()
+    }
+
     /// Appends the record now or later. Dropping the progress gives up its place in every queue.
     #[inline(always)]
     pub(crate) fn poll(
@@ -67,7 +73,7 @@ impl Progress {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Delivery, SendError>> {
         // Somebody who has waited goes on where he stopped.
-        if self.wait.0.is_none() {
+        if !self.is_waiting() {
             if let Some(delivery) = shared.append(record) {
                 return Poll::Ready(Ok(delivery));
             }
