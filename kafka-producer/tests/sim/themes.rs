@@ -43,9 +43,15 @@ pub(crate) enum Theme {
     Recreation,
     /// Leaders are elected that lack what the old ones had acknowledged.
     UncleanElection,
+    /// A batch expires while the one behind it, which lives longer, is out; both were appended, and neither is answered.
+    TwoDeadlines,
+    /// A leader moves after it appended a batch and before it answers, and the new one refuses the batch.
+    MovedUnderWay,
+    /// One batch of many in a row is in doubt, while the others are acknowledged.
+    OneInDoubt,
 }
 
-/// All of them.
+/// What half of the seeds are about.
 pub(crate) const ALL: &[Theme] = &[
     Theme::LateAnswers,
     Theme::DoubtThenRefusal,
@@ -63,6 +69,9 @@ pub(crate) const ALL: &[Theme] = &[
     Theme::Recreation,
     Theme::UncleanElection,
 ];
+
+/// What some seeds of their own are about.
+pub(crate) const LATER: &[Theme] = &[Theme::TwoDeadlines, Theme::MovedUnderWay, Theme::OneInDoubt];
 
 impl Theme {
     /// Settings, what happens, and for how long.
@@ -116,6 +125,25 @@ impl Theme {
                 setup.last_is_late = true;
             }
             Self::UncleanElection => setup.brokers = rng.u16(2..4),
+            Self::TwoDeadlines => {
+                (setup.brokers, setup.topics) = (1, vec![1]);
+                setup.max_in_flight = rng.usize(2..6);
+                setup.linger = millis(pick(rng, &[0, 1, 5]));
+                let slack = setup.linger + millis(rng.u64(300..1_500));
+                setup.delivery_timeout = setup.request_timeout + slack;
+            }
+            Self::MovedUnderWay => {
+                (setup.brokers, setup.topics) = (rng.u16(2..4), vec![rng.i32(2..4)]);
+                setup.request_timeout = millis(rng.u64(400..1_200));
+                setup.linger = millis(pick(rng, &[0, 1, 5]));
+                setup.latency = [(0, 1), (1, 5)][rng.usize(..2)];
+                setup.delivery_timeout =
+                    setup.request_timeout + setup.linger + millis(pick(rng, &[50, 2_000]));
+            }
+            Self::OneInDoubt => {
+                (setup.topics, setup.max_in_flight) = (vec![1], rng.usize(3..6));
+                setup.batch_size = pick(rng, &[300, 600]) as usize;
+            }
             _ => {}
         }
     }
@@ -125,6 +153,7 @@ impl Theme {
             Self::Wrap => rng.usize(..2),
             Self::ElectionStorm | Self::Cuts => rng.usize(5..25),
             Self::UnknownTopic | Self::Recreation | Self::UncleanElection => rng.usize(1..5),
+            Self::TwoDeadlines | Self::MovedUnderWay => rng.usize(1..3),
             _ => rng.usize(2..10),
         }
     }
@@ -279,8 +308,69 @@ impl Theme {
                 let (to, batches) = (rng.u16(..setup.brokers), rng.usize(1..6));
                 then(rng.u64(..50), Act::UncleanElection { topic, partition, to, batches });
             }
+            Self::TwoDeadlines => two_deadlines(steps, setup, at, broker, rng),
+            Self::MovedUnderWay => moved_under_way(steps, setup, at, rng),
+            Self::OneInDoubt => {
+                let size = setup.batch_size / 3;
+                then(0, doubtful(broker, timeout, rng));
+                then(rng.u64(..5), Act::Send { topic, partition, count: rng.u32(20..60), size });
+            }
         }
     }
+}
+
+/// A broker wants a pause that lasts until a batch has little time left and the next one has just begun. It appends both, and
+/// answers neither.
+fn two_deadlines(steps: &mut Vec<Step>, setup: &Setup, at: Duration, broker: u16, rng: &mut fastrand::Rng) {
+    let mut then = |after: u64, act| steps.push(Step { at: at + millis(after), act });
+    let (topic, partition) = (0, rng.u32(..setup.topics[0] as u32));
+    let send = |count| Act::Send { topic, partition, count, size: VALUE_HEAD };
+    let slack = (setup.delivery_timeout - setup.request_timeout).as_millis() as u64;
+    let pause = slack + rng.u64(100..500);
+    let inject = |fault, count| Act::Inject { broker: Some(broker), fault, count };
+    then(0, inject(Fault::Throttle { time: pause as u32 }, 1));
+    then(0, send(1));
+    then(100, inject(Fault::Mute, rng.u32(2..4)));
+    then(100, send(1));
+    // The first one is closed by then: the next is one of its own.
+    then(pause - 60, Act::Flush);
+    then(pause - rng.u64(1..50), send(rng.u32(1..3)));
+}
+
+/// A broker appends a batch and takes long to say so; meanwhile another one leads, of which the producer hears by the way.
+fn moved_under_way(steps: &mut Vec<Step>, setup: &Setup, at: Duration, rng: &mut fastrand::Rng) {
+    let timeout = setup.request_timeout.as_millis() as u64;
+    let (topic, old, new) = (0, 0, 1);
+    let lead = |partition, to| Act::MoveLeader { topic, partition, to };
+    steps.push(Step { at: Duration::ZERO, act: lead(0, old) });
+    steps.push(Step { at: Duration::ZERO, act: lead(1, new) });
+    let mut then = |after: u64, act| steps.push(Step { at: at + millis(after), act });
+    let send = |partition, rng: &mut fastrand::Rng| Act::Send {
+        topic,
+        partition,
+        count: rng.u32(1..4),
+        size: VALUE_HEAD,
+    };
+    let refuse = |partition, code, count| {
+        let fault = Fault::Refuse { partition, code };
+        Act::Inject { broker: Some(new), fault, count }
+    };
+    then(0, Act::Slow { broker: old, time: millis(timeout), by: (timeout / 2, timeout) });
+    then(1, send(0, rng));
+    let moved = rng.u64(12..40);
+    then(moved, lead(0, new));
+    // What another partition is told makes the producer look who leads.
+    then(moved, refuse(None, ErrorCode::NOT_LEADER_OR_FOLLOWER, 1));
+    then(moved, send(1, rng));
+    match rng.u32(..3) {
+        0 => then(moved, refuse(Some(0), ErrorCode::NOT_ENOUGH_REPLICAS, 60)),
+        1 => then(moved + rng.u64(10..60), Act::Purge { what: Purge::All }),
+        _ => {
+            let code = LATER_REFUSALS[rng.usize(..LATER_REFUSALS.len())];
+            then(moved, refuse(Some(0), code, rng.u32(1..4)));
+        }
+    }
+    then(timeout * 2, lead(0, old));
 }
 
 /// One topic, few partitions, everything near everything.

@@ -40,7 +40,7 @@ use tokio::{
 use self::{
     book::{Book, Promise, value},
     net::{Mode, Net, Refuse, WALL},
-    plan::{Ending, Plan, Trouble},
+    plan::{Ending, Plan, Trouble, pick},
     user::{SLACK, User},
     woken::{Woken, strictly},
 };
@@ -180,6 +180,7 @@ impl Run {
                 self.finish(users).await;
                 drop(troubles.await);
                 self.recover(&producer).await;
+                self.last_words(&producer, &mut rng);
                 self.end(producer).await;
             }
         }
@@ -189,7 +190,7 @@ impl Run {
     async fn finish(&self, users: Vec<JoinHandle<()>>) {
         for user in users {
             if strictly(USERS_LIMIT, user).await.is_none() {
-                self.book.violate("a user never ends");
+                self.book.violate("a user never ends (I8)");
             }
         }
     }
@@ -224,6 +225,21 @@ impl Run {
                 if done.await.is_none() {
                     self.book.violate(format!("{topic}-{partition} does not recover in {RECOVERY:?} (I10)"));
                 }
+            }
+        }
+    }
+
+    /// Some records right before the end, to brokers that may take longer to answer than the driver looks by itself: the end
+    /// comes with the answer to the last of them.
+    fn last_words(&self, producer: &Producer, rng: &mut fastrand::Rng) {
+        self.net.set_weather([pipe::Weather::FAIR; 2], None, Duration::from_millis(rng.u64(0..1_000)));
+        for number in 0..rng.u32(0..4) {
+            let id = (u16::MAX - 1, number);
+            let (topic, partitions) = pick(rng, &self.plan.topics);
+            let value = value(id, 20);
+            match producer.try_send(Record::to(topic).partition(rng.i32(0..*partitions)).value(&value)) {
+                Ok(delivery) => self.book.accepted(id, &delivery, value.len()),
+                Err(_) => self.book.kept(id),
             }
         }
     }
