@@ -6,10 +6,29 @@
 #[cfg(test)]
 use std::cell::Cell;
 
-/// What can be wrong. Each is a mistake that somebody has made, in this producer or in another.
+/// Makes an enum of the bugs, and a list of all of them.
 #[cfg(test)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Bug {
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What can be wrong. Each is a mistake that somebody has made, in this producer or in another.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Bug {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Bug {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The bug of this name.
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|bug| format!("{bug:?}") == name)
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+bugs! {
     /// The number of a batch that was given up in doubt is given to the next one.
     ReuseSequence,
     /// The epoch is bumped, and batches are renumbered, while one of them waits for its answer.

@@ -383,7 +383,8 @@ impl Sender {
             let known = topic.name.as_ref().and_then(|name| self.topics.get(name));
             let lanes = known.map(|known| known.lanes.clone()).unwrap_or_default();
             for (lane, partition) in lanes.into_iter().zip(&topic.partitions) {
-                self.apply_leader(lane, Some(partition.leader_id), Some(partition.leader_epoch), now);
+                let leader = (partition.leader_id.0 >= 0).then_some(partition.leader_id);
+                self.apply_leader(lane, leader, Some(partition.leader_epoch), now);
             }
         }
     }

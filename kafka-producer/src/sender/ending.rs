@@ -60,11 +60,14 @@ impl Sender {
             if let Some(partition) = self.partition_mut(lane) {
                 partition.expiry = None;
             }
+            let may_expire = |entry: &Entry<Sealed>| {
+                !(planted!(NeverExpires) && matches!(entry.place, Place::InFlight { .. }))
+            };
             self.fail_where(lane, FailureKind::Expired, now, |entry| {
-                let is_out = matches!(entry.place, Place::InFlight { .. });
-                entry.deadline <= now && !(planted!(NeverExpires) && is_out)
+                entry.deadline <= now && may_expire(entry)
             });
             let entries = self.partition(lane).into_iter().flat_map(|partition| partition.ledger.iter());
+            let entries = entries.filter(|entry| may_expire(entry));
             if let Some(next) = entries.map(|entry| entry.deadline).min() {
                 self.expire_by(lane, next);
             }

@@ -17,7 +17,7 @@ use kafka_wire::{Acks, ErrorCode, NodeId, TopicName};
 
 use super::{
     brokers::address,
-    invariants::{Checker, Flag},
+    invariants::{Checker, Flag, Violation},
     plan::Setup,
 };
 use crate::{
@@ -55,8 +55,8 @@ pub(crate) struct Client {
     max_block: Duration,
     /// At most so much of the memory in use was taken by splits.
     pub(crate) overdrawn: usize,
-    /// A split took more than it may.
-    pub(crate) overdraft: Option<String>,
+    /// What was seen here and must not be: a batch resolved twice, a split that took more memory than it may.
+    pub(crate) violation: Option<Violation>,
 }
 
 struct Lane {
@@ -177,7 +177,7 @@ impl Client {
             first_sequence: setup.first_sequence,
             max_block: setup.max_block,
             overdrawn: 0,
-            overdraft: None,
+            violation: None,
         }
     }
 
@@ -487,7 +487,8 @@ impl Client {
     fn note_overdraft(&mut self, took: usize, parts: usize, size: usize) {
         self.overdrawn += took;
         if took > (parts + size.div_ceil(CHUNK_SIZE)) * CHUNK_SIZE {
-            self.overdraft = Some(format!("{took} bytes for {parts} parts of a batch of {size} bytes"));
+            let what = format!("{took} bytes for {parts} parts of a batch of {size} bytes");
+            self.violation = Some(Violation { invariant: "I7", what });
         }
     }
 
@@ -558,7 +559,11 @@ impl Client {
         }
         for resolution in effects.resolved {
             let address = Arc::as_ptr(&resolution.outcome) as usize;
-            assert!(self.resolved.insert(address), "I5: a batch was resolved twice");
+            if !self.resolved.insert(address) {
+                let what = format!("a batch was resolved twice, now with {:?}", resolution.result);
+                self.violation = Some(Violation { invariant: "I5", what });
+                continue;
+            }
             self.failures += u64::from(matches!(resolution.result, BatchResult::Failed(_)));
             self.kept.push(Arc::clone(&resolution.outcome));
             resolution.outcome.resolve(resolution.result).into_iter().for_each(Waker::wake);

@@ -1,7 +1,8 @@
 //! A simulation of the producer: the real queues, sender and connections, a mock cluster, a virtual clock, a network and
 //! users drawn from a seed. After every step it is checked what must hold.
 //!
-//! `LINGER_SIM_SEED=n` replays one seed with a transcript; `LINGER_SIM_SEEDS=n` says how many are run.
+//! `LINGER_SIM_SEED=n` replays one seed with a transcript; `LINGER_SIM_SEEDS=n` says how many are run, `LINGER_SIM_THEME=name`
+//! that all are of one theme.
 
 mod brokers;
 mod client;
@@ -14,4 +15,4 @@ mod scenarios;
 mod themes;
 mod world;
 
-pub(crate) use planted::on_all_cores;
+pub(crate) use planted::{Found, asked, is_found_without_tasks, search};

@@ -10,6 +10,7 @@ use std::{
 use super::{
     invariants::Violation,
     plan::{self, Plan},
+    themes,
     world::{Report, World, Wrong},
 };
 
@@ -31,6 +32,8 @@ pub(crate) fn run(plan: Plan, transcribes: bool) -> Result<Report, Wrong> {
 pub(crate) struct Summary {
     pub(crate) runs: u64,
     pub(crate) steps: u64,
+    /// The most steps of a run that were no bytes that arrived, and the most that were; each with its seed.
+    most: [(u64, u64); 2],
     pub(crate) records: u64,
     pub(crate) virtual_time: Duration,
     /// In how many runs something happened, and how often in all.
@@ -44,6 +47,7 @@ impl Summary {
         match result {
             Ok(report) => {
                 self.steps += report.steps;
+                self.note_most([(report.busy, seed), (report.steps - report.busy, seed)]);
                 self.records += report.records;
                 self.virtual_time += report.virtual_time;
                 for (what, count) in report.tally.iter() {
@@ -59,6 +63,7 @@ impl Summary {
     fn merge(&mut self, other: Self) {
         self.runs += other.runs;
         self.steps += other.steps;
+        self.note_most(other.most);
         self.records += other.records;
         self.virtual_time += other.virtual_time;
         for (what, (runs, times)) in other.happened {
@@ -68,6 +73,12 @@ impl Summary {
         }
         self.failures.extend(other.failures);
         self.failures.sort_by_key(|(seed, _)| *seed);
+    }
+
+    fn note_most(&mut self, most: [(u64, u64); 2]) {
+        for (mine, other) in self.most.iter_mut().zip(most) {
+            *mine = (*mine).max(other);
+        }
     }
 
     pub(crate) fn has_happened(&self, what: &str) -> bool {
@@ -82,6 +93,8 @@ impl Summary {
             self.records,
             self.virtual_time.as_secs_f64()
         );
+        let [(busy, by), (arrived, to)] = self.most;
+        println!("at most {busy} steps in a run (seed {by}), and {arrived} pieces that arrived (seed {to})");
         println!("{:<28}{:>9}{:>12}", "what happened", "in runs", "times");
         for (what, (runs, times)) in &self.happened {
             println!("{what:<28}{runs:>9}{times:>12}");
@@ -156,12 +169,12 @@ fn shrink(mut plan: Plan, invariant: &str) -> Plan {
     clippy::disallowed_methods,
     reason = "how fast seeds are run is told, and nothing else depends on it"
 )]
-fn started() -> std::time::Instant {
+pub(crate) fn started() -> std::time::Instant {
     std::time::Instant::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "as above")]
-fn rate(done: u64, began: std::time::Instant) -> f64 {
+pub(crate) fn rate(done: u64, began: std::time::Instant) -> f64 {
     done as f64 / began.elapsed().as_secs_f64()
 }
 
@@ -169,12 +182,23 @@ pub(crate) fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
+/// The plan of a seed; with `LINGER_SIM_THEME` of the seed of that theme.
+pub(crate) fn asked(seed: u64) -> Plan {
+    let Ok(name) = std::env::var("LINGER_SIM_THEME") else { return plan::draw(seed) };
+    let mut themes = themes::ALL.iter().chain(themes::LATER);
+    let theme = themes.find(|theme| format!("{theme:?}") == name).expect("the name of a theme");
+    plan::draw_about(*theme, seed)
+}
+
 /// Replays a seed, with everything there is to say about it.
 fn replay(seed: u64) {
-    let plan = plan::draw(seed);
+    let plan = asked(seed);
     println!("seed {seed}: {:#?}", plan.setup);
     match run(plan, true) {
-        Ok(report) => println!("nothing is wrong: {report:?}"),
+        Ok(report) => {
+            report.transcript.iter().for_each(|line| println!("{line}"));
+            println!("nothing is wrong: {:?}", report.tally);
+        }
         Err(wrong) => {
             wrong.transcript.iter().for_each(|line| println!("{line}"));
             panic!("seed {seed}: {:?}", wrong.violation);
@@ -189,7 +213,7 @@ fn whatever_happens_the_promise_holds() {
     }
     let count = number("LINGER_SIM_SEEDS").unwrap_or(DEFAULT_SEEDS);
     let first = number("LINGER_SIM_FIRST").unwrap_or(0);
-    let summary = run_plans(first, count, plan::draw);
+    let summary = run_plans(first, count, asked);
     summary.print();
     assert!(summary.failures.is_empty(), "replay with LINGER_SIM_SEED=n");
     assert_eq!(summary.runs, count, "every seed was run");

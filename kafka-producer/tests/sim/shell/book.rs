@@ -131,7 +131,7 @@ impl Book {
             }
         }
         for id in found.keys().filter(|id| !pages.fates.contains_key(*id)) {
-            wrong.push(format!("record {id:?} is in the log, and nobody sent it"));
+            wrong.push(format!("record {id:?} is in the log, and nobody sent it (I2)"));
         }
         for (id, fate) in &pages.fates {
             let places = found.get(id).map_or(&[][..], Vec::as_slice);
@@ -235,7 +235,7 @@ fn read(log: &[Stored], wrong: &mut Vec<String>) -> Vec<(Id, i64)> {
         next = Some(stored.offset + 1);
         match parse(&stored.value) {
             Some(id) => ids.push((id, stored.offset)),
-            None => wrong.push(format!("at {} stands what nobody wrote", stored.offset)),
+            None => wrong.push(format!("at {} stands what nobody wrote (I2)", stored.offset)),
         }
     }
     ids

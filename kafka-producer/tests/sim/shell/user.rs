@@ -121,8 +121,10 @@ impl User {
             None if is_dropped => None,
             None => {
                 let at = self.net.elapsed();
-                self.book
-                    .violate(format!("user {}: {what} is not ready after {limit:?}, at {at:?}", self.id));
+                self.book.violate(format!(
+                    "user {}: {what} is not ready after {limit:?}, at {at:?} (I8)",
+                    self.id
+                ));
                 None
             }
         }
@@ -162,7 +164,7 @@ impl User {
                         return Err(Closed);
                     }
                     if !TrySendError::would_wait(&error) {
-                        self.book.violate(format!("try_send of {:?}: {error}", draft.id));
+                        self.book.violate(format!("try_send of {:?}: {error} (I5)", draft.id));
                     }
                 }
             }
@@ -184,7 +186,7 @@ impl User {
                 Some(Err(error)) => (error.deliveries, Some(error.source)),
             };
         if error.is_none() && deliveries.len() != drafts.len() {
-            self.book.violate(format!("send_all accepted {} of {}", deliveries.len(), drafts.len()));
+            self.book.violate(format!("send_all accepted {} of {} (I5)", deliveries.len(), drafts.len()));
         }
         let mut drafts = drafts.into_iter();
         for delivery in deliveries {
@@ -254,7 +256,7 @@ impl User {
         match self.perhaps(producer.topic(&name), limit, "topic").await {
             Some(Ok(topic)) if i64::from(topic.partition_count()) == i64::from(partitions) => Ok(()),
             Some(Ok(topic)) => {
-                self.book.violate(format!("{topic:?} instead of {partitions} partitions"));
+                self.book.violate(format!("{topic:?} instead of {partitions} partitions (I10)"));
                 Ok(())
             }
             Some(Err(error)) => self.refused((self.id, u32::MAX), &error),
