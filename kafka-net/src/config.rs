@@ -162,7 +162,9 @@ pub struct NetConfig {
     pub max_in_flight: usize,
     /// `request.timeout.ms`: 30 s. A request without an answer for so long ends its connection.
     pub request_timeout: Duration,
-    /// `socket.connection.setup.timeout.ms`: 10 s, from dialling to the first answer. Doubles with each failure.
+    /// `socket.connection.setup.timeout.ms`: 10 s, from dialling to the answer that names the broker's versions, after
+    /// which calls begin. One that accepts and says nothing is given up within it, whatever `request_timeout` is; Kafka's
+    /// own client has the latter bound that answer. Doubles with each failure.
     pub setup_timeout: Duration,
     /// `socket.connection.setup.timeout.max.ms`: 30 s, the ceiling of the doubling.
     pub setup_timeout_max: Duration,

@@ -126,7 +126,8 @@ impl<C: Call> fmt::Debug for Connection<C> {
 impl<C: Call> Connection<C> {
     /// A connection whose stream is just established.
     ///
-    /// `node` and `address` name the broker in errors; `setup_timeout` bounds the negotiation.
+    /// `node` and `address` name the broker in errors; `setup_timeout` bounds the negotiation: it is what
+    /// dialling has left of the time for the whole set-up.
     #[must_use]
     pub fn new(
         node: NodeId,

@@ -97,9 +97,9 @@ where
         Ok(stream) => stream,
         Err(kind) => return Ended::before_ready(NetError::at(kind, place)),
     };
-    // The time-out covers dialling and negotiation together.
+    // The time-out covers all of the set-up: dialling and negotiation together.
     let now = clock::now();
-    let rest = timeout.saturating_sub(now.saturating_duration_since(began)).max(MIN_NEGOTIATION);
+    let rest = timeout.saturating_sub(now.saturating_duration_since(began));
     // People read it.
     let rest = Duration::from_millis(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX));
     let connection = Connection::new(place.node, &place.address, Arc::clone(config), rest, now);
@@ -138,6 +138,3 @@ async fn wait_out<F: Feed>(feed: &mut F, delay: Duration, now: Instant) -> bool 
     let Some(until) = now.checked_add(delay) else { return false };
     until_stopped(feed, tokio::time::sleep_until(until.into())).await.is_some()
 }
-
-/// What negotiation gets at the least, however long dialling took.
-const MIN_NEGOTIATION: Duration = Duration::from_secs(1);

@@ -48,6 +48,8 @@ enum Trouble {
     Silence,
     /// It is opened, and no request on it is answered.
     Mute,
+    /// It is opened after so long, and then as above.
+    Late(Duration),
 }
 
 /// One that is open, until this is dropped.
@@ -137,11 +139,12 @@ impl Connect for Tunnel {
             match trouble {
                 Some(Trouble::Refused) => return Err(io::ErrorKind::ConnectionRefused.into()),
                 Some(Trouble::Silence) => std::future::pending::<()>().await,
+                Some(Trouble::Late(after)) => tokio::time::sleep(after).await,
                 Some(Trouble::Mute) | None => {}
             }
             let node = host.rsplit('-').next().and_then(|id| id.parse().ok()).expect("a broker's name");
             let (near, far) = tokio::io::duplex(4096);
-            tokio::spawn(self.clone().serve(NodeId(node), far, matches!(trouble, Some(Trouble::Mute))));
+            tokio::spawn(self.clone().serve(NodeId(node), far, trouble.is_some()));
             Ok(Box::new(near) as BoxStream)
         }
         .boxed()
@@ -178,6 +181,45 @@ async fn what_does_not_connect_is_tried_again_within_the_times_of_the_settings()
     assert!(took > Duration::from_secs(2) && took < Duration::from_secs(5), "{took:?}");
     let skips: Vec<_> = tunnel.attempts().into_iter().map(|(_, skip)| skip).collect();
     assert_eq!(skips[..4], [0, 1, 2, 3], "each attempt is told how many came to nothing before it");
+}
+
+/// Scenario 25: the time of a request is never asked for, whatever it is.
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_set_up_covers_opening_and_the_first_answer_together() {
+    let limit = Duration::from_secs(3);
+    let almost = Duration::from_millis(2_900);
+    for trouble in [Trouble::Mute, Trouble::Late(limit / 2), Trouble::Late(almost), Trouble::Silence] {
+        let tunnel = Tunnel::new([trouble]);
+        let mut config = tunnel.config();
+        (config.net.setup_timeout, config.net.setup_timeout_max) = (limit, limit);
+        config.net.request_timeout = Duration::from_secs(600);
+        config.net.reconnect_backoff = Duration::ZERO;
+        let began = Instant::now();
+        let client = Client::connect("broker-1:9092", config).await.expect("a client");
+        client.topic("orders").await.expect("the topic");
+        // Time is virtual: all of it is that of the first connection.
+        let took = began.elapsed();
+        assert!(took >= limit && took < limit + Duration::from_millis(50), "{took:?}");
+        assert!(tunnel.attempts().len() >= 2, "another one worked");
+    }
+}
+
+/// Scenarios 4 and 25: the system of a broker that is frozen, or that has too much to do, goes on taking connections.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_accepts_and_says_nothing_is_dialled_ever_less_often() {
+    let tunnel = Tunnel::new([Trouble::Mute; 1000]);
+    let mut config = tunnel.config();
+    config.max_block = Duration::from_secs(300);
+    let error = Client::connect("broker-1:9092", config).await.expect_err("nobody answers");
+    assert!(error.is_timeout(), "{error}");
+    // 8 s to 12 s, 16 s to 24 s, then 24 s to 30 s each, and less than 1 s between two.
+    let attempts = tunnel.attempts().len();
+    assert!((10..=13).contains(&attempts), "{attempts}");
+    assert_eq!(tunnel.asked(ApiKey::API_VERSIONS), attempts, "one question on each connection");
+    assert_eq!(tunnel.asked(ApiKey::METADATA), 0, "nothing is sent on one that is not set up");
+    while tunnel.open() > 0 {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

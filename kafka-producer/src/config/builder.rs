@@ -162,7 +162,8 @@ impl ProducerConfig {
         self.explicit("reconnect.backoff.max.ms")
     }
 
-    /// `socket.connection.setup.timeout.ms`: how long a first attempt to connect may take; it doubles. 10 s.
+    /// `socket.connection.setup.timeout.ms`: how long a first attempt to connect may take; it doubles. 10 s. Counts until the
+    /// broker has said which versions it knows, so that one that accepts and says nothing does not cost a `request.timeout.ms`.
     pub fn socket_connection_setup_timeout(mut self, first: Duration) -> Self {
         self.socket_connection_setup_timeout = first;
         self.explicit("socket.connection.setup.timeout.ms")

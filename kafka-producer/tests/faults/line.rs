@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka_mock::Rule;
 use kafka_mock::proxy::{Line, Proxy, Way};
-use kafka_producer::Record;
+use kafka_producer::{ProducerConfig, Record};
 use kafka_wire::{ApiKey, NodeId};
 
 use crate::{Run, config, connect, soon};
@@ -119,8 +119,8 @@ async fn s25_an_address_that_accepts_and_says_nothing() {
     let mut run = Run::new(3).await;
     let silent = Proxy::builder("127.0.0.1:1").line(Line::new().hold()).start().await.expect("starts");
     let servers = format!("{},{}", silent.bootstrap_servers(), run.cluster.bootstrap_servers());
-    let settings = config(&servers).socket_connection_setup_timeout(Duration::from_millis(200));
-    let settings = settings.request_timeout(Duration::from_millis(500));
+    // Nothing but the time of a set-up would end the wait for it.
+    let settings = patient(config(&servers)).socket_connection_setup_timeout(Duration::from_millis(200));
     // Which address comes first is the producer's choice: some time it is the silent one.
     while silent.connections() == 0 {
         let producer = connect(settings.clone()).await;
@@ -135,4 +135,38 @@ async fn s25_an_address_that_accepts_and_says_nothing() {
     let producer = connect(settings).await;
     run.send(&producer, 30).await;
     run.finish_delivered(producer).await;
+}
+
+#[tokio::test]
+async fn s25_a_leader_that_accepts_and_says_nothing_for_a_while() {
+    let mut run = Run::new(3).await;
+    let proxy = run.behind(|proxy| proxy).await;
+    // Who is asked at first answers, and names leaders that do not.
+    for node in 1..=3 {
+        proxy.set_line_of(NodeId(node), Line::new().hold());
+    }
+    let settings = patient(config(&proxy.bootstrap_servers()));
+    let producer = connect(settings.socket_connection_setup_timeout(Duration::from_millis(200))).await;
+    run.send(&producer, 30).await;
+    soon(proxy.until(|proxy| proxy.connections() >= 10)).await;
+    assert_eq!(run.produced(), 0, "nothing is sent on a connection that is not set up");
+    // Those that were accepted stay silent: they are given up.
+    proxy.set_line(Line::new());
+    let settled = run.settle().await;
+    run.compare(&settled);
+    for settled in settled {
+        settled.result.expect("delivered");
+    }
+    assert_eq!(
+        producer.stats().retries,
+        0,
+        "what was never written is not in doubt, and its attempts do not count"
+    );
+    crate::close(producer).await;
+}
+
+/// Requests have so much time that no test would see its end.
+fn patient(config: ProducerConfig) -> ProducerConfig {
+    let patient = Duration::from_secs(600);
+    config.request_timeout(patient).delivery_timeout(2 * patient)
 }

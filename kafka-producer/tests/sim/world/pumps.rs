@@ -131,7 +131,7 @@ impl World {
             return self.down(at, false, io::Error::from(kind).into());
         }
         let pump = &mut self.pumps[at];
-        let rest = pump.setup_by.saturating_duration_since(now).max(Duration::from_secs(1));
+        let rest = pump.setup_by.saturating_duration_since(now);
         let address = pump.endpoint.to_string();
         let conn = self.next_conn;
         self.next_conn += 1;
