@@ -34,6 +34,9 @@ pub struct Stats {
     pub retries: u64,
     /// Batches that were too large for their broker and went on as several.
     pub splits: u64,
+    /// How often a partition's leader turned out to lack records that had been acknowledged: brokers lost them, by an unclean
+    /// election for one. An event (`tracing`) says of which partition. Not every loss can be seen from here.
+    pub losses: u64,
     /// Why batches left.
     pub send_reasons: SendReasons,
     /// From a batch's first record to its acknowledgement, counted once for each record of it.
@@ -267,6 +270,7 @@ pub(crate) struct Counters {
     pub(crate) requested_batches: u64,
     pub(crate) retries: u64,
     pub(crate) splits: u64,
+    pub(crate) losses: u64,
     pub(crate) send_reasons: SendReasons,
     pub(crate) latency: Latency,
 }
@@ -308,6 +312,7 @@ impl Counters {
             requested_batches: self.requested_batches,
             retries: self.retries,
             splits: self.splits,
+            losses: self.losses,
             send_reasons: self.send_reasons.clone(),
             delivery_latency: self.latency.clone(),
             ..Stats::default()

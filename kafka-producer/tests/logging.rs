@@ -70,10 +70,20 @@ async fn a_subscriber_may_use_the_producer_it_hears_of() {
     let refused = producer.send(Record::to("orders").partition(0).value(&large)).await.expect("accepted");
     let error = refused.await.expect_err("larger than the topic allows");
     assert_eq!(error.code(), Some(ErrorCode::MESSAGE_TOO_LARGE));
+    // Scenario 31: whoever relies on where keys go is told that they go elsewhere.
+    cluster.grow_topic("orders", 3).expect("more");
+    let grown = producer.send(Record::to("orders").partition(2).value("v")).await.expect("accepted");
+    grown.await.expect("delivered");
     producer.close(Duration::from_secs(30)).await.expect("closed in time");
     cluster.shutdown().await;
     let heard = HEARD.lock().expect("no panic").clone();
-    for message in ["topic known", "producer id acquired", "batch not acknowledged", "batch given up"] {
+    for message in [
+        "topic known",
+        "producer id acquired",
+        "batch not acknowledged",
+        "batch given up",
+        "topic has grown: from now on keys go to other partitions",
+    ] {
         let line = heard.iter().find(|line| line.contains(message));
         assert!(line.is_some(), "no event says {message:?}: {heard:#?}");
     }

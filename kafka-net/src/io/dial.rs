@@ -173,8 +173,10 @@ mod tests {
             other.local_addr().expect("bound")
         };
         let (silent, _kept) = silent().await;
+        // Where there is no IPv6 it cannot be reached; elsewhere nobody listens there.
+        let sixth = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), closed.port());
         let config = NetConfig::default();
-        for dead in [vec![closed], vec![silent], vec![closed, silent], vec![silent, closed]] {
+        for dead in [vec![closed], vec![silent], vec![closed, silent], vec![silent, closed], vec![sixth]] {
             for skip in 0..=dead.len() {
                 let addresses = dead.iter().copied().chain([alive]).collect();
                 let limit = Duration::from_secs(30);

@@ -416,14 +416,18 @@ impl Sender {
         if std::mem::replace(&mut topic.id, view.id) != view.id {
             for lane in &lanes {
                 if let Some(partition) = self.partitions.get_mut(lane.0 as usize) {
-                    partition.ledger.forget();
+                    partition.ledger.start_over();
                     // Its epochs begin again.
                     partition.leader_epoch = None;
                 }
             }
         }
         if !added.is_empty() {
-            self.effects.events.push(Event::TopicKnown { topic: name.clone(), partitions: lanes.len() });
+            let partitions = lanes.len();
+            self.effects.events.push(match known {
+                0 => Event::TopicKnown { topic: name.clone(), partitions },
+                before => Event::TopicGrown { topic: name.clone(), before, partitions },
+            });
             self.effects.grown.push(Grown { topic: name.clone(), first: known as u32, lanes: added });
         }
         for (lane, partition) in lanes.iter().zip(&view.partitions) {

@@ -43,6 +43,10 @@ pub(super) struct Ledger<B> {
     next_ordinal: u64,
     /// When an answer of the partition's leader last showed that it knew the producer id.
     known_at: Option<Instant>,
+    /// The offset after the last record that was acknowledged: what comes later stands behind it.
+    told_end: i64,
+    /// The sequence after the last batch of this identity that was acknowledged while none before it was unresolved.
+    acknowledged: Option<i32>,
     /// How many batches may be in flight: what a broker remembers, or fewer.
     max_in_flight: usize,
 }
@@ -66,6 +70,8 @@ pub(super) struct Entry<B> {
     pub(super) doubt: bool,
     /// It was appended: a later batch was acknowledged while this one was in doubt.
     pub(super) is_proven: bool,
+    /// A later batch was acknowledged before it.
+    is_overtaken: bool,
     /// How many batches of the partition were sent before it was first sent under the numbers it has.
     ordinal: Option<u64>,
     pub(super) place: Place,
@@ -132,6 +138,8 @@ impl<B> Ledger<B> {
             last_key: 0,
             next_ordinal: 0,
             known_at: None,
+            told_end: 0,
+            acknowledged: None,
             max_in_flight,
         }
     }
@@ -187,6 +195,7 @@ impl<B> Ledger<B> {
             attempts: 0,
             doubt: false,
             is_proven: false,
+            is_overtaken: false,
             ordinal: None,
             place: Place::Sealing,
             outcome,
@@ -327,7 +336,34 @@ impl<B> Ledger<B> {
             }
             self.entries.range_mut(..at).for_each(|before| before.is_proven |= before.doubt);
         }
+        self.entries.range_mut(..at).for_each(|before| before.is_overtaken = true);
+        if let (0, Some(sequence)) = (at, entry.sequence) {
+            self.acknowledged = Some(advance(sequence, entry.count as i32));
+        }
         Some(entry)
+    }
+
+    /// Where a batch stands that was acknowledged. False if records stood there that were acknowledged before: the log does
+    /// not have them any more.
+    pub(super) fn note_place(&mut self, entry: &Entry<B>, base_offset: i64) -> bool {
+        if base_offset < 0 || entry.is_overtaken {
+            return true;
+        }
+        let told_end =
+            std::mem::replace(&mut self.told_end, base_offset.saturating_add(i64::from(entry.count)));
+        base_offset >= told_end
+    }
+
+    /// Whether the number of the entry at `at` comes right after that of the last one acknowledged: a leader that has that
+    /// one does not refuse this one for a gap.
+    pub(super) fn is_next(&self, at: usize) -> bool {
+        let entry = self.entries.get(at).filter(|entry| entry.is_current && entry.sequence.is_some());
+        entry.is_some_and(|entry| entry.sequence == self.acknowledged)
+    }
+
+    /// What was acknowledged is known to be lost: where what comes next will stand says nothing more about that.
+    pub(super) fn note_loss(&mut self) {
+        (self.told_end, self.acknowledged) = (0, None);
     }
 
     /// The batch at `at` was refused for a gap. A broker takes any number from a producer it does not know, so it knows
@@ -342,6 +378,12 @@ impl<B> Ledger<B> {
     pub(super) fn forget(&mut self) {
         self.known_at = None;
         self.entries.iter_mut().for_each(|entry| entry.is_current = false);
+    }
+
+    /// It is another partition under the same name, and its offsets begin anew.
+    pub(super) fn start_over(&mut self) {
+        self.forget();
+        self.note_loss();
     }
 
     /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.
@@ -409,6 +451,7 @@ impl<B> Ledger<B> {
         }
         self.identity = identity;
         self.has_strays = false;
+        self.acknowledged = None;
         self.next = 0;
     }
 
@@ -430,6 +473,7 @@ impl<B> Ledger<B> {
                 attempts: 0,
                 doubt: whole.doubt && !planted!(PartsWithoutDoubt),
                 is_proven: false,
+                is_overtaken: false,
                 ordinal: None,
                 place: Place::Waiting(now),
                 outcome,

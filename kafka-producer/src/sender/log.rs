@@ -15,10 +15,12 @@ pub(crate) enum Event {
     ProducerId(Identity),
     EpochBumped { topic: TopicName, partition: i32, epoch: i16 },
     TopicKnown { topic: TopicName, partitions: usize },
+    TopicGrown { topic: TopicName, before: usize, partitions: usize },
     NotAcknowledged { topic: TopicName, partition: i32, node: NodeId, code: ErrorCode },
     Splitting { topic: TopicName, partition: i32 },
     GivenUp { topic: TopicName, partition: i32, records: u32, reason: FailureKind, persistence: Persistence },
-    MoreGivenUp { batches: u64 },
+    Lost { topic: TopicName, partition: i32 },
+    MoreHeldBack { lines: u64 },
     NoBrokerAnswers,
     Fatal(ErrorCode),
 }
@@ -34,6 +36,9 @@ impl Event {
                 tracing::debug!(%topic, partition, epoch, "epoch bumped");
             }
             Self::TopicKnown { topic, partitions } => tracing::debug!(%topic, partitions, "topic known"),
+            Self::TopicGrown { topic, before, partitions } => {
+                tracing::info!(%topic, before, partitions, "topic has grown: from now on keys go to other partitions");
+            }
             Self::NotAcknowledged { topic, partition, node, code } => {
                 tracing::debug!(%topic, partition, %node, %code, "batch not acknowledged");
             }
@@ -43,7 +48,14 @@ impl Event {
             Self::GivenUp { topic, partition, records, reason, persistence } => {
                 tracing::warn!(%topic, partition, records, ?reason, ?persistence, "batch given up");
             }
-            Self::MoreGivenUp { batches } => tracing::warn!(batches, "more batches were given up"),
+            Self::Lost { topic, partition } => tracing::error!(
+                %topic,
+                partition,
+                "the brokers lost records that they had acknowledged: was a leader elected that did not have them?"
+            ),
+            Self::MoreHeldBack { lines } => {
+                tracing::warn!(lines, "more batches were given up, or lost by brokers");
+            }
             Self::NoBrokerAnswers => {
                 tracing::info!("no known broker answers: returning to the bootstrap list");
             }
@@ -84,9 +96,9 @@ impl LogBudget {
         if self.refill_at.is_some_and(|at| now < at) {
             return None;
         }
-        let batches = self.held_back;
+        let lines = self.held_back;
         *self = Self { refill_at: now.checked_add(PERIOD), ..Self::new() };
-        (batches > 0).then_some(Event::MoreGivenUp { batches })
+        (lines > 0).then_some(Event::MoreHeldBack { lines })
     }
 }
 
@@ -108,7 +120,7 @@ mod tests {
         assert!(log.refill(start + PERIOD / 2).is_none());
         assert!(!log.take());
         let rest = log.refill(start + PERIOD);
-        assert!(matches!(rest, Some(Event::MoreGivenUp { batches: 91 })), "{rest:?}");
+        assert!(matches!(rest, Some(Event::MoreHeldBack { lines: 91 })), "{rest:?}");
         assert!(log.take());
     }
 }

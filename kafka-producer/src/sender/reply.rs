@@ -148,6 +148,10 @@ impl Sender {
             Disposition::OutOfOrder if idempotent => {
                 entry.doubt &= !is_gap_final;
                 ledger.note_gap(at, now);
+                if at == 0 && ledger.is_next(at) {
+                    ledger.note_loss();
+                    self.note_loss(lane);
+                }
                 if at == 0 && !planted!(NoBumpAfterLoss) {
                     // Nothing of ours is missing before it: the broker forgot, or has numbers we gave up.
                     self.want_bump(lane);
@@ -222,10 +226,23 @@ impl Sender {
     fn acknowledge(&mut self, lane: LaneId, at: usize, base_offset: i64, log_append_time: i64, now: Instant) {
         let Some(partition) = self.partition_mut(lane) else { return };
         let Some(entry) = partition.ledger.acknowledge(at, now) else { return };
+        if !partition.ledger.note_place(&entry, base_offset) {
+            self.note_loss(lane);
+        }
         let log_append_time = (log_append_time >= 0).then_some(log_append_time);
         self.counters.acknowledged(entry.count, now.saturating_duration_since(entry.begun));
         self.resolve(entry, BatchResult::Acknowledged { base_offset, log_append_time });
         self.offer_more(lane);
+    }
+
+    /// A leader lacks what was acknowledged before: nobody can bring that back, but somebody should know.
+    fn note_loss(&mut self, lane: LaneId) {
+        let Some(partition) = self.partition(lane) else { return };
+        let (topic, partition) = (partition.topic.clone(), partition.partition);
+        self.counters.losses += 1;
+        if self.log.take() {
+            self.effects.events.push(Event::Lost { topic, partition });
+        }
     }
 
     /// Sends a batch again, after a while; or gives it up, out of retries.

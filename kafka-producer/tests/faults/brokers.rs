@@ -1,4 +1,4 @@
-//! What brokers do: scenarios 6, 10, 11 and 47.
+//! What brokers do: scenarios 6, 7, 9 to 11 and 47.
 
 use std::time::Duration;
 
@@ -64,42 +64,54 @@ async fn s06_a_broker_id_moves_to_another_host() {
 }
 
 #[tokio::test]
-async fn s10_too_few_replicas_after_the_append() {
-    let mut run = Run::new(1).await;
-    let code = ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND;
-    run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).skip(1).times(3).error_after_apply(code));
-    let producer = run.connect().await;
-    run.send(&producer, 1).await;
-    producer.flush().await.expect("open");
-    run.send(&producer, 10).await;
-    let settled = run.finish_delivered(producer).await;
-    assert!(settled.iter().all(|settled| settled.result.as_ref().is_ok_and(Option::is_some)));
-}
-
-#[tokio::test]
-async fn s10_and_then_a_duplicate_without_an_offset() {
-    let mut run = Run::new(1).await;
-    let code = ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND;
-    run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).times(3).error_after_apply(code));
-    let duplicate = Rule::on(ApiKey::PRODUCE).skip(3).times(1).error(ErrorCode::DUPLICATE_SEQUENCE_NUMBER);
-    run.cluster.add_rule(duplicate);
-    let producer = run.connect().await;
-    run.send(&producer, 1).await;
-    producer.flush().await.expect("open");
-    run.send(&producer, 10).await;
-    let settled = run.finish_delivered(producer).await;
-    assert!(matches!(settled[0].result, Ok(None)), "success, and nobody knows where");
-    assert!(matches!(settled[1].result, Ok(Some(1))));
-}
-
-#[tokio::test]
-async fn s10_too_few_replicas_before_the_append() {
+async fn s09_too_few_replicas_before_the_append() {
     let mut run = Run::new(3).await;
     let rule = Rule::on(ApiKey::PRODUCE).partition(1).named("too few").times(5);
     run.cluster.add_rule(rule.error(ErrorCode::NOT_ENOUGH_REPLICAS));
     let producer = run.connect().await;
     run.send(&producer, 60).await;
+    soon(producer.flush()).await.expect("open");
+    assert_eq!(run.cluster.fired("too few"), 5);
+    assert!(producer.stats().retries >= 5, "each was tried again");
     run.finish_delivered(producer).await;
+}
+
+#[tokio::test]
+async fn s10_too_few_replicas_after_the_append() {
+    for times in [1, 3] {
+        let mut run = Run::new(1).await;
+        let code = ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+        run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).skip(1).times(times).error_after_apply(code));
+        let producer = run.connect().await;
+        for record in 0..3 {
+            run.send(&producer, 1).await;
+            producer.flush().await.expect("open");
+            let attempts = if record == 0 { 1 } else { 2 + times + record - 1 };
+            assert_eq!(run.produced(), attempts, "once more for each refusal");
+        }
+        let settled = run.finish_delivered(producer).await;
+        let offsets: Vec<_> = settled.into_iter().map(|settled| settled.result.expect("delivered")).collect();
+        assert_eq!(offsets, [Some(0), Some(1), Some(2)], "the offset of the first attempt");
+    }
+}
+
+#[tokio::test]
+async fn s10_and_then_a_duplicate_without_an_offset() {
+    for times in [1, 3] {
+        let mut run = Run::new(1).await;
+        let code = ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+        run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).times(times).error_after_apply(code));
+        let duplicate = ErrorCode::DUPLICATE_SEQUENCE_NUMBER;
+        run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).skip(times).times(1).error(duplicate));
+        let producer = run.connect().await;
+        run.send(&producer, 1).await;
+        producer.flush().await.expect("open");
+        assert_eq!(run.produced(), times + 1);
+        run.send(&producer, 10).await;
+        let settled = run.finish_delivered(producer).await;
+        assert!(matches!(settled[0].result, Ok(None)), "success, and nobody knows where");
+        assert!(matches!(settled[1].result, Ok(Some(1))));
+    }
 }
 
 #[tokio::test]

@@ -124,8 +124,9 @@ async fn s16_a_request_of_which_half_is_written() {
     run.finish_delivered(producer).await;
 }
 
-/// Whatever a broker writes once instead of an answer, the record is delivered in the end.
-async fn survives(how: Malformation, api: ApiKey) {
+/// Whatever a broker writes once instead of an answer, the record is delivered in the end. What it wrote instead of an answer to
+/// Produce is told in these words.
+async fn survives(how: Malformation, api: ApiKey, says: &str) {
     let mut run = Run::new(1).await;
     let rule = Rule::on(api).times(1).named("malformed").malform(how.clone());
     run.cluster.add_rule(rule);
@@ -139,6 +140,10 @@ async fn survives(how: Malformation, api: ApiKey) {
     run.send(&producer, 10).await;
     soon(producer.flush()).await.expect("open");
     assert_eq!(run.cluster.fired("malformed"), 1, "{how:?} on {api}");
+    if api == ApiKey::PRODUCE {
+        let last = producer.stats().brokers.into_iter().find_map(|broker| broker.last_failure).expect("one");
+        assert!(last.contains(says) && last.contains("broker 1 (127.0.0.1:"), "{how:?}: {last}");
+    }
     run.finish_delivered(producer).await;
 }
 
@@ -147,17 +152,17 @@ const APIS: [ApiKey; 4] = [ApiKey::API_VERSIONS, ApiKey::METADATA, ApiKey::INIT_
 #[tokio::test]
 async fn s17_answers_that_are_none() {
     for api in APIS {
-        for how in [
-            Malformation::Truncated(3),
-            Malformation::Truncated(9),
-            Malformation::Length(-1),
-            Malformation::Length(0),
-            Malformation::Length(i32::MAX),
-            Malformation::Padded(1),
-            Malformation::http(),
-            Malformation::tls_alert(),
+        for (how, says) in [
+            (Malformation::Truncated(3), "broke"),
+            (Malformation::Truncated(9), "broke"),
+            (Malformation::Length(-1), "announced a response of -1 bytes"),
+            (Malformation::Length(0), "announced a response of 0 bytes"),
+            (Malformation::Length(i32::MAX), "announced a response of 2147483647 bytes"),
+            (Malformation::Padded(1), "is not the protocol"),
+            (Malformation::http(), "this is not the Kafka protocol"),
+            (Malformation::tls_alert(), "this is not the Kafka protocol"),
         ] {
-            survives(how, api).await;
+            survives(how, api, says).await;
         }
     }
 }
@@ -165,15 +170,20 @@ async fn s17_answers_that_are_none() {
 #[tokio::test]
 async fn s17_a_length_that_never_comes_is_waited_for_until_the_time_out() {
     // 10 MB are plausible, and nothing is reserved for them.
-    survives(Malformation::Length(10_000_000), ApiKey::PRODUCE).await;
-    survives(Malformation::Length(10_000_000), ApiKey::METADATA).await;
+    for api in [ApiKey::PRODUCE, ApiKey::METADATA] {
+        survives(Malformation::Length(10_000_000), api, "did not answer Produce (0) within 500ms").await;
+    }
 }
 
 #[tokio::test]
 async fn s18_correlation_ids_that_are_others() {
     for api in APIS {
-        for how in [Malformation::CorrelationId(1), Malformation::CorrelationId(-1), Malformation::Twice] {
-            survives(how, api).await;
+        for (how, says) in [
+            (Malformation::CorrelationId(1), "answered request 2 where 1 was due"),
+            (Malformation::CorrelationId(-1), "answered request 0 where 1 was due"),
+            (Malformation::Twice, "answered request 1 that nobody sent"),
+        ] {
+            survives(how, api, says).await;
         }
     }
 }
@@ -188,6 +198,29 @@ async fn s18_an_answer_left_out() {
         one(&mut run, &producer).await;
     }
     run.send(&producer, 50).await;
+    run.finish_delivered(producer).await;
+}
+
+/// The answer to the second of several requests comes first, and none to the first one.
+#[tokio::test]
+async fn s18_answers_in_another_order() {
+    let mut run = Run::new(1).await;
+    // Nobody waits for a time-out here.
+    let patient = Duration::from_secs(600);
+    let proxy = run.behind(|proxy| proxy).await;
+    let settings = config(&proxy.bootstrap_servers()).request_timeout(patient).delivery_timeout(2 * patient);
+    let producer = connect(settings.batch_size(0)).await;
+    one(&mut run, &producer).await;
+    run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).times(5).delay(Duration::from_millis(50)));
+    proxy.add_tamper(responses().times(1).discard().named("overtaken"));
+    run.send(&producer, 20).await;
+    soon(producer.flush()).await.expect("open");
+    assert_eq!(proxy.fired("overtaken"), 1);
+    let stats = producer.stats();
+    let broker = stats.brokers.iter().find(|broker| broker.node == 1).expect("the leader");
+    assert!(broker.max_in_flight > 1, "several were in flight");
+    let last = broker.last_failure.as_deref().expect("one");
+    assert!(last.contains("answered request") && last.contains("was due"), "{last}");
     run.finish_delivered(producer).await;
 }
 

@@ -110,12 +110,15 @@ async fn s36_batches_are_split_with_several_in_flight() {
     run.send(&producer, 10).await;
     soon(producer.flush()).await.expect("open");
     run.cluster.set_topic_config("orders", "max.message.bytes", "1000").expect("a setting");
-    run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).delay(Duration::from_millis(10)));
-    for index in 0..200 {
+    // All that fit into flight are there before the first is refused.
+    run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).times(5).delay(Duration::from_millis(50)));
+    for index in 0..400 {
         run.send_to(&producer, index % 2, 100).await;
     }
     soon(producer.flush()).await.expect("open");
-    assert!(producer.stats().splits > 0);
+    let stats = producer.stats();
+    assert!(stats.splits > 5, "{} were too large", stats.splits);
+    assert!(stats.brokers.iter().any(|broker| broker.max_in_flight == 5), "five were in flight");
     run.finish_delivered(producer).await;
 }
 

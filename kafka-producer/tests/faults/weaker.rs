@@ -12,7 +12,16 @@ use crate::{Run, close, config, connect, numbers, soon};
 const ACKS: [Acks; 2] = [Acks(0), Acks(1)];
 
 fn weaker(config: ProducerConfig, acks: Acks) -> ProducerConfig {
-    config.acks(acks).enable_idempotence(false)
+    config.acks(acks).enable_idempotence(false).buffer_memory(2 << 20)
+}
+
+/// Sends while memory is what it may be.
+async fn send(run: &mut Run, producer: &Producer, count: usize) {
+    for _ in 0..count {
+        run.send(producer, 1).await;
+        let stats = producer.stats();
+        assert!(stats.buffer_used <= stats.buffer_limit);
+    }
 }
 
 /// Each record has one answer, in time; what was acknowledged by a leader is there; memory and `close` are as always.
@@ -37,12 +46,12 @@ async fn s48_a_leader_is_killed() {
     for acks in ACKS {
         let mut run = Run::new(3).await;
         let producer = connect(weaker(run.config(), acks)).await;
-        run.send(&producer, 300).await;
+        send(&mut run, &producer, 300).await;
         run.cluster.stop_broker(NodeId(1)).expect("exists");
-        run.send(&producer, 300).await;
+        send(&mut run, &producer, 300).await;
         soon(producer.flush()).await.expect("open");
         run.cluster.start_broker(NodeId(1)).expect("exists");
-        run.send(&producer, 300).await;
+        send(&mut run, &producer, 300).await;
         finish(run, producer, acks).await;
     }
 }
@@ -55,13 +64,13 @@ async fn s48_a_request_of_which_half_is_written() {
         let settings = config(&proxy.bootstrap_servers()).request_timeout(Duration::from_secs(1));
         let settings = settings.send_buffer(Some(8192));
         let producer = connect(weaker(settings, acks)).await;
-        run.send(&producer, 30).await;
+        send(&mut run, &producer, 30).await;
         soon(producer.flush()).await.expect("open");
         proxy.add_tamper(Tamper::with(Way::Requests).api(ApiKey::PRODUCE).times(1).stall().named("stalled"));
         let connections = proxy.connections();
         run.send_to(&producer, 0, 1_000_000).await;
         soon(proxy.until(|proxy| proxy.fired("stalled") == 1)).await;
-        run.send(&producer, 30).await;
+        send(&mut run, &producer, 30).await;
         soon(producer.flush()).await.expect("open");
         assert!(proxy.connections() > connections, "the connection was given up with acks {acks:?}");
         finish(run, producer, acks).await;
@@ -76,7 +85,7 @@ async fn s48_connections_killed_at_random() {
         let proxy = run.behind(|proxy| proxy.line(Line::new().lifetime(lifetime)).seed(48)).await;
         let producer = connect(weaker(config(&proxy.bootstrap_servers()), acks)).await;
         while proxy.connections() < 40 {
-            run.send(&producer, 10).await;
+            send(&mut run, &producer, 10).await;
             soon(producer.flush()).await.expect("open");
         }
         proxy.set_line(Line::new());

@@ -24,6 +24,7 @@ use super::plan::VALUE_HEAD;
 use crate::{
     delivery::{Delivery, RecordMetadata},
     error::{DeliveryError, Persistence},
+    stats::Counters,
 };
 
 /// Something that must not be.
@@ -512,11 +513,18 @@ impl Checker {
         }
     }
 
-    /// Everything was resolved: what the counters say must agree.
-    pub(crate) fn check_counts(&mut self, delivered: u64, failed: u64) {
+    /// Everything was resolved: what the counters say must agree. What is said to be lost must be so; but an answer about a
+    /// topic that was made again since, or a broker that refuses the very next number, can look like it.
+    pub(crate) fn check_counters(&mut self, counters: &Counters, is_lied_to: bool) {
+        let (delivered, failed, losses) = (counters.delivered, counters.failed, counters.losses);
         if delivered + failed != self.count() {
             let what = format!("{} records, {delivered} delivered and {failed} failed", self.count());
             self.violated("I5", what);
+        }
+        let may_be_lost =
+            self.tally.has("records lost by brokers") || !self.recreated.is_empty() || is_lied_to;
+        if losses > 0 && !may_be_lost {
+            self.violated("losses", format!("{losses} losses are told of, and no broker has lost anything"));
         }
     }
 
@@ -604,6 +612,20 @@ pub(crate) struct Tally(BTreeMap<&'static str, u64>);
 impl Tally {
     pub(crate) fn add(&mut self, what: &'static str, count: u64) {
         *self.0.entry(what).or_default() += count;
+    }
+
+    pub(crate) fn has(&self, what: &str) -> bool {
+        self.0.contains_key(what)
+    }
+
+    pub(crate) fn count(&mut self, counters: &Counters) {
+        let counts = [
+            ("retries", counters.retries),
+            ("splits", counters.splits),
+            ("batches", counters.batches),
+            ("losses told of", counters.losses),
+        ];
+        counts.into_iter().filter(|(_, count)| *count > 0).for_each(|(what, count)| self.add(what, count));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {

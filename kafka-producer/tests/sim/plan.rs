@@ -193,6 +193,12 @@ pub(crate) enum Fault {
 }
 
 impl Act {
+    /// Whether brokers say of a batch that others are missing before it, although none are.
+    pub(crate) fn refuses_what_is_next(&self) -> bool {
+        let code = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+        matches!(self, Self::Inject { fault: Fault::Refuse { code: refusal, .. }, .. } if *refusal == code)
+    }
+
     /// Whether it is an ordinary thing to do, after which nothing may go wrong.
     pub(crate) fn is_harmless(&self) -> bool {
         matches!(

@@ -40,7 +40,10 @@ fn s09_s10_too_few_replicas_before_and_after_the_append() {
 
 #[test]
 fn s12_an_unclean_election_loses_what_was_acknowledged() {
-    scenario(Theme::UncleanElection, &["unclean elections", "records lost by brokers", "acknowledged"]);
+    scenario(
+        Theme::UncleanElection,
+        &["unclean elections", "records lost by brokers", "losses told of", "acknowledged"],
+    );
 }
 
 #[test]

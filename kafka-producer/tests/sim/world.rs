@@ -247,9 +247,8 @@ impl World {
         if !self.client.is_closed {
             self.probe()?;
         }
-        let counters = self.client.sender.counters();
-        let (delivered, failed) = (counters.delivered, counters.failed);
-        self.checker.check_counts(delivered, failed);
+        let is_lied_to = self.plan.steps.iter().any(|step| step.act.refuses_what_is_next());
+        self.checker.check_counters(self.client.sender.counters(), is_lied_to);
         self.hang_up();
         self.check()?;
         self.tally_up();
@@ -739,14 +738,8 @@ impl World {
     }
 
     fn tally_up(&mut self) {
-        let counters = self.client.sender.counters();
-        let (retries, splits, batches) = (counters.retries, counters.splits, counters.batches);
         let tally = &mut self.checker.tally;
-        for (what, count) in [("retries", retries), ("splits", splits), ("batches", batches)] {
-            if count > 0 {
-                tally.add(what, count);
-            }
-        }
+        tally.count(self.client.sender.counters());
         if self.client.fatal().is_some() {
             tally.add("fatal errors", 1);
         }

@@ -82,7 +82,7 @@ fn a_topic_that_was_made_again_begins_with_its_own_epochs_and_one_batch() {
     rig.refresh();
     drop(rig.batch(0, 1));
     let first = rig.request(A).expect("alone");
-    rig.respond_with(first, response_by_id(TopicId([1; 16]), OK, 0));
+    rig.respond_with(first, response_by_id(TopicId([1; 16]), OK, 5));
     let old = [rig.batch(0, 1).remove(0), rig.batch(0, 1).remove(0)];
     let requests = rig.requests(A);
     assert_eq!(requests.len(), 2);
@@ -103,6 +103,7 @@ fn a_topic_that_was_made_again_begins_with_its_own_epochs_and_one_batch() {
     let request = rig.request(B).expect("the second");
     rig.respond_with(request, response_by_id(TopicId([2; 16]), OK, 1));
     assert_eq!(old.iter().map(offset).collect::<Vec<_>>(), [Some(0), Some(1)]);
+    assert_eq!(rig.sender.counters().losses, 0, "another topic's offsets begin at zero");
 
     rig.leaders[0] = (B, 1);
     rig.refresh();

@@ -2,6 +2,7 @@
 
 mod answers;
 mod leaders;
+mod losses;
 mod memory;
 mod numbers;
 mod purge;

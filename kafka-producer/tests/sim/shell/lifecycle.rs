@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Plays a scenario under paused time: three brokers, and "orders" with three partitions.
-fn play<F: Future>(scenario: impl FnOnce(Net) -> F) -> (F::Output, Net) {
+pub(super) fn play<F: Future>(scenario: impl FnOnce(Net) -> F) -> (F::Output, Net) {
     let runtime = runtime();
     let played = runtime.block_on(async {
         let net = stage();
@@ -55,11 +55,11 @@ fn stage() -> Net {
     net
 }
 
-fn config(net: &Net) -> ProducerConfig {
+pub(super) fn config(net: &Net) -> ProducerConfig {
     ProducerConfig::new(net.bootstrap()).connector(net.clone()).linger(Duration::ZERO)
 }
 
-fn start(config: ProducerConfig) -> Producer {
+pub(super) fn start(config: ProducerConfig) -> Producer {
     config.connect().now_or_never().expect("nothing is waited for").expect("good settings")
 }
 
@@ -87,7 +87,7 @@ fn freeze(net: &Net) {
     net.nodes().into_iter().for_each(|node| net.set_mode(node, Mode::Frozen));
 }
 
-fn down(net: &Net) {
+pub(super) fn down(net: &Net) {
     net.nodes().into_iter().for_each(|node| net.set_mode(node, Mode::Down));
 }
 
@@ -669,7 +669,7 @@ mod scenario_49_runtime_gone {
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 const CHUNK: usize = kafka_batch::CHUNK_SIZE;
 

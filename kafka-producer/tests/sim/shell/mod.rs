@@ -14,6 +14,7 @@ mod net;
 mod pipe;
 mod plan;
 mod planted;
+mod times;
 mod user;
 mod woken;
 

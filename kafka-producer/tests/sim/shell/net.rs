@@ -11,7 +11,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use futures::future::{BoxFuture, FutureExt};
 use kafka_batch::BatchReader;
-use kafka_mock::{Answer, Cluster, ClusterConfig, Now};
+use kafka_mock::{Answer, Cluster, ClusterConfig, Now, Then};
 use kafka_net::io::{BoxStream, Connect, Target};
 use kafka_wire::{
     Acks, ApiKey, ErrorCode, NodeId, PartitionId, frame,
@@ -69,6 +69,8 @@ struct State {
     modes: BTreeMap<i32, Mode>,
     pipes: Vec<(i32, Grip)>,
     rng: fastrand::Rng,
+    /// Brokers that moved, and what they are called now.
+    moved: BTreeMap<i32, String>,
     /// What new pipes are like, to the broker and back.
     weather: [Weather; 2],
     /// New pipes break after so many bytes, in one direction or the other.
@@ -79,6 +81,7 @@ struct State {
     refusals: VecDeque<Refuse>,
     epoch: Instant,
     dials: BTreeMap<i32, VecDeque<Instant>>,
+    dialled: u64,
     asked: VecDeque<Instant>,
     violations: Vec<String>,
     transcript: Vec<String>,
@@ -94,6 +97,7 @@ impl Net {
             cluster,
             modes,
             pipes: Vec::new(),
+            moved: BTreeMap::new(),
             rng,
             weather: [Weather::FAIR; 2],
             cuts: None,
@@ -101,6 +105,7 @@ impl Net {
             refusals: VecDeque::new(),
             epoch: now(),
             dials: BTreeMap::new(),
+            dialled: 0,
             asked: VecDeque::new(),
             violations: Vec::new(),
             transcript: Vec::new(),
@@ -119,6 +124,11 @@ impl Net {
 
     pub(super) fn cluster<R>(&self, f: impl FnOnce(&mut Cluster) -> R) -> R {
         f(&mut self.lock().cluster)
+    }
+
+    /// How often anybody was dialled.
+    pub(super) fn dials(&self) -> u64 {
+        self.lock().dialled
     }
 
     /// Time since the beginning.
@@ -157,6 +167,15 @@ impl Net {
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    /// A broker moves to another host, whose name ends as its own does. Nobody is at the old one.
+    pub(super) fn move_to(&self, node: i32, host: &str) {
+        let mut state = self.lock();
+        state.cluster.set_address(NodeId(node), host, 9092);
+        state.moved.insert(node, host.to_owned());
+        drop(state);
+        self.cut(Some(node));
     }
 
     /// What pipes that are opened from now on are like.
@@ -270,7 +289,8 @@ impl Net {
         let latency = self.lock().latency();
         sleep(latency).await;
         self.leaves(node, &[Mode::Unreachable]).await;
-        if self.mode(node) == Mode::Down {
+        let is_elsewhere = self.lock().moved.get(&node).is_some_and(|moved| moved != host);
+        if self.mode(node) == Mode::Down || is_elsewhere {
             return Err(io::ErrorKind::ConnectionRefused.into());
         }
         let mut state = self.lock();
@@ -369,6 +389,12 @@ impl State {
             Answer::Reply(frame) => Some(frame.into_bytes()),
             Answer::Silence => Some(Bytes::new()),
             Answer::Close(_) => None,
+            // Of scripts, what changes an answer and no more. A broker that throttles a client reads nothing from it meanwhile;
+            // this one does, so that it is seen who asks nevertheless.
+            Answer::Scripted(scripted) if matches!(scripted.then(), Then::GoOn | Then::Pause(_)) => {
+                assert_eq!(scripted.delay(), Duration::ZERO);
+                Some(scripted.frame().cloned().unwrap_or_default())
+            }
             other => panic!("a producer is not told {other:?}"),
         }
     }
@@ -390,6 +416,7 @@ impl State {
 
     /// I9: a broker that cannot be reached is not run down.
     fn dialled(&mut self, node: i32) {
+        self.dialled += 1;
         let count = within_window(self.dials.entry(node).or_default());
         if count > MAX_DIALS {
             self.violate(format!("{count} attempts to connect to broker {node} within {WINDOW:?} (I9)"));

@@ -145,6 +145,43 @@ fn a_waker_that_panics_keeps_nobody_else_asleep() {
     assert_eq!(values(&net), ["1", "2", "3"]);
 }
 
+/// It keeps its thread, and with it whatever runs there; those on other threads are not concerned, so no lock is held.
+#[test]
+fn a_waker_that_blocks_holds_up_only_its_own_thread() {
+    let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let net = runtime.block_on(async {
+        let net = stage();
+        let producer = start(config(&net));
+        warm_up(&producer).await;
+        let (blocked, is_blocked) = mpsc::sync_channel(0);
+        let (release, released) = mpsc::channel();
+        let released = std::sync::Mutex::new(released);
+        let blocks = waker(move || {
+            blocked.send(()).expect("somebody waits");
+            // The end of it only bounds a test that fails.
+            released.lock().expect("no panic").recv_timeout(SECOND * 60).expect("somebody releases it");
+        });
+        let mut delivery = producer.send(order("first").timestamp(WALL)).await.expect("accepted");
+        assert!(delivery.poll_unpin(&mut Context::from_waker(&blocks)).is_pending());
+        let other = {
+            let producer = producer.clone();
+            std::thread::spawn(move || {
+                is_blocked.recv().expect("it is blocked");
+                let sent = producer.try_send(order("second").timestamp(WALL)).expect("accepted");
+                assert_eq!(producer.stats().delivered, 4, "the first one and what warmed up");
+                assert!(sent.peek().is_none());
+                release.send(()).expect("it waits");
+                sent
+            })
+        };
+        producer.flush().await.expect("open");
+        delivery.await.expect("delivered");
+        other.join().expect("no panic").await.expect("delivered");
+        net
+    });
+    assert_eq!(values(&net), ["first", "second"]);
+}
+
 #[test]
 fn a_waker_of_a_memory_waiter_that_panics_does_not_break_the_queue() {
     let ((), net) = play(|net| async move {
