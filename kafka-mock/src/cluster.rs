@@ -11,6 +11,7 @@ use crate::answer::{Answer, CloseReason, Waiting};
 use crate::config::ClusterConfig;
 use crate::handlers;
 use crate::log::{Log, StoredBatch};
+use crate::producers::MAX_PRODUCERS;
 use crate::random::Random;
 use crate::recording::Recording;
 use crate::request::Request;
@@ -87,6 +88,8 @@ pub struct Cluster {
     brokers: Vec<Broker>,
     topics: BTreeMap<TopicName, Topic>,
     names_by_id: BTreeMap<TopicId, TopicName>,
+    /// Names with a '.' or '_', as they appear in the names of metrics.
+    metric_names: BTreeSet<String>,
     partition_count: usize,
     /// Bytes of all logs together.
     log_bytes: u64,
@@ -197,6 +200,7 @@ impl Cluster {
             brokers,
             topics: BTreeMap::new(),
             names_by_id: BTreeMap::new(),
+            metric_names: BTreeSet::new(),
             partition_count: 0,
             log_bytes: 0,
             next_producer_id: FIRST_PRODUCER_ID,
@@ -300,6 +304,7 @@ impl Cluster {
     pub fn delete_topic(&mut self, name: &str) -> Result<(), Refusal> {
         let topic = self.topics.remove(name).ok_or_else(|| no_topic(name))?;
         self.names_by_id.remove(&topic.id);
+        metric_name(name).map(|name| self.metric_names.remove(&name));
         self.partition_count -= topic.partitions.len();
         self.log_bytes -= topic.partitions.iter().map(|partition| partition.log.bytes()).sum::<u64>();
         self.change += 1;
@@ -356,6 +361,7 @@ impl Cluster {
         self.check_new_topic(name, plan.len())?;
         let partitions: Vec<_> = plan.into_iter().filter_map(Partition::new).collect();
         let id = self.next_topic_id();
+        self.metric_names.extend(metric_name(name));
         let name = TopicName::from(name);
         self.partition_count += partitions.len();
         self.names_by_id.insert(id, name.clone());
@@ -379,6 +385,12 @@ impl Cluster {
                 ErrorCode::TOPIC_ALREADY_EXISTS,
                 format!("topic '{name}' already exists"),
             ));
+        }
+        if metric_name(name).is_some_and(|name| self.metric_names.contains(&name)) {
+            let message = format!(
+                "topic '{name}' differs from another one only in '.' and '_', which metrics cannot tell apart"
+            );
+            return Err(Refusal::new(ErrorCode::INVALID_TOPIC_EXCEPTION, message));
         }
         self.check_room(partitions)
     }
@@ -453,11 +465,11 @@ impl Cluster {
     }
 
     /// Puts a batch at the end of a partition's log and drops what is then beyond a bound.
-    pub(crate) fn append(&mut self, topic: &str, partition: PartitionId, batch: StoredBatch) {
+    pub(crate) fn append(&mut self, topic: &str, index: PartitionId, batch: StoredBatch) {
         let cluster_bound = self.config.retention;
         let Some(topic) = self.topics.get_mut(topic) else { return };
-        let bound = topic.settings.retention(cluster_bound);
-        let Some(partition) = topic.partition_mut(partition) else { return };
+        let (name, bound) = (topic.name.clone(), topic.settings.retention(cluster_bound));
+        let Some(partition) = topic.partition_mut(index) else { return };
         let log = &mut partition.log;
         let before = log.bytes();
         log.append(batch);
@@ -468,22 +480,33 @@ impl Cluster {
             self.log_bytes -= freed;
         }
         self.change += 1;
-        self.shrink();
+        self.shrink(&name, index);
     }
 
-    /// Drops the oldest batches of the largest logs until all fit into the memory allowed.
-    fn shrink(&mut self) {
+    /// Drops the oldest batches of the largest logs until all fit into the memory allowed. The newest of each goes only where
+    /// nothing else is left, and that of the partition that was just written never.
+    fn shrink(&mut self, name: &TopicName, index: PartitionId) {
         while self.log_bytes > self.config.memory {
-            let logs = self
-                .topics
-                .values_mut()
-                .flat_map(|topic| &mut topic.partitions)
-                .map(|partition| &mut partition.log);
-            let Some(freed) = logs.max_by_key(|log| log.droppable_bytes()).and_then(Log::drop_oldest) else {
-                return;
-            };
+            let logs = self.partitions_mut().map(|partition| &mut partition.log);
+            let mut freed = logs.max_by_key(|log| log.droppable_bytes()).and_then(Log::drop_oldest);
+            if freed.is_none() {
+                let others = self.topics.values_mut().flat_map(|topic| {
+                    let is_its = topic.name == *name;
+                    let numbered = topic.partitions.iter_mut().zip((0..).map(PartitionId));
+                    numbered.filter(move |(_, other)| !is_its || *other != index)
+                });
+                let logs = others.map(|(partition, _)| &mut partition.log);
+                freed = logs.max_by_key(|log| log.bytes()).and_then(Log::drop_last);
+            }
+            let Some(freed) = freed else { return };
             self.log_bytes -= freed;
         }
+    }
+
+    /// Producers that each partition may remember: the more partitions there are, the fewer.
+    pub(crate) fn producers_per_partition(&self) -> usize {
+        let share = MAX_PRODUCERS_IN_ALL / self.partition_count.max(1);
+        share.clamp(LEAST_PRODUCERS, MAX_PRODUCERS)
     }
 
     /// A producer id nobody has yet. Brokers hand them out from blocks, so the first one is not telling.
@@ -504,6 +527,11 @@ pub(crate) fn no_partition() -> Refusal {
     Refusal::new(ErrorCode::INVALID_PARTITIONS, "the number of partitions must be greater than 0")
 }
 
+/// What brokers call a topic in their metrics, where that is not its name.
+fn metric_name(name: &str) -> Option<String> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_"))
+}
+
 pub(crate) fn no_topic(name: &str) -> Refusal {
     Refusal::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic '{name}'"))
 }
@@ -512,6 +540,10 @@ pub(crate) fn no_topic(name: &str) -> Refusal {
 const CLUSTER_ID: &str = "kafkaMockClusterInMem0";
 
 const FIRST_PRODUCER_ID: i64 = 1000;
+
+/// Producers that all partitions together remember, as far as each can remember a few.
+const MAX_PRODUCERS_IN_ALL: usize = 1_000_000;
+const LEAST_PRODUCERS: usize = 8;
 
 /// Replicas of a partition when nobody says, if there are as many brokers.
 const DEFAULT_REPLICAS: usize = 3;

@@ -69,8 +69,9 @@ impl ClusterConfig {
         self
     }
 
-    /// Bytes all logs together keep: beyond it the oldest batches go, first of the partition that is written to. 2 GiB unless
-    /// set.
+    /// Bytes all logs together keep: beyond it the oldest batches go, first of the partition that is written to. The newest
+    /// batch of a partition goes only when the others have no more than that; of the one that is written to it stays. 2 GiB
+    /// unless set.
     #[must_use]
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = bytes;

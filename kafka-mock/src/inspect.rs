@@ -1,7 +1,7 @@
 //! What can be said of a produced batch without knowing the log it goes to: the part of a broker's checks that costs time.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_batch::{BatchHeader, HEADER_SIZE, LENGTH_OVERHEAD, OwnedRecord};
+use kafka_batch::{BatchHeader, HEADER_SIZE, LENGTH_OVERHEAD, OwnedRecord, crc32c};
 use kafka_wire::messages::ProduceRequest;
 use kafka_wire::{ErrorCode, Records};
 
@@ -93,6 +93,7 @@ impl Inspected {
                 format!("zstd is taken from Produce version {FIRST_WITH_ZSTD} on, and this is {version}");
             return Err(Fault::new(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, message));
         }
+        let (header, bytes) = without_foreign_bits(header, bytes);
         let (fault, facts) = match examine(&header, &bytes) {
             Ok(facts) => (None, facts),
             Err(fault) => (Some(fault), Facts::NONE),
@@ -119,6 +120,9 @@ impl Inspected {
             let message = "a compacted topic takes only records with a key";
             return Err(Fault { records: blame, ..Fault::new(ErrorCode::INVALID_RECORD, message) });
         }
+        if settings.log_append_time {
+            return Ok(());
+        }
         let earliest = now.saturating_sub(settings.timestamp_before_max_ms);
         let latest = now.saturating_add(settings.timestamp_after_max_ms);
         if self.facts.earliest < earliest || self.facts.latest > latest {
@@ -133,13 +137,19 @@ impl Inspected {
         Ok(())
     }
 
-    /// The bytes as they go into a log: with offset and leader epoch, which the checksum does not cover. A copy, so that a log
-    /// holds on to nothing of the request.
-    pub(crate) fn stored_at(&self, base_offset: i64, leader_epoch: i32) -> Bytes {
-        let header = BatchHeader { base_offset, partition_leader_epoch: leader_epoch, ..self.header };
+    /// The bytes as they go into a log: with offset and leader epoch, which the checksum does not cover, and with the time of
+    /// the append where the topic wants it, which it does. A copy, so that a log holds on to nothing of the request.
+    pub(crate) fn stored_at(&self, base_offset: i64, leader_epoch: i32, append_time: Option<i64>) -> Bytes {
+        let records = self.bytes.get(HEADER_SIZE..).unwrap_or_default();
+        let mut header = BatchHeader { base_offset, partition_leader_epoch: leader_epoch, ..self.header };
+        if let Some(time) = append_time {
+            header.attributes |= LOG_APPEND_TIME;
+            header.max_timestamp = time;
+            header.crc = checksum(&header, records);
+        }
         let mut stored = BytesMut::with_capacity(self.bytes.len());
         stored.put_slice(&header.encode());
-        stored.put_slice(self.bytes.get(HEADER_SIZE..).unwrap_or_default());
+        stored.put_slice(records);
         stored.freeze()
     }
 
@@ -163,6 +173,23 @@ impl Inspected {
 impl Facts {
     /// Of a batch that is refused anyway.
     const NONE: Self = Self { earliest: 0, latest: 0, has_keyless: false };
+}
+
+/// Brokers make nothing of attributes that they do not know or that are theirs to set, and store the batch without them. One
+/// whose checksum is wrong stays as it is, to be refused.
+fn without_foreign_bits(mut header: BatchHeader, bytes: Bytes) -> (BatchHeader, Bytes) {
+    let records = bytes.get(HEADER_SIZE..).unwrap_or_default();
+    if header.attributes & !PRODUCERS_BITS == 0 || checksum(&header, records) != header.crc {
+        return (header, bytes);
+    }
+    header.attributes &= PRODUCERS_BITS;
+    header.crc = checksum(&header, records);
+    let bytes = [&header.encode()[..], records].concat().into();
+    (header, bytes)
+}
+
+fn checksum(header: &BatchHeader, records: &[u8]) -> u32 {
+    crc32c([header.encode().get(CHECKED_FROM..).unwrap_or_default(), records])
 }
 
 /// Reads all of a batch, in a broker's order.
@@ -193,6 +220,15 @@ const MAGIC: i8 = 2;
 const ZSTD: i16 = 4;
 
 const FIRST_WITH_ZSTD: i16 = 7;
+
+/// The attribute of a batch whose timestamps are those of its append.
+const LOG_APPEND_TIME: i16 = 1 << 3;
+
+/// Codec, transactional, control, and a fourth one that brokers keep.
+const PRODUCERS_BITS: i16 = 0b111_0111;
+
+/// Where the bytes begin that the checksum covers: at the attributes.
+const CHECKED_FROM: usize = 21;
 
 /// Records named one by one in an answer.
 const MAX_BLAMED: usize = 1000;

@@ -90,6 +90,11 @@ impl Log {
         if self.batches.len() < 2 {
             return None;
         }
+        self.drop_last()
+    }
+
+    /// Drops the oldest batch, even the only one, and answers how many bytes that freed.
+    pub(crate) fn drop_last(&mut self) -> Option<u64> {
         let oldest = self.batches.pop_front()?;
         let freed = oldest.bytes.len() as u64;
         self.bytes -= freed;

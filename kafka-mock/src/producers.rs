@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use kafka_batch::BatchHeader;
 use kafka_wire::{ErrorCode, ProducerEpoch, ProducerId};
 
 /// The numbers an idempotent producer gave to a batch.
@@ -16,6 +17,12 @@ pub(crate) struct BatchNumbers {
 }
 
 impl BatchNumbers {
+    /// Those of a batch, if its producer is idempotent.
+    pub(crate) fn of(header: &BatchHeader) -> Option<Self> {
+        let (producer, epoch) = (header.producer_id, header.producer_epoch);
+        (producer.0 >= 0).then(|| Self::new(producer, epoch, header.base_sequence, header.record_count))
+    }
+
     /// The numbers of `count` records from `first` on. A batch has at least one record.
     pub(crate) fn new(producer: ProducerId, epoch: ProducerEpoch, first: i32, count: i32) -> Self {
         Self { producer, epoch, first, last: sequence_after(first, count.saturating_sub(1)) }
@@ -89,10 +96,10 @@ impl Producers {
         self.by_id.get(&producer).is_some_and(|state| !state.expired(now))
     }
 
-    /// Remembers a batch that was appended.
-    pub(crate) fn record(&mut self, numbers: BatchNumbers, appended: Appended, now: i64) {
+    /// Remembers a batch that was appended, of so many producers at most.
+    pub(crate) fn record(&mut self, numbers: BatchNumbers, appended: Appended, now: i64, most: usize) {
         if !self.by_id.contains_key(&numbers.producer) {
-            self.make_room(now);
+            self.make_room(now, most);
         }
         let state = self.by_id.entry(numbers.producer).or_insert_with(|| ProducerState {
             epoch: numbers.epoch,
@@ -110,21 +117,35 @@ impl Producers {
         state.last_append = now;
     }
 
-    /// Forgets the batches that were appended from an offset on, and producers of which none is left.
-    pub(crate) fn forget_from(&mut self, offset: i64) {
-        self.by_id.retain(|_, state| {
-            state.batches.retain(|(_, _, appended)| appended.base_offset < offset);
-            !state.batches.is_empty()
-        });
+    /// The log lost what stood from `end` on: known of a producer is what the batches that are left say, be it under an older
+    /// epoch. Who was forgotten stays so.
+    pub(crate) fn reload(&mut self, end: i64, log: impl Iterator<Item = (BatchNumbers, Appended)>) {
+        let before = std::mem::take(&mut self.by_id);
+        for (numbers, appended) in log {
+            if let Some(state) = before.get(&numbers.producer) {
+                self.record(numbers, appended, state.last_append, usize::MAX);
+            }
+        }
+        // What was dropped from the log for its age is remembered all the same.
+        for (id, mut state) in before {
+            state.batches.retain(|(_, _, appended)| appended.base_offset < end);
+            let is_more = self.by_id.get(&id).is_none_or(|reloaded| {
+                reloaded.epoch == state.epoch && reloaded.batches.len() < state.batches.len()
+            });
+            if is_more && !state.batches.is_empty() {
+                self.by_id.insert(id, state);
+            }
+        }
     }
 
     /// Forgets the producers that expired and, should all be young, the one that was silent longest.
-    fn make_room(&mut self, now: i64) {
-        if self.by_id.len() < MAX_PRODUCERS {
+    fn make_room(&mut self, now: i64, most: usize) {
+        if self.by_id.len() < most {
             return;
         }
         self.by_id.retain(|_, state| !state.expired(now));
-        if self.by_id.len() >= MAX_PRODUCERS {
+        // More than one only where partitions came since, so that each may remember fewer.
+        while self.by_id.len() >= most.max(1) {
             let silent = self.by_id.iter().min_by_key(|(_, state)| state.last_append).map(|(&id, _)| id);
             if let Some(id) = silent {
                 self.by_id.remove(&id);
@@ -147,8 +168,8 @@ fn sequence_after(sequence: i32, count: i32) -> i32 {
 /// How many batches of a producer a broker can recognise when they come again: the bound on what a client may have in flight.
 const REMEMBERED_BATCHES: usize = 5;
 
-/// Producers one partition remembers at most.
-const MAX_PRODUCERS: usize = 10_000;
+/// Producers a partition remembers at most.
+pub(crate) const MAX_PRODUCERS: usize = 10_000;
 
 /// `producer.id.expiration.ms`: one day.
 const EXPIRATION_MS: i64 = 24 * 60 * 60 * 1000;
@@ -167,12 +188,16 @@ mod tests {
         Appended { base_offset, max_timestamp: 1 }
     }
 
+    fn record(producers: &mut Producers, numbers: BatchNumbers, base_offset: i64) {
+        producers.record(numbers, at(base_offset), 0, MAX_PRODUCERS);
+    }
+
     /// Six batches of ten records each, epoch 3, sequences 0 to 59, at offsets 100 to 159.
     fn six_batches() -> Producers {
         let mut producers = Producers::default();
         for batch in 0..6 {
             assert_eq!(producers.judge(numbers(3, batch * 10, 10), 0), Verdict::Next);
-            producers.record(numbers(3, batch * 10, 10), at(100 + i64::from(batch) * 10), 0);
+            record(&mut producers, numbers(3, batch * 10, 10), 100 + i64::from(batch) * 10);
         }
         producers
     }
@@ -189,11 +214,49 @@ mod tests {
     #[test]
     fn what_an_unclean_election_took_is_expected_again() {
         let mut producers = six_batches();
-        producers.forget_from(140);
+        // The log begins at 110: what stood before it was too old.
+        let log = |end| {
+            (1..6)
+                .map(|batch| (numbers(3, batch * 10, 10), at(100 + i64::from(batch) * 10)))
+                .take_while(move |(_, appended)| appended.base_offset < end)
+        };
+        producers.reload(140, log(140));
         assert_eq!(producers.judge(numbers(3, 40, 10), 0), Verdict::Next);
         assert_eq!(producers.judge(numbers(3, 30, 10), 0), Verdict::Duplicate(at(130)));
-        producers.forget_from(0);
+        assert_eq!(producers.judge(numbers(3, 10, 10), 0), Verdict::Duplicate(at(110)));
+        producers.reload(0, log(0));
         assert_eq!(producers.judge(numbers(2, 7, 1), 0), Verdict::Next, "nobody is known any more");
+    }
+
+    #[test]
+    fn what_an_unclean_election_left_is_known_again_under_an_older_epoch() {
+        let mut producers = six_batches();
+        let log: Vec<_> =
+            (0..6).map(|batch| (numbers(3, batch * 10, 10), at(100 + i64::from(batch) * 10))).collect();
+        record(&mut producers, numbers(4, 0, 1), 160);
+        producers.reload(150, log.into_iter().take(5));
+        let out_of_order = Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+        assert_eq!(producers.judge(numbers(4, 1, 1), 0), out_of_order, "a newer epoch begins at zero");
+        assert_eq!(producers.judge(numbers(4, 0, 1), 0), Verdict::Next);
+        assert_eq!(producers.judge(numbers(3, 50, 10), 0), Verdict::Next);
+        for batch in 0..5 {
+            let expected = Verdict::Duplicate(at(100 + i64::from(batch) * 10));
+            assert_eq!(
+                producers.judge(numbers(3, batch * 10, 10), 0),
+                expected,
+                "the last five that are left"
+            );
+        }
+    }
+
+    #[test]
+    fn with_more_partitions_each_remembers_fewer() {
+        let mut producers = Producers::default();
+        for id in 0..100 {
+            let numbers = BatchNumbers::new(ProducerId(id), ProducerEpoch(0), 0, 1);
+            producers.record(numbers, at(id), id, if id < 50 { 50 } else { 10 });
+        }
+        assert_eq!(producers.by_id.keys().map(|id| id.0).collect::<Vec<_>>(), (90..100).collect::<Vec<_>>());
     }
 
     #[test]
@@ -223,7 +286,7 @@ mod tests {
             Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
         );
         assert_eq!(producers.judge(numbers(4, 0, 10), 0), Verdict::Next);
-        producers.record(numbers(4, 0, 10), at(160), 0);
+        record(&mut producers, numbers(4, 0, 10), 160);
         assert_eq!(producers.judge(numbers(4, 0, 10), 0), Verdict::Duplicate(at(160)));
         assert_eq!(
             producers.judge(numbers(3, 60, 1), 0),
@@ -248,7 +311,7 @@ mod tests {
         let mut producers = Producers::default();
         let crossing = numbers(0, i32::MAX - 1, 3);
         assert_eq!(crossing.last, 0);
-        producers.record(crossing, at(0), 0);
+        record(&mut producers, crossing, 0);
         assert_eq!(producers.judge(crossing, 0), Verdict::Duplicate(at(0)));
         assert_eq!(producers.judge(numbers(0, 1, 5), 0), Verdict::Next);
         assert_eq!(
@@ -260,7 +323,7 @@ mod tests {
     #[test]
     fn a_batch_may_end_exactly_at_the_wrap() {
         let mut producers = Producers::default();
-        producers.record(numbers(0, i32::MAX - 2, 3), at(0), 0);
+        record(&mut producers, numbers(0, i32::MAX - 2, 3), 0);
         assert_eq!(producers.judge(numbers(0, 0, 1), 0), Verdict::Next);
     }
 
@@ -280,7 +343,7 @@ mod tests {
         let mut producers = Producers::default();
         let of = |id| BatchNumbers::new(ProducerId(id), ProducerEpoch(0), 0, 1);
         for id in 0..=MAX_PRODUCERS as i64 {
-            producers.record(of(id), at(id), id);
+            producers.record(of(id), at(id), id, MAX_PRODUCERS);
         }
         assert_eq!(producers.by_id.len(), MAX_PRODUCERS);
         let now = MAX_PRODUCERS as i64;

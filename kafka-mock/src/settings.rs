@@ -13,6 +13,8 @@ pub(crate) struct TopicSettings {
     pub(crate) compacted: bool,
     pub(crate) timestamp_before_max_ms: i64,
     pub(crate) timestamp_after_max_ms: i64,
+    /// Records get the time at which they are appended, whatever their producer says.
+    pub(crate) log_append_time: bool,
     /// `None` where the topic says nothing and the cluster's bound holds alone.
     retention_bytes: Option<u64>,
 }
@@ -25,6 +27,7 @@ impl Default for TopicSettings {
             compacted: false,
             timestamp_before_max_ms: i64::MAX,
             timestamp_after_max_ms: HOUR_MS,
+            log_append_time: false,
             retention_bytes: None,
         }
     }
@@ -45,6 +48,7 @@ impl TopicSettings {
             ("cleanup.policy", _) => {
                 self.compacted = value.split(',').any(|policy| policy.trim() == "compact");
             }
+            ("message.timestamp.type", _) => self.log_append_time = value == "LogAppendTime",
             ("message.timestamp.before.max.ms", Some(ms)) => self.timestamp_before_max_ms = ms,
             ("message.timestamp.after.max.ms", Some(ms)) => self.timestamp_after_max_ms = ms,
             ("retention.bytes", Some(bytes)) => self.retention_bytes = u64::try_from(bytes).ok(),
@@ -157,7 +161,7 @@ const HOUR_MS: i64 = 60 * 60 * 1000;
 /// 1 MiB and the 12 bytes of a batch that `batch.size`-like limits do not count.
 const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 
-/// In order of name. `message.timestamp.type` takes one value, because logs here keep batches as they were sent.
+/// In order of name.
 const TOPIC_SETTINGS: &[Setting] = &[
     Setting {
         name: "cleanup.policy",
@@ -203,10 +207,10 @@ const TOPIC_SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "message.timestamp.type",
-        kind: Kind::Word(&["CreateTime"]),
+        kind: Kind::Word(&["CreateTime", "LogAppendTime"]),
         default: "CreateTime",
         broker_name: "log.message.timestamp.type",
-        documentation: "Records keep the producer's timestamps.",
+        documentation: "Whether records keep their producer's timestamps, or get the time at which they are appended.",
     },
     Setting {
         name: "min.cleanable.dirty.ratio",
@@ -287,7 +291,7 @@ mod tests {
             ("max.message.bytes", "many", "a 32-bit number of at least 0"),
             ("min.insync.replicas", "0", "at least 1"),
             ("cleanup.policy", "compact,shred", "a list of delete, compact"),
-            ("message.timestamp.type", "LogAppendTime", "one of CreateTime"),
+            ("message.timestamp.type", "Whenever", "one of CreateTime, LogAppendTime"),
         ] {
             let error = settings.set(name, value).expect_err("must be refused");
             assert!(error.contains(words), "{error}");

@@ -1,9 +1,10 @@
 //! Topics and their partitions: who leads them, under which epoch, and what they hold.
 
+use kafka_batch::{BatchHeader, HEADER_SIZE};
 use kafka_wire::{NodeId, PartitionId, TopicId, TopicName};
 
 use crate::log::Log;
-use crate::producers::Producers;
+use crate::producers::{Appended, BatchNumbers, Producers};
 use crate::settings::TopicSettings;
 
 /// A topic of the cluster.
@@ -76,7 +77,12 @@ impl Partition {
     pub(crate) fn lose(&mut self, batches: usize) -> u64 {
         let before = self.log.end_offset();
         self.log.truncate(batches);
-        self.producers.forget_from(self.log.end_offset());
+        let left = self.log.batches().filter_map(|batch| {
+            let header = BatchHeader::decode(batch.bytes.first_chunk::<HEADER_SIZE>()?);
+            let appended = Appended { base_offset: batch.base_offset, max_timestamp: batch.max_timestamp };
+            Some((BatchNumbers::of(&header)?, appended))
+        });
+        self.producers.reload(self.log.end_offset(), left);
         u64::try_from(before - self.log.end_offset()).unwrap_or(0)
     }
 }

@@ -146,12 +146,19 @@ impl Side {
         Told::Partition {
             code: partition.error_code,
             base_offset: partition.base_offset,
-            log_append_time_ms: partition.log_append_time_ms,
+            log_append_time_ms: unless_now(partition.log_append_time_ms),
             log_start_offset: partition.log_start_offset,
             blamed: partition.record_errors.iter().map(|error| error.batch_index).collect(),
         }
     }
 }
+
+/// A time of the tests, as it is; one of the broker's clock, which is years later, in a word.
+fn unless_now(time: i64) -> i64 {
+    if time > NOW_MS + YEAR_MS && time < NOW_MS * 2 { i64::MAX } else { time }
+}
+
+const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1000;
 
 /// Longer than any answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -295,7 +302,38 @@ fn timestamps() -> Vec<Case> {
         ("past", &[], vec![step(batch(&[0, NOW_MS])), step(batch(&[NOW_MS, 0]))]),
         ("too far past", &[("message.timestamp.before.max.ms", "1000")], vec![step(batch(&[NOW_MS, 5]))]),
         ("compressed", &[], vec![step(TestBatch { gzip: true, ..batch(&[NOW_MS, far]) })]),
+        (
+            "time of the append",
+            &[("message.timestamp.type", "LogAppendTime")],
+            appended(&batch(&[NOW_MS, 0, far])),
+        ),
+        ("claimed time of the append", &[], vec![step(TestBatch { attributes: 8, ..batch(&[NOW_MS, 5]) })]),
     ]
+}
+
+/// Plain, compressed, and once more.
+fn appended(batch: &TestBatch) -> Vec<Step> {
+    let batch = TestBatch { producer: (7, 0, 0), ..batch.clone() };
+    let compressed = TestBatch { gzip: true, producer: (7, 0, 3), ..batch.clone() };
+    vec![step(batch.clone()), step(compressed), step(batch)]
+}
+
+/// What a log holds of each batch's times, and those of its records.
+fn times(side: &mut Side, topic: &str) -> Vec<(i16, i64, i64, Vec<i64>)> {
+    let partition = FetchPartition { partition_max_bytes: i32::MAX, ..Default::default() };
+    let topic = side.named(topic).as_str().into();
+    let topic = FetchTopic { topic, partitions: vec![partition], ..Default::default() };
+    let request = FetchRequest { max_bytes: i32::MAX, topics: vec![topic], ..Default::default() };
+    let data = side.call(12, &request).responses.remove(0).partitions.remove(0);
+    let batches = BatchReader::new(data.records.as_ref().map(Records::to_bytes).unwrap_or_default());
+    let times = batches.map(|batch| {
+        let batch = batch.expect("its checksum fits");
+        let header = *batch.header();
+        let records =
+            batch.records().expect("a codec").map(|read| unless_now(read.expect("whole").record.timestamp));
+        (header.attributes, header.base_timestamp, unless_now(header.max_timestamp), records.collect())
+    });
+    times.collect()
 }
 
 /// Batches of an idempotent producer: epoch, sequence, count.
@@ -336,6 +374,7 @@ async fn compare_cases(prefix: &str, cases: Vec<Case>) {
         for (number, step) in steps.into_iter().enumerate() {
             pair.compare(&format!("{name}, batch {number}"), |side| side.produce(&topic, &step));
         }
+        pair.compare(&format!("{name}, stored times"), |side| times(side, &topic));
     }
     pair.finish();
 }
@@ -481,6 +520,9 @@ fn topics(pair: &mut Pair) {
         ("c", 1, 1, vec![setting("max.message.bytes", Some("many"))]),
         ("c", 1, 1, vec![setting("max.message.bytes", None)]),
         ("c", 1, 1, vec![setting("cleanup.policy", Some("shred"))]),
+        ("d.e_f", 1, 1, vec![]),
+        ("d_e.f", 1, 1, vec![]),
+        ("d.e_f", 1, 1, vec![]),
     ] {
         pair.compare(&format!("CreateTopics {name} {partitions} {replicas} {configs:?}"), |side| {
             let topic = CreatableTopic {

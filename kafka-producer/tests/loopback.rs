@@ -230,6 +230,22 @@ async fn a_topic_that_nobody_has_fails_in_time_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_topic_that_wants_the_time_of_the_append_tells_it() {
+    let cluster = cluster("timed", 1).await;
+    let producer = connect(config(&cluster)).await;
+    let send = async |value| {
+        let record = Record::to("timed").timestamp(1).value(value);
+        producer.send(record).await.expect("accepted").await.expect("delivered").log_append_time
+    };
+    assert_eq!(send("created").await, None);
+    cluster.set_topic_config("timed", "message.timestamp.type", "LogAppendTime").expect("a setting");
+    let told = send("appended").await;
+    let stored: Vec<_> = cluster.records("timed", 0).iter().map(|stored| stored.record.timestamp).collect();
+    assert_eq!((stored[0], Some(stored[1])), (1, told));
+    close(producer).await;
+}
+
+#[tokio::test]
 async fn no_broker_fails_in_time_and_says_why() {
     let producer = Producer::builder(["127.0.0.1:1"]).max_block(Duration::from_secs(3));
     let producer = connect(producer).await;

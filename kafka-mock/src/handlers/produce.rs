@@ -20,7 +20,8 @@ type Outcome = Result<Acknowledged, Fault>;
 /// What a positive answer says.
 struct Acknowledged {
     base_offset: i64,
-    /// Of a batch that comes again, brokers tell its largest timestamp here; else there is none.
+    /// Where the topic wants it, the time of the append. Of a batch that comes again, brokers tell its largest timestamp here;
+    /// else there is none.
     log_append_time_ms: i64,
 }
 
@@ -137,14 +138,7 @@ fn append(
     batch.check(&topic.settings, common.now.timestamp)?;
 
     let header = &batch.header;
-    let numbers = (header.producer_id.0 >= 0).then(|| {
-        BatchNumbers::new(
-            header.producer_id,
-            header.producer_epoch,
-            header.base_sequence,
-            header.record_count,
-        )
-    });
+    let numbers = BatchNumbers::of(header);
     match numbers.map_or(Verdict::Next, |numbers| partition.producers.judge(numbers, common.now.timestamp)) {
         Verdict::Next => {}
         Verdict::Duplicate(first) => {
@@ -161,20 +155,23 @@ fn append(
         }
     }
     let base_offset = partition.log.end_offset();
-    let appended = Appended { base_offset, max_timestamp: header.max_timestamp };
+    let append_time = topic.settings.log_append_time.then_some(common.now.timestamp);
+    let max_timestamp = append_time.unwrap_or(header.max_timestamp);
+    let appended = Appended { base_offset, max_timestamp };
     let stored = StoredBatch {
         base_offset,
         end_offset: base_offset + i64::from(header.record_count),
-        max_timestamp: header.max_timestamp,
+        max_timestamp,
         leader_epoch: partition.leader_epoch,
-        bytes: batch.stored_at(base_offset, partition.leader_epoch),
+        bytes: batch.stored_at(base_offset, partition.leader_epoch, append_time),
     };
     cluster.append(name.as_str(), index, stored);
+    let most = cluster.producers_per_partition();
     let partition = cluster.topic_mut(name.as_str()).and_then(|topic| topic.partition_mut(index));
     if let (Some(partition), Some(numbers)) = (partition, numbers) {
-        partition.producers.record(numbers, appended, common.now.timestamp);
+        partition.producers.record(numbers, appended, common.now.timestamp, most);
     }
-    Ok(Acknowledged { base_offset, log_append_time_ms: -1 })
+    Ok(Acknowledged { base_offset, log_append_time_ms: append_time.unwrap_or(-1) })
 }
 
 fn find<'a>(

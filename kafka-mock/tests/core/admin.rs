@@ -256,3 +256,15 @@ fn the_cluster_is_described() {
         assert_eq!(world.call(LEADER, 1, &request).error_code, code);
     }
 }
+
+#[test]
+fn topics_that_metrics_cannot_tell_apart_are_not_created() {
+    let mut world = World::new();
+    let mut code = |name| create(&mut world, 7, topic(name, 1, 1)).error_code;
+    assert_eq!(code("a.b_c"), ErrorCode::NONE);
+    assert_eq!(code("a_b.c"), ErrorCode::INVALID_TOPIC_EXCEPTION);
+    assert_eq!(code("a.b_c"), ErrorCode::TOPIC_ALREADY_EXISTS);
+    assert_eq!(code("abc"), ErrorCode::NONE);
+    world.cluster.delete_topic("a.b_c").expect("exists");
+    assert_eq!(create(&mut world, 7, topic("a_b.c", 1, 1)).error_code, ErrorCode::NONE);
+}

@@ -364,3 +364,54 @@ fn a_sink_counts_and_keeps_nothing() {
     let request = world.request(9, Acks::ALL, broken.freeze());
     assert_eq!(only(world.call(NodeId(2), 9, &request)).error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
 }
+
+#[test]
+fn a_topic_may_want_the_time_of_the_append() {
+    let mut world = World::new();
+    world.cluster.set_topic_config("orders", "message.timestamp.type", "LogAppendTime").expect("valid");
+    let mut batch = TestBatch::numbered(3, 7, 0, 0);
+    // Far beyond what is taken otherwise.
+    batch.records[1].timestamp = 0;
+    batch.records[2].timestamp = NOW_MS * 2;
+    batch.gzip = true;
+    let first = world.produce(9, batch.clone());
+    assert_eq!((first.error_code, first.log_append_time_ms), (ErrorCode::NONE, NOW_MS));
+    world.pass(std::time::Duration::from_secs(60));
+    let again = world.produce(9, batch);
+    assert_eq!((again.base_offset, again.log_append_time_ms), (0, NOW_MS), "that of the first append");
+    let stored = world.cluster.batches("orders", PartitionId(0)).expect("exists").remove(0);
+    let read = kafka_batch::BatchReader::new(stored).next().expect("one").expect("its checksum fits");
+    assert!(read.header().is_log_append_time());
+    let times: Vec<_> =
+        read.records().expect("gzip").map(|read| read.expect("whole").record.timestamp).collect();
+    assert_eq!(times, [NOW_MS; 3]);
+}
+
+#[test]
+fn after_an_unclean_election_a_producer_is_known_by_what_is_left() {
+    let mut world = World::new();
+    let send = |world: &mut World, epoch, sequence| {
+        let response = world.produce(9, TestBatch::numbered(1, 7, epoch, sequence));
+        (response.error_code, response.base_offset)
+    };
+    for (epoch, sequence, offset) in [(0, 0, 0), (0, 1, 1), (1, 0, 2)] {
+        assert_eq!(send(&mut world, epoch, sequence), (ErrorCode::NONE, offset));
+    }
+    world.cluster.elect_unclean("orders", PartitionId(0), LEADER, 1).expect("exists");
+    assert_eq!(send(&mut world, 1, 1), (ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, -1), "it knows epoch 0");
+    assert_eq!(send(&mut world, 0, 1), (ErrorCode::NONE, 1), "a duplicate");
+    assert_eq!(send(&mut world, 1, 0), (ErrorCode::NONE, 2));
+}
+
+#[test]
+fn attributes_that_are_not_the_producers_are_not_stored() {
+    let mut world = World::new();
+    let batch = TestBatch { attributes: 0x7fc8, ..TestBatch::of(2) };
+    assert_eq!(world.produce(9, batch).error_code, ErrorCode::NONE);
+    let stored = world.cluster.batches("orders", PartitionId(0)).expect("exists").remove(0);
+    let read = kafka_batch::BatchReader::new(stored).next().expect("one").expect("its checksum fits");
+    assert_eq!(read.header().attributes, 64);
+    let mut late = TestBatch { attributes: 8, ..TestBatch::of(1) };
+    late.records[0].timestamp = NOW_MS * 2;
+    assert_eq!(world.refused(9, late), ErrorCode::INVALID_TIMESTAMP, "whatever it says of its time");
+}

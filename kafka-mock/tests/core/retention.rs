@@ -77,3 +77,31 @@ fn all_logs_together_stay_within_the_memory_allowed() {
     }
     assert_eq!(kept(&world), [4, 0, 0], "what was deleted is accounted for");
 }
+
+#[test]
+fn newest_batches_go_too_where_they_alone_are_too_many() {
+    let size = TestBatch::of(1).build().len() as u64;
+    let mut world = World::with(ClusterConfig::default().brokers(3).memory(size * 2));
+    world.cluster.create_topic("wide", 10).expect("legal");
+    for partition in 0..10 {
+        world.cluster.move_leader("wide", PartitionId(partition), NodeId(1)).expect("exists");
+        let mut request = world.request(9, Acks::ALL, TestBatch::of(1));
+        request.topic_data[0].name = "wide".into();
+        request.topic_data[0].partition_data[0].index = PartitionId(partition);
+        assert_eq!(only(world.call(LEADER, 9, &request)).error_code, ErrorCode::NONE);
+        let kept: usize = (0..10)
+            .map(|index| world.cluster.batches("wide", PartitionId(index)).expect("exists").len())
+            .sum();
+        assert!(kept <= 2, "{kept} batches where there is room for two");
+        assert_eq!(
+            world.cluster.batches("wide", PartitionId(partition)).expect("exists").len(),
+            1,
+            "the one just written"
+        );
+    }
+    assert_eq!(world.cluster.offsets("wide", PartitionId(1)), Some((1, 1)), "its start has moved on");
+    // A batch larger than all that is allowed is kept alone.
+    world.produce(9, TestBatch::of(100));
+    assert_eq!(world.cluster.offsets("orders", PartitionId(0)), Some((0, 100)));
+    assert_eq!(world.cluster.offsets("wide", PartitionId(9)), Some((1, 1)));
+}

@@ -5,7 +5,7 @@
 //! they had read when nobody waits for it any more, and answer with any code that they could mean. After every step:
 //! each batch has one answer; a number that reached a broker is never another record's; no more batches are unresolved
 //! than a broker remembers; logs are in order and have nothing twice; what is acknowledged is where it was said to be;
-//! what is said not to be persisted never gets there. In the end all is resolved, and no memory is in use.
+//! what is said not to be persisted never gets there; no loss is told of. In the end all is resolved, and no memory is in use.
 
 mod log;
 #[cfg(test)]
@@ -543,6 +543,7 @@ impl World {
                 },
             }
         }
+        assert_eq!(self.sender.counters().losses, 0, "these brokers lose nothing");
         // Splits may overdraw it by as much as they split.
         let overdraft = self.pool.limit() / 2;
         assert!(self.pool.used() <= self.pool.limit() + overdraft, "memory: {}", self.pool.used());
