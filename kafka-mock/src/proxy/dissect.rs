@@ -63,6 +63,10 @@ impl Asked {
     fn unknown(correlation_id: i32) -> Self {
         Self { api: ApiKey(-1), version: -1, correlation_id: CorrelationId(correlation_id), client_id: None }
     }
+
+    fn id_bytes(&self) -> usize {
+        self.client_id.as_ref().map_or(0, String::len)
+    }
 }
 
 /// `None` where there are too few bytes, `Some(None)` where they make no sense.
@@ -86,22 +90,28 @@ fn request(bytes: &[u8], length: usize) -> Option<Option<Asked>> {
     }))
 }
 
-/// The requests of a connection that have no answer yet.
+/// The requests of a connection that have no answer yet; the oldest are forgotten where they are too many.
 #[derive(Debug, Default)]
-pub(crate) struct InFlight(VecDeque<Asked>);
+pub(crate) struct InFlight {
+    requests: VecDeque<Asked>,
+    /// Bytes of their clients' ids.
+    id_bytes: usize,
+}
 
 impl InFlight {
     pub(crate) fn asked(&mut self, asked: Asked) {
-        if self.0.len() >= MAX_IN_FLIGHT {
-            self.0.pop_front();
+        self.id_bytes += asked.id_bytes();
+        self.requests.push_back(asked);
+        while self.requests.len() > MAX_IN_FLIGHT || self.id_bytes > MAX_ID_BYTES {
+            let Some(oldest) = self.requests.pop_front() else { break };
+            self.id_bytes -= oldest.id_bytes();
         }
-        self.0.push_back(asked);
     }
 
     /// The request that is answered. Those before it never will be: acks=0 has no answer.
     pub(crate) fn answered(&mut self, correlation_id: CorrelationId) -> Option<Asked> {
-        let index = self.0.iter().position(|asked| asked.correlation_id == correlation_id)?;
-        self.0.drain(..=index).next_back()
+        let index = self.requests.iter().position(|asked| asked.correlation_id == correlation_id)?;
+        self.requests.drain(..=index).inspect(|asked| self.id_bytes -= asked.id_bytes()).last()
     }
 }
 
@@ -113,6 +123,9 @@ const ANSWER_HEAD: usize = 4;
 
 /// Requests of a connection that are remembered; a client that has more in flight is not recognised beyond them.
 const MAX_IN_FLIGHT: usize = 10_000;
+
+/// Bytes of clients' ids that are remembered with them. A longest one, of bytes that are no text, takes a tenth.
+const MAX_ID_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -171,5 +184,26 @@ mod tests {
         assert_eq!(in_flight.answered(CorrelationId(2)).map(|asked| asked.correlation_id.0), Some(2));
         assert_eq!(in_flight.answered(CorrelationId(1)), None, "it was passed over");
         assert_eq!(in_flight.answered(CorrelationId(3)).map(|asked| asked.api), Some(ApiKey::API_VERSIONS));
+    }
+
+    #[test]
+    fn what_is_remembered_of_requests_has_a_bound() {
+        let mut in_flight = InFlight::default();
+        let ask = |in_flight: &mut InFlight, ids: std::ops::Range<i32>, size: usize| {
+            for id in ids {
+                in_flight.asked(Asked { client_id: Some("x".repeat(size)), ..Asked::unknown(id) });
+            }
+            let bytes: usize = in_flight.requests.iter().map(Asked::id_bytes).sum();
+            assert_eq!(bytes, in_flight.id_bytes);
+            (in_flight.requests.len(), bytes)
+        };
+        assert_eq!(ask(&mut in_flight, 0..15_000, 10), (10_000, 100_000));
+        assert_eq!(in_flight.answered(CorrelationId(4_999)), None, "it was forgotten");
+        assert!(in_flight.answered(CorrelationId(14_998)).is_some());
+        assert_eq!((in_flight.requests.len(), in_flight.id_bytes), (1, 10));
+        let (requests, bytes) = ask(&mut in_flight, 15_000..15_100, 98_301);
+        assert!(requests == 10 && bytes <= 1 << 20, "{requests} requests with {bytes} bytes of ids");
+        assert!(in_flight.answered(CorrelationId(15_099)).is_some(), "the newest are known");
+        assert_eq!(in_flight.id_bytes, 0);
     }
 }

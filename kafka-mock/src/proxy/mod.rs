@@ -39,7 +39,8 @@
 //! groups (ShareFetch, ShareAcknowledge).
 //!
 //! Its memory is bounded: frames are passed on piece by piece. Only those are held whole that are rewritten or doubled, up to
-//! 16 MiB each.
+//! 16 MiB each. Of the requests without an answer, the last 10 000 of a connection are remembered, and fewer where their clients' ids
+//! are more than a mebibyte in all; an answer to an earlier one passes unrecognised.
 
 mod dissect;
 mod judge;
