@@ -1,8 +1,10 @@
 //! The program, and a cluster in this process.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use kafka_mock::{Builder, MockCluster};
 
@@ -26,9 +28,7 @@ impl Cluster {
 
     /// Waits until there are records in the topic `one`.
     pub(crate) fn wait_for_records(&self) {
-        while self.mock.records("one", 0).is_empty() {
-            std::thread::yield_now();
-        }
+        self.runtime.block_on(self.mock.until(|mock| !mock.records("one", 0).is_empty()));
     }
 
     pub(crate) fn stop(self) {
@@ -46,24 +46,37 @@ pub(crate) fn linger(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it with this on standard input, and holds it to a time that no test should need.
+/// Runs it with this on standard input, until it ends. One that hangs is ended, and reported: it must not hold up the tests.
 pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
-    let started = now();
     let mut child = linger(arguments).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     // It may end before it has read everything.
     let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
+    let (ended, both_ended) = channel();
+    let outputs = [read(child.stdout.take().unwrap(), &ended), read(child.stderr.take().unwrap(), &ended)];
+    drop(ended);
+    // Both are closed when it ends, and then nobody is left who could say more.
+    let hangs = both_ended.recv_timeout(HANGS) == Err(RecvTimeoutError::Timeout);
+    if hangs {
+        child.kill().unwrap();
+    }
+    let status = child.wait().unwrap();
     writer.join().unwrap();
-    let took = now().duration_since(started);
-    assert!(took < Duration::from_secs(60), "{arguments:?} took {took:?}");
-    output
+    let [stdout, stderr] = outputs.map(|reader| reader.join().unwrap());
+    assert!(!hangs, "{arguments:?} does not end: {}", String::from_utf8_lossy(&stderr));
+    Output { status, stdout, stderr }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test of a program looks at the clock")]
-fn now() -> Instant {
-    Instant::now()
+/// Reads everything on a thread of its own, which keeps the sender until then.
+fn read(mut from: impl Read + Send + 'static, ended: &Sender<()>) -> JoinHandle<Vec<u8>> {
+    let ended = ended.clone();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        drop(ended);
+        bytes
+    })
 }
 
 pub(crate) fn errors(output: &Output) -> String {
@@ -74,3 +87,6 @@ pub(crate) fn errors(output: &Output) -> String {
 pub(crate) fn succeeds(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}", errors(output));
 }
+
+/// A program that takes so long hangs: a test needs seconds, on a machine however busy.
+const HANGS: Duration = Duration::from_secs(300);
