@@ -1,4 +1,4 @@
-//! Events reach their subscriber where no lock is held: it is foreign code, and may use the very producer it hears of.
+//! Events reach their subscriber where no lock is held: it is foreign code, and may use the very producer it hears of, or panic.
 
 use std::{
     fmt::{self, Write as _},
@@ -9,6 +9,7 @@ use std::{
 
 use kafka_mock::MockCluster;
 use kafka_producer::{ErrorCode, Producer, Record};
+use kafka_wire::NodeId;
 use tracing::{Event, Metadata, Subscriber, field, span};
 
 static PRODUCER: OnceLock<Producer> = OnceLock::new();
@@ -50,6 +51,36 @@ impl Subscriber for Nosy {
     fn exit(&self, _: &span::Id) {}
 }
 
+/// Panics at each event.
+struct Grumpy;
+
+impl Subscriber for Grumpy {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("kafka_")
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        GRUMBLED.lock().expect("no panic under it").push(line.0);
+        panic!("a subscriber that fails");
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+static GRUMBLED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 struct Line(String);
 
 impl field::Visit for Line {
@@ -88,4 +119,36 @@ async fn a_subscriber_may_use_the_producer_it_hears_of() {
         assert!(line.is_some(), "no event says {message:?}: {heard:#?}");
     }
     assert!(!heard.iter().any(|line| line.contains("UNDER A LOCK")), "{heard:#?}");
+}
+
+#[tokio::test]
+async fn a_subscriber_that_panics_keeps_no_record_from_its_way() {
+    let _here = tracing::subscriber::set_default(Grumpy);
+    let nodes = [NodeId(1), NodeId(2)];
+    let cluster = MockCluster::builder().brokers(2).topic("orders", 2).start().await.expect("a cluster");
+    let config = Producer::builder([cluster.bootstrap_servers()])
+        .linger(Duration::ZERO)
+        .request_timeout(Duration::from_millis(500))
+        .delivery_timeout(Duration::from_secs(1));
+    let producer = config.connect().await.expect("good settings");
+    let send =
+        async || producer.send(Record::to("orders").partition(0).value("x")).await.expect("it is open").await;
+    // The machine may be slow; what is given up says so, too.
+    while send().await.is_err() {}
+    nodes.iter().for_each(|node| cluster.stop_broker(*node).expect("it runs"));
+    assert!(send().await.is_err(), "nobody is there");
+    nodes.iter().for_each(|node| cluster.start_broker(*node).expect("it is stopped"));
+    while send().await.is_err() {}
+    producer.close(Duration::from_secs(30)).await.expect("closed in time");
+    cluster.shutdown().await;
+    let heard = GRUMBLED.lock().expect("no panic under it").clone();
+    for message in [
+        "topic known",
+        "producer id acquired",
+        "connection ended",
+        "no connection to a broker",
+        "batch given up",
+    ] {
+        assert!(heard.iter().any(|line| line.contains(message)), "no event says {message:?}: {heard:#?}");
+    }
 }

@@ -10,7 +10,7 @@ use std::{
 use kafka_batch::{Compression, Compressor, SplitError, Stamp};
 use tokio::runtime::Handle;
 
-use super::{Shared, now};
+use super::{Shared, now, parallelism};
 use crate::{
     delivery::Outcome,
     sender::{Drained, LaneId, SplitJob},
@@ -84,9 +84,12 @@ impl Compressors {
         idle.unwrap_or_else(|| new_compressor(self.compression))
     }
 
-    /// As many are kept as were ever at work at once, which is bounded.
+    /// As many are kept as seal batches at once. More are at work where many batches are split, and a state may take megabytes.
     fn put_back(&self, compressor: Compressor) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < parallelism() {
+            idle.push(compressor);
+        }
     }
 }
 
@@ -141,5 +144,19 @@ impl Drop for Job {
                 control.sender.handle_lost(self.lane, self.key, self.is_sealing, now());
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codec_states_of_many_splits_are_not_kept() {
+        let compressors = Compressors::new(Compression::None, Weak::new());
+        let at_work: Vec<_> = (0..100 * parallelism()).map(|_| compressors.take()).collect();
+        at_work.into_iter().for_each(|compressor| compressors.put_back(compressor));
+        let kept = compressors.idle.lock().expect("no panic").len();
+        assert_eq!(kept, parallelism());
     }
 }

@@ -10,7 +10,7 @@ use super::{
     gate::{Armed, End, Gate},
     lanes::Draw,
 };
-use crate::sender::{Call, Drained, LaneId, Reply, Sealed};
+use crate::sender::{Call, Drained, LaneId, Reply, Sealed, guarded};
 
 /// The feed of one pump.
 pub(super) struct PumpFeed {
@@ -180,7 +180,7 @@ impl Feed for PumpFeed {
         let node = self.gate.node;
         if let Status::Down { error, retry_after } = &status {
             if !error.is_idle() && !error.is_aborted() {
-                tracing::warn!(node = node.0, %error, ?retry_after, "no connection to a broker");
+                guarded(|| tracing::warn!(node = node.0, %error, ?retry_after, "no connection to a broker"));
             }
         }
         self.shared.with_control("to note a connection's status", None, |control, _| {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is logged where a lock is held: a subscriber is foreign code, and may itself send through this producer.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use kafka_wire::{ErrorCode, NodeId, TopicName};
@@ -28,6 +29,10 @@ pub(crate) enum Event {
 impl Event {
     /// To be called where no lock is held.
     pub(crate) fn log(self) {
+        guarded(|| self.tell());
+    }
+
+    fn tell(self) {
         match self {
             Self::ProducerId(Identity { id, epoch }) => {
                 tracing::debug!(producer_id = id.0, epoch = epoch.0, "producer id acquired");
@@ -62,6 +67,12 @@ impl Event {
             Self::Fatal(code) => tracing::error!(%code, "the producer cannot go on"),
         }
     }
+}
+
+/// Logs. A subscriber that panics does not keep from its work who logs.
+pub(crate) fn guarded(log: impl FnOnce()) {
+    // The panic hook has said what there is to say.
+    let _ = panic::catch_unwind(AssertUnwindSafe(log));
 }
 
 /// Lets through so many lines a second, and counts the others.

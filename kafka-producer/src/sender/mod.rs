@@ -28,6 +28,7 @@ pub(crate) use self::{
     call::{Call, Reply},
     effects::{Effects, Resolution, SplitJob},
     ending::Unsent,
+    log::guarded,
     produce::{Drained, Supply},
 };
 use self::{
