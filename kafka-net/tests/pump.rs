@@ -4,13 +4,15 @@
 
 use std::{
     collections::VecDeque,
+    io,
     panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use futures::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
 use kafka_net::{
     Answer, Call, CallResult, Connection, Demand, Endpoint, Feed, FrameSink, KafkaCodec, NetConfig, NetError,
@@ -21,7 +23,10 @@ use kafka_wire::{
     ApiKey, CorrelationId, FrameBuf, NodeId, VersionRange, WireError, WireErrorKind, encode_response,
     messages::{ApiVersion, ApiVersionsResponse},
 };
-use tokio::{io::DuplexStream, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
+    time,
+};
 use tokio_util::codec::Framed;
 
 /// A number and a payload; answered by the number.
@@ -195,6 +200,13 @@ impl Broker {
 
 fn start(feed: &TestFeed, buffer: usize) -> (tokio::task::JoinHandle<Ended>, Broker) {
     let (ours, theirs) = tokio::io::duplex(buffer);
+    start_over(ours, theirs, feed)
+}
+
+fn start_over<S>(ours: S, theirs: DuplexStream, feed: &TestFeed) -> (tokio::task::JoinHandle<Ended>, Broker)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut feed = feed.clone();
     let now = time::Instant::now().into_std();
     let config = Arc::new(NetConfig::default());
@@ -232,6 +244,56 @@ async fn five_are_in_flight_and_each_is_answered() {
     assert!(ended.error.is_aborted() && ended.was_ready, "{ended:?}");
     assert_eq!(ended.stats.replies, 13);
     assert!(broker.next().await.is_none(), "the other end sees the end");
+}
+
+/// A stream that takes everything at once and passes it on when it is flushed, as one with encryption does.
+struct Buffered {
+    stream: DuplexStream,
+    buffer: BytesMut,
+}
+
+impl AsyncRead for Buffered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Buffered {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.buffer.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, buffer } = &mut *self;
+        while !buffer.is_empty() {
+            let count = ready!(Pin::new(&mut *stream).poll_write(cx, buffer))?;
+            buffer.advance(count);
+        }
+        Pin::new(stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_stream_keeps_back_is_flushed_although_it_took_everything() {
+    let feed = TestFeed::default();
+    feed.add(1, 10_000, true);
+    let (stream, theirs) = tokio::io::duplex(100);
+    let (_pump, mut broker) = start_over(Buffered { stream, buffer: BytesMut::new() }, theirs, &feed);
+    // In no time: nothing but the end of a time-out would come of it otherwise.
+    let request = time::timeout(Duration::from_secs(1), broker.next()).await.expect("all of it");
+    broker.answer(request.expect("a request")).await;
+    time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(feed.told(), "1");
 }
 
 #[tokio::test(start_paused = true)]
@@ -318,7 +380,7 @@ async fn a_dropped_pump_gives_its_calls_back() {
 struct Once(Mutex<Option<DuplexStream>>);
 
 impl Connect for Once {
-    fn connect<'a>(&'a self, _: Target<'a>) -> BoxFuture<'a, std::io::Result<BoxStream>> {
+    fn connect<'a>(&'a self, _: Target<'a>) -> BoxFuture<'a, io::Result<BoxStream>> {
         let stream = self.0.lock().expect("no panic").take().expect("it is dialled once");
         async move { Ok(Box::new(stream) as BoxStream) }.boxed()
     }

@@ -3,9 +3,9 @@
 use std::{sync::Arc, task::Context, time::Instant};
 
 use super::{
-    Shared,
+    Shared, guarded,
     request::{ClientCall, ClientReply},
-    state::{LinkId, guarded},
+    state::LinkId,
 };
 use crate::{
     call::{Answer, CallResult},
@@ -23,11 +23,15 @@ impl Feed for ClientFeed {
     type Call = ClientCall;
 
     fn poll_demand(&mut self, cx: &mut Context<'_>, _: Instant) -> Demand {
-        self.shared.with(|state| state.poll_demand(self.link, cx))
+        let (demand, effects) = self.shared.with(|state| state.poll_demand(self.link, cx));
+        effects.settle();
+        demand
     }
 
     fn poll_call(&mut self, cx: &mut Context<'_>, _: Offer<'_>) -> Next<ClientCall> {
-        self.shared.with(|state| state.poll_call(self.link, cx))
+        let (next, effects) = self.shared.with(|state| state.poll_call(self.link, cx));
+        effects.settle();
+        next
     }
 
     fn on_reply(&mut self, call: ClientCall, result: CallResult<ClientReply>, now: Instant) {

@@ -16,7 +16,7 @@ use kafka_wire::{ErrorCode, NodeId, PartitionId, Request, TopicName};
 use self::request::{ReplyReceiver, Typed};
 pub(crate) use self::{
     feed::ClientFeed,
-    state::{Effects, Start, State},
+    state::{Effects, Start, State, guarded},
 };
 use crate::{
     call::Throttled,
@@ -101,6 +101,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn new(state: State) -> Self {
+        Self { state: Mutex::new(state) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.state.try_lock().is_err()
+    }
+
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.lock())
     }
@@ -136,7 +145,7 @@ impl Client {
         config.validate().map_err(|error| NetError::new(Kind::Config(error)))?;
         let mut rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let metadata = Metadata::new(bootstrap, config.metadata, rng.fork());
-        let shared = Arc::new(Shared { state: Mutex::new(State::new(metadata)) });
+        let shared = Arc::new(Shared::new(State::new(metadata)));
         io::start_driver(&shared, config.net, rng);
         let client = Self { owner: Arc::new(Owner { shared, max_block: config.max_block }) };
         let list = bootstrap.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",");

@@ -52,20 +52,25 @@ pub(crate) struct LinkId {
     pub(crate) id: u64,
 }
 
-/// Wakers to wake, and calls to tell, once the lock is gone.
+/// Wakers to wake, calls to tell, and calls to forget, once the lock is gone.
 #[derive(Debug, Default)]
 #[must_use = "to be settled after unlocking"]
 pub(crate) struct Effects {
     wakers: Vec<Waker>,
     failed: Vec<(Box<dyn UserCall>, NetError)>,
+    /// Nobody waits for these any more. What they carry is the user's, and so is what happens when it is dropped.
+    abandoned: Vec<ClientCall>,
     hung_up: bool,
 }
 
 impl Effects {
-    /// Does what could not be done under the lock. Wakers are foreign: one that panics harms nobody else.
+    /// Does what could not be done under the lock. Wakers and subscribers are foreign: one that panics harms nobody else.
     pub(crate) fn settle(self) {
         if self.hung_up {
-            tracing::info!("no known broker answers: returning to the bootstrap list");
+            guarded(|| tracing::info!("no known broker answers: returning to the bootstrap list"));
+        }
+        for call in self.abandoned {
+            guarded(|| drop(call));
         }
         for (call, error) in self.failed {
             guarded(|| call.finish(Err(error)));
@@ -76,7 +81,7 @@ impl Effects {
     }
 }
 
-/// Runs what may wake somebody.
+/// Runs foreign code that does its own business: a panic of it must not end ours.
 pub(crate) fn guarded(foreign: impl FnOnce()) {
     // The panic hook has said what there is to say.
     let _ = panic::catch_unwind(AssertUnwindSafe(foreign));
@@ -141,8 +146,16 @@ impl State {
         pick
     }
 
-    /// The driver's turn: which pumps to start, and when it wants to be called again.
-    pub(crate) fn drive(&mut self, cx: &Context<'_>, now: Instant) -> (Vec<Start>, Option<Instant>, Effects) {
+    /// The driver's turn: which pumps to start, and when it wants to be called again. None if it is over: looked at under the
+    /// same lock as the rest, since who closes wakes only a driver that has registered.
+    pub(crate) fn drive(
+        &mut self,
+        cx: &Context<'_>,
+        now: Instant,
+    ) -> Option<(Vec<Start>, Option<Instant>, Effects)> {
+        if self.is_closed {
+            return None;
+        }
         let mut effects = Effects::default();
         self.driver = Some(cx.waker().clone());
         loop {
@@ -174,7 +187,7 @@ impl State {
                 effects.wakers.extend(link.pump.take());
             }
         }
-        (starts, self.metadata.poll_timeout(now), effects)
+        Some((starts, self.metadata.poll_timeout(now), effects))
     }
 
     /// Something new may be due.
@@ -195,32 +208,44 @@ impl State {
         effects
     }
 
-    pub(crate) fn poll_demand(&mut self, id: LinkId, cx: &Context<'_>) -> Demand {
+    pub(crate) fn poll_demand(&mut self, id: LinkId, cx: &Context<'_>) -> (Demand, Effects) {
+        let mut effects = Effects::default();
         let must_abort = id.id < self.abort_before;
-        match self.current(id) {
+        let demand = match self.current(id) {
             None if must_abort => Demand::Abort,
             None => Demand::Finish,
             Some(link) => {
-                link.queue.retain(|call| !call.is_abandoned());
+                if link.queue.iter().any(ClientCall::is_abandoned) {
+                    for call in std::mem::take(&mut link.queue) {
+                        if call.is_abandoned() {
+                            effects.abandoned.push(call);
+                        } else {
+                            link.queue.push_back(call);
+                        }
+                    }
+                }
                 link.pump = Some(cx.waker().clone());
                 if link.is_wanted || !link.queue.is_empty() { Demand::Connect } else { Demand::Rest }
             }
-        }
+        };
+        (demand, effects)
     }
 
-    pub(crate) fn poll_call(&mut self, id: LinkId, cx: &Context<'_>) -> Next<ClientCall> {
+    pub(crate) fn poll_call(&mut self, id: LinkId, cx: &Context<'_>) -> (Next<ClientCall>, Effects) {
+        let mut effects = Effects::default();
         let must_abort = id.id < self.abort_before;
         let Some(link) = self.current(id) else {
-            return if must_abort { Next::Abort } else { Next::Finish };
+            return (if must_abort { Next::Abort } else { Next::Finish }, effects);
         };
         while let Some(call) = link.queue.pop_front() {
             if !call.is_abandoned() {
                 link.in_flight += 1;
-                return Next::Call(call);
+                return (Next::Call(call), effects);
             }
+            effects.abandoned.push(call);
         }
         link.pump = Some(cx.waker().clone());
-        Next::Wait(None)
+        (Next::Wait(None), effects)
     }
 
     /// An answer to Metadata.
@@ -373,11 +398,22 @@ mod tests {
         task::Wake,
     };
 
+    use std::time::Duration;
+
+    use bytes::Bytes;
     use futures::FutureExt;
-    use kafka_wire::messages::MetadataRequest;
+    use kafka_wire::{ApiKey, CorrelationId, FrameBuf, VersionRange, WireError, messages::MetadataRequest};
 
     use super::*;
-    use crate::client::request::Typed;
+    use crate::{
+        client::{
+            ClientFeed, Shared,
+            request::{AnyReply, Typed},
+        },
+        conn::{ConnectionStats, Versions},
+        feed::{Feed, Offer},
+        metadata::MetadataConfig,
+    };
 
     struct Panics;
 
@@ -394,6 +430,95 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    fn state() -> State {
+        let bootstrap = [Endpoint::new("broker", 9092)];
+        State::new(Metadata::new(&bootstrap, MetadataConfig::default(), fastrand::Rng::with_seed(1)))
+    }
+
+    /// Who closes comes between two turns of the driver, whose waker was taken for the second: it must not sleep then, nor
+    /// start anything.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn a_driver_that_comes_after_the_end_does_nothing_any_more() {
+        let (mut state, now) = (state(), Instant::now());
+        let counts = Arc::new(Counts::default());
+        let waker = Waker::from(Arc::clone(&counts));
+        state.close(now).settle();
+        assert!(state.drive(&Context::from_waker(&waker), now).is_none());
+        assert!(state.driver.is_none() && state.links.is_empty());
+    }
+
+    /// A user's call that looks, when it is dropped, whether the lock is held.
+    #[derive(Debug)]
+    struct Looks(Arc<Shared>, Arc<AtomicUsize>);
+
+    impl Drop for Looks {
+        fn drop(&mut self) {
+            if self.0.is_locked() {
+                self.1.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    impl UserCall for Looks {
+        fn api_key(&self) -> ApiKey {
+            ApiKey::METADATA
+        }
+
+        fn versions(&self) -> VersionRange {
+            VersionRange::new(0, 0)
+        }
+
+        fn encode(&self, _: i16, _: CorrelationId, _: &str) -> Result<FrameBuf, WireError> {
+            Ok(FrameBuf::new())
+        }
+
+        fn decode(&self, _: i16, _: &Bytes) -> Result<AnyReply, WireError> {
+            Ok(Box::new(()))
+        }
+
+        fn throttle(&self, _: &AnyReply) -> Duration {
+            Duration::ZERO
+        }
+
+        fn expects_reply(&self) -> bool {
+            true
+        }
+
+        fn finish(self: Box<Self>, _: CallResult<AnyReply>) {}
+
+        fn is_abandoned(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn what_a_user_no_longer_waits_for_is_not_dropped_under_the_lock() {
+        let now = Instant::now();
+        let shared = Arc::new(Shared::new(state()));
+        let locked = Arc::new(AtomicUsize::new(0));
+        let node = shared.with(|state| *state.metadata.view().brokers.keys().next().expect("the bootstrap"));
+        let cx = Context::from_waker(Waker::noop());
+        let add = || {
+            let call = Box::new(Looks(Arc::clone(&shared), Arc::clone(&locked)));
+            shared.with(|state| state.enqueue(node, call)).settle();
+        };
+        add();
+        let (starts, _, effects) = shared.with(|state| state.drive(&cx, now)).expect("it is open");
+        effects.settle();
+        let link = starts[0].link;
+        let mut feed = ClientFeed { shared: Arc::clone(&shared), link };
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = feed.poll_demand(&mut cx, now);
+        add();
+        let (versions, stats) = (Versions::default(), ConnectionStats::default());
+        let offer = Offer { now, versions: &versions, in_flight: 0, stats: &stats };
+        let _ = feed.poll_call(&mut cx, offer);
+        assert_eq!(Arc::strong_count(&locked), 1, "both were dropped");
+        assert_eq!(locked.load(Ordering::Relaxed), 0);
     }
 
     #[test]

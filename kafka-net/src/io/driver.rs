@@ -32,10 +32,8 @@ impl Driver {
         let mut sleep: Option<std::pin::Pin<Box<Sleep>>> = None;
         poll_fn(|cx| {
             loop {
-                if self.shared.with(|state| state.is_closed) {
-                    return Poll::Ready(());
-                }
-                let (starts, timeout, effects) = self.shared.with(|state| state.drive(cx, clock::now()));
+                let turn = self.shared.with(|state| state.drive(cx, clock::now()));
+                let Some((starts, timeout, effects)) = turn else { return Poll::Ready(()) };
                 effects.settle();
                 for start in starts {
                     self.start(start);

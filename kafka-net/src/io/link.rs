@@ -1,13 +1,15 @@
 //! [`keep_connected`]: one broker's connection, dialled again whenever it is wanted.
 
 use std::{
+    io,
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
     task::Poll,
     time::{Duration, Instant},
 };
 
-use futures::future::{Either, poll_fn, select};
+use futures::future::{Either, FutureExt, poll_fn, select};
 use kafka_wire::NodeId;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -18,6 +20,7 @@ use super::{
     pump::{Ended, pump},
 };
 use crate::{
+    client::guarded,
     config::{Endpoint, NetConfig},
     conn::{Connection, Reconnect},
     error::{Kind, NetError, Place},
@@ -25,7 +28,7 @@ use crate::{
 };
 
 /// Keeps a connection to one broker for as long as the feed wants: waits until there is demand, dials, runs the
-/// [`pump`](super::pump), backs off when that failed, and begins again. Ends when the feed says [`Demand::Finish`]
+/// [`pump`](super::pump), backs off when that failed or panicked, and begins again. Ends when the feed says [`Demand::Finish`]
 /// or [`Demand::Abort`]; one that answers a pump so has to go on saying it.
 ///
 /// Start it on a runtime with I/O and time enabled, current-thread or multi-thread. `rng` gives the jitter.
@@ -42,10 +45,15 @@ pub async fn keep_connected<F: Feed>(
     let mut reconnect = Reconnect::new(&config, rng);
     while wait_for_demand(&mut feed).await {
         feed.on_status(Status::Connecting, clock::now());
-        let ended = connect_once(&place, &endpoint, &config, &mut reconnect, &mut feed).await;
+        let life = connect_once(&place, &endpoint, &config, &mut reconnect, &mut feed);
+        // A connector and its streams are foreign: with a task that ends, whoever sees to it would dial again at once.
+        let ended = AssertUnwindSafe(life).catch_unwind().await;
+        let ended = ended.unwrap_or_else(|_| Ended::before_ready(NetError::at(panicked(), &place)));
         let retry_after = reconnect.ended(ended.was_ready, &ended.error);
         let error = ended.error;
-        tracing::debug!(node = node.0, address = %endpoint, %error, ?retry_after, "connection ended");
+        guarded(
+            || tracing::debug!(node = node.0, address = %endpoint, %error, ?retry_after, "connection ended"),
+        );
         let now = clock::now();
         feed.on_status(Status::Down { error, retry_after }, now);
         if !wait_out(&mut feed, retry_after, now).await {
@@ -104,6 +112,11 @@ where
     let rest = Duration::from_millis(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX));
     let connection = Connection::new(place.node, &place.address, Arc::clone(config), rest, now);
     pump(stream, connection, config.max_response_size, feed).await
+}
+
+/// The panic hook has said what there is to say.
+fn panicked() -> Kind {
+    Kind::Connect(io::Error::other("what opens or carries the connection panicked"))
 }
 
 /// Waits until the feed wants a connection; false if it wants none ever again.

@@ -203,7 +203,7 @@ where
         }
         let before = self.sink.written();
         let flushed =
-            if self.sink.held() == 0 { Poll::Pending } else { Pin::new(&mut self.sink).poll_flush(cx) };
+            if self.sink.is_flushed() { Poll::Pending } else { Pin::new(&mut self.sink).poll_flush(cx) };
         let written = self.sink.written() - before;
         // Told before a failure, so that what was written counts as possibly written.
         self.connection.handle_written(usize::try_from(written).unwrap_or(usize::MAX), now);

@@ -29,6 +29,8 @@ pub struct FrameSink<W> {
     frames: VecDeque<Segments>,
     held: usize,
     written: u64,
+    /// The stream has bytes that it may not have passed on: it was not flushed since.
+    needs_flush: bool,
 }
 
 impl<W> FrameSink<W> {
@@ -37,7 +39,7 @@ impl<W> FrameSink<W> {
 
     /// A sink over a stream.
     pub fn new(stream: W) -> Self {
-        Self { stream, frames: VecDeque::new(), held: 0, written: 0 }
+        Self { stream, frames: VecDeque::new(), held: 0, written: 0, needs_flush: false }
     }
 
     /// All bytes the stream has taken so far. A byte beyond has not left this process.
@@ -48,6 +50,11 @@ impl<W> FrameSink<W> {
     /// Bytes that wait to be written.
     pub fn held(&self) -> usize {
         self.held
+    }
+
+    /// Whether there is nothing for a flush to do: neither here nor in a stream with a buffer of its own.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.held == 0 && !self.needs_flush
     }
 
     /// The stream, for its reading half.
@@ -63,6 +70,7 @@ impl<W> FrameSink<W> {
     fn advance(&mut self, mut count: usize) {
         self.held -= count;
         self.written += count as u64;
+        self.needs_flush = true;
         while let Some(frame) = self.frames.front_mut() {
             let step = count.min(frame.remaining());
             frame.advance(step);
@@ -125,6 +133,7 @@ impl<W: AsyncWrite + Unpin> Sink<FrameBuf> for FrameSink<W> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), NetError>> {
         ready!(self.poll_down_to(cx, 0))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.needs_flush = false;
         Poll::Ready(Ok(()))
     }
 

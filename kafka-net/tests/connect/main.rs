@@ -8,10 +8,12 @@ mod cancel_safety;
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -24,7 +26,7 @@ use kafka_net::{
 };
 use kafka_wire::{ApiKey, NodeId, PartitionId, decode_request_header, frame, messages::MetadataRequest};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, DuplexStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf},
     time::Instant,
 };
 
@@ -50,6 +52,10 @@ enum Trouble {
     Mute,
     /// It is opened after so long, and then as above.
     Late(Duration),
+    /// The connector panics.
+    Panic,
+    /// It is opened, and its stream panics.
+    PanicLater,
 }
 
 /// One that is open, until this is dropped.
@@ -140,6 +146,8 @@ impl Connect for Tunnel {
                 Some(Trouble::Refused) => return Err(io::ErrorKind::ConnectionRefused.into()),
                 Some(Trouble::Silence) => std::future::pending::<()>().await,
                 Some(Trouble::Late(after)) => tokio::time::sleep(after).await,
+                Some(Trouble::Panic) => panic!("a connector that fails"),
+                Some(Trouble::PanicLater) => return Ok(Box::new(Panics) as BoxStream),
                 Some(Trouble::Mute) | None => {}
             }
             let node = host.rsplit('-').next().and_then(|id| id.parse().ok()).expect("a broker's name");
@@ -221,6 +229,40 @@ async fn a_broker_that_accepts_and_says_nothing_is_dialled_ever_less_often() {
     while tunnel.open() > 0 {
         tokio::task::yield_now().await;
     }
+}
+
+/// A stream that fails its users.
+struct Panics;
+
+impl AsyncRead for Panics {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        panic!("a stream that fails")
+    }
+}
+
+impl AsyncWrite for Panics {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connector_or_a_stream_that_panics_is_a_connection_that_failed() {
+    let tunnel = Tunnel::new([Trouble::Panic, Trouble::PanicLater, Trouble::Panic, Trouble::PanicLater]);
+    let began = Instant::now();
+    let _client = Client::connect("broker-1:9092", tunnel.config()).await.expect("a client");
+    assert_eq!(tunnel.attempts().len(), 5);
+    // 50 ms, 100 ms, 200 ms and 400 ms of virtual time, each with a fifth of jitter.
+    let took = began.elapsed();
+    assert!((600..=901).contains(&took.as_millis()), "{took:?}");
 }
 
 #[tokio::test(start_paused = true)]
