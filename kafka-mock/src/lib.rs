@@ -111,6 +111,7 @@ mod handlers;
 mod inspect;
 mod io;
 mod log;
+#[macro_use]
 mod occasions;
 mod producers;
 pub mod proxy;

@@ -19,6 +19,37 @@ impl Default for Occasions {
     }
 }
 
+/// The conditions of a rule that count, for a type with `occasions`.
+macro_rules! counts {
+    ($rule:ident, $whose:literal) => {
+        /// Conditions that count what meets the others.
+        impl $rule {
+            /// Not the first `count` of them.
+            pub fn skip(mut self, count: u64) -> Self {
+                self.occasions.skip = count;
+                self
+            }
+
+            /// `count` times at most; always, unless set.
+            pub fn times(mut self, count: u64) -> Self {
+                self.occasions.times = count;
+                self
+            }
+
+            /// Only the `n`-th, counted from 1.
+            pub fn nth(self, n: u64) -> Self {
+                self.skip(n.saturating_sub(1)).times(1)
+            }
+
+            #[doc = concat!("Each with this probability, from 0 to 1, by the ", $whose, "'s seeded generator.")]
+            pub fn probability(mut self, probability: f64) -> Self {
+                self.occasions.probability = probability;
+                self
+            }
+        }
+    };
+}
+
 /// How many there were so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {

@@ -215,6 +215,23 @@ where
     (pump, Broker(Framed::new(theirs, KafkaCodec::new(1 << 20))))
 }
 
+/// Three requests for a broker that has negotiated and reads no more: 4096 bytes were taken, the first and a part of the
+/// second.
+async fn half_written(feed: &TestFeed) -> (tokio::task::JoinHandle<Ended>, Broker) {
+    let (pump, mut broker) = start(feed, 4096);
+    assert!(broker.next().now_or_never().is_none());
+    while !feed.book(|book| book.is_ready) {
+        time::sleep(Duration::from_millis(1)).await;
+        let _ = broker.next().now_or_never();
+    }
+    for number in 1..=3 {
+        feed.add(number, 3000, true);
+    }
+    feed.wake();
+    time::sleep(Duration::from_millis(1)).await;
+    (pump, broker)
+}
+
 #[tokio::test(start_paused = true)]
 async fn five_are_in_flight_and_each_is_answered() {
     let feed = TestFeed::default();
@@ -316,22 +333,10 @@ async fn silence_ends_the_connection_at_its_minute() {
 #[tokio::test(start_paused = true)]
 async fn what_was_not_written_is_told_so() {
     let feed = TestFeed::default();
-    let (pump, mut broker) = start(&feed, 4096);
-    // Negotiated, but nobody reads on.
-    assert!(broker.next().now_or_never().is_none());
-    while !feed.book(|book| book.is_ready) {
-        time::sleep(Duration::from_millis(1)).await;
-        let _ = broker.next().now_or_never();
-    }
-    for number in 1..=3 {
-        feed.add(number, 3000, true);
-    }
-    feed.wake();
-    time::sleep(Duration::from_millis(1)).await;
+    let (pump, broker) = half_written(&feed).await;
     drop(broker);
     let ended = pump.await.expect("no panic");
     assert!(!ended.error.is_aborted() && !ended.error.is_timeout(), "{ended:?}");
-    // 4096 bytes: the first request and a part of the second.
     assert_eq!(feed.told(), "1! 2! 3?");
 }
 
@@ -339,16 +344,7 @@ async fn what_was_not_written_is_told_so() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_after_an_abort() {
     let feed = TestFeed::default();
-    let (pump, mut broker) = start(&feed, 4096);
-    while !feed.book(|book| book.is_ready) {
-        time::sleep(Duration::from_millis(1)).await;
-        let _ = broker.next().now_or_never();
-    }
-    for number in 1..=3 {
-        feed.add(number, 3000, true);
-    }
-    feed.wake();
-    time::sleep(Duration::from_millis(1)).await;
+    let (pump, mut broker) = half_written(&feed).await;
     feed.book(|book| book.must_abort = true);
     feed.wake();
     time::sleep(Duration::from_millis(1)).await;

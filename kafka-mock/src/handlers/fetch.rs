@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use kafka_wire::messages::{
-    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, LeaderIdAndEpoch,
-    PartitionData,
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse, PartitionData,
 };
 use kafka_wire::{ErrorCode, NodeId, Records, RequestHeader};
 
-use super::{check_epoch, endpoints, reply};
+use super::{check_epoch, endpoints, hint, reply};
 use crate::answer::{Answer, Waiting};
 use crate::cluster::{Cluster, Now};
 use crate::request::{Body, Request};
@@ -104,9 +103,7 @@ fn respond(cluster: &Cluster, node: NodeId, version: i16, request: FetchRequest)
         }
     });
     let responses = responses.collect();
-    hinted.sort_unstable();
-    hinted.dedup();
-    FetchResponse { responses, node_endpoints: endpoints(cluster, &hinted), ..Default::default() }
+    FetchResponse { responses, node_endpoints: endpoints(cluster, hinted), ..Default::default() }
 }
 
 /// The partition, if it can be read from that offset by this broker.
@@ -162,9 +159,7 @@ fn failed(
     if let (true, Ok(partition)) =
         (moved && version >= FIRST_WITH_HINTS, find(cluster, version, topic, asked))
     {
-        data.current_leader =
-            LeaderIdAndEpoch { leader_id: partition.leader, leader_epoch: partition.leader_epoch };
-        hinted.push(partition.leader);
+        data.current_leader = hint(partition, hinted);
     }
     data
 }

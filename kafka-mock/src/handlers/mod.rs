@@ -15,12 +15,13 @@ pub(crate) mod unserved;
 
 use std::collections::BTreeSet;
 
-use kafka_wire::messages::NodeEndpoint;
+use kafka_wire::messages::{LeaderIdAndEpoch, NodeEndpoint};
 use kafka_wire::{ErrorCode, NodeId, RequestHeader, Response};
 
 use crate::answer::{Answer, CloseReason, Waiting};
 use crate::cluster::{Cluster, Now, Refusal};
 use crate::request::{Body, Request};
+use crate::topic::Partition;
 
 /// Answers a request that came to a broker.
 pub(crate) fn answer(cluster: &mut Cluster, node: NodeId, request: Request, now: Now) -> Answer {
@@ -84,9 +85,17 @@ fn check_replicas(cluster: &Cluster, replicas: &[NodeId]) -> Result<(), Refusal>
     }
 }
 
-/// Where the leaders are that were named in hints (KIP-951).
-fn endpoints(cluster: &Cluster, nodes: &[NodeId]) -> Vec<NodeEndpoint> {
-    let found = nodes.iter().filter_map(|&node| cluster.broker(node)).map(|broker| NodeEndpoint {
+/// The hint who leads a partition (KIP-951), noted among those whose [`endpoints`] are to be told.
+fn hint(partition: &Partition, hinted: &mut Vec<NodeId>) -> LeaderIdAndEpoch {
+    hinted.push(partition.leader);
+    LeaderIdAndEpoch { leader_id: partition.leader, leader_epoch: partition.leader_epoch }
+}
+
+/// Where the leaders are that were named in hints.
+fn endpoints(cluster: &Cluster, mut nodes: Vec<NodeId>) -> Vec<NodeEndpoint> {
+    nodes.sort_unstable();
+    nodes.dedup();
+    let found = nodes.into_iter().filter_map(|node| cluster.broker(node)).map(|broker| NodeEndpoint {
         node_id: broker.id,
         host: broker.host.clone(),
         port: i32::from(broker.port),

@@ -1,8 +1,8 @@
 //! Produce: judged step by step as a broker does, appended, answered partition by partition.
 
 use kafka_wire::messages::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceData, PartitionProduceResponse,
-    ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
+    ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use kafka_wire::{Acks, ErrorCode, NodeId, PartitionId, RequestHeader, TopicName};
 
@@ -95,9 +95,7 @@ fn respond(
             partition_responses,
         });
     }
-    hinted.sort_unstable();
-    hinted.dedup();
-    ProduceResponse { responses, node_endpoints: super::endpoints(cluster, &hinted), ..Default::default() }
+    ProduceResponse { responses, node_endpoints: super::endpoints(cluster, hinted), ..Default::default() }
 }
 
 /// The topic's name; by its id since KIP-516.
@@ -263,9 +261,7 @@ fn partition_response(
     if let (true, ErrorCode::NOT_LEADER_OR_FOLLOWER, Some(partition)) =
         (version >= FIRST_WITH_HINTS, fault.code, partition)
     {
-        response.current_leader =
-            LeaderIdAndEpoch { leader_id: partition.leader, leader_epoch: partition.leader_epoch };
-        hinted.push(partition.leader);
+        response.current_leader = super::hint(partition, hinted);
     }
     response
 }

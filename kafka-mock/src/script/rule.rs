@@ -123,30 +123,9 @@ impl Rule {
         self.when.versions = Some(VersionRange::new(*versions.start(), *versions.end()));
         self
     }
-
-    /// Not the first `count` of them.
-    pub fn skip(mut self, count: u64) -> Self {
-        self.occasions.skip = count;
-        self
-    }
-
-    /// `count` times at most; always, unless set.
-    pub fn times(mut self, count: u64) -> Self {
-        self.occasions.times = count;
-        self
-    }
-
-    /// Only the `n`-th, counted from 1.
-    pub fn nth(self, n: u64) -> Self {
-        self.skip(n.saturating_sub(1)).times(1)
-    }
-
-    /// Each with this probability, from 0 to 1, by the script's seeded generator.
-    pub fn probability(mut self, probability: f64) -> Self {
-        self.occasions.probability = probability;
-        self
-    }
 }
+
+counts!(Rule, "script");
 
 /// What it does.
 impl Rule {
