@@ -45,6 +45,7 @@ mod append;
 mod config;
 mod connect;
 mod delivery;
+mod draw;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;

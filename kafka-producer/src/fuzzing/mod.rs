@@ -39,9 +39,10 @@ use kafka_wire::{
 use self::log::{Arrived, Log};
 use crate::{
     delivery::{Delivery, Outcome},
+    draw::InOrder,
     error::{FailureKind, Persistence},
     purge::Purge,
-    sender::{Call, Drained, Effects, LaneId, Reply, Sender, SenderSettings, SplitJob, Supply, Unsent},
+    sender::{Call, Drained, Effects, LaneId, Reply, Sender, SenderSettings, SplitJob, Unsent},
 };
 
 /// Runs the operations in `data` from the given start of time.
@@ -234,7 +235,8 @@ impl World {
     }
 
     fn draw(&mut self, node: NodeId) {
-        let mut supply = Lanes { lanes: &mut self.lanes, node };
+        let led = self.lanes.iter_mut().map(|lane| (lane.leader == Some(node)).then_some(&mut lane.queue));
+        let mut supply = InOrder::new(led);
         self.sender.drain(node, self.now, &mut supply, &mut self.sealing);
         self.settle();
     }
@@ -630,32 +632,6 @@ fn answer(batch: &Arrived, code: ErrorCode, base_offset: i64) -> PartitionProduc
 
 fn unsent(batch: &DrainedBatch<Arc<Outcome>>) -> Unsent<'_> {
     Unsent { outcome: batch.tag(), count: batch.count(), begun: batch.created() }
-}
-
-/// The lanes that a node leads, in order.
-struct Lanes<'a> {
-    lanes: &'a mut [Lane],
-    node: NodeId,
-}
-
-impl Supply for Lanes<'_> {
-    fn draw(
-        &mut self,
-        now: Instant,
-        room: usize,
-        alone: bool,
-        admits: &mut dyn FnMut(LaneId) -> bool,
-    ) -> Option<(LaneId, DrainedBatch<Arc<Outcome>>)> {
-        for (lane, id) in self.lanes.iter_mut().zip(0..) {
-            let fits = alone || lane.queue.next_size().is_none_or(|size| size <= room);
-            if lane.leader == Some(self.node) && fits && admits(LaneId(id)) {
-                if let Some(batch) = lane.queue.drain(now) {
-                    return Some((LaneId(id), batch));
-                }
-            }
-        }
-        None
-    }
 }
 
 fn topic() -> TopicName {

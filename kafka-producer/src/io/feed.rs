@@ -8,9 +8,12 @@ use kafka_net::{CallResult, Demand, Feed, Next, Offer, Status};
 use super::{
     Afterwards, Control, Shared, compress,
     gate::{Armed, End, Gate},
-    lanes::Draw,
+    lanes::GateDraw,
 };
-use crate::sender::{Call, Drained, LaneId, Reply, Sealed, guarded};
+use crate::{
+    draw::Draw,
+    sender::{Call, Drained, LaneId, Reply, Sealed, guarded},
+};
 
 /// The feed of one pump.
 pub(super) struct PumpFeed {
@@ -63,7 +66,7 @@ impl PumpFeed {
             shared.expire(control, afterwards, gate, now);
             let Control { sender, lanes, .. } = control;
             let pressure = shared.pool.waiting() > 0;
-            let mut draw = Draw::new(lanes, gate, pressure, takes_along, now);
+            let mut draw = GateDraw::new(lanes, gate, Draw { now, pressure, takes_along });
             sender.drain(gate.node, now, &mut draw, drained);
             drop(draw);
             f(control, drained)

@@ -13,12 +13,13 @@ use std::{
     time::Instant,
 };
 
-use kafka_batch::{DrainedBatch, Edges, PartitionQueue, Round, SendReason};
+use kafka_batch::{DrainedBatch, Edges, PartitionQueue, ReadyIndex, Round};
 use kafka_wire::TopicName;
 
 use super::gate::{Gate, GateGuard, GateState};
 use crate::{
     delivery::Outcome,
+    draw::{Draw, Lanes, Taken},
     planted::planted,
     sender::{LaneId, Supply},
     topic::TopicShared,
@@ -150,32 +151,51 @@ impl LaneTable {
 }
 
 /// What one pump draws from, under the sender's lock: one round over what is ready, under one lock of the gate.
-pub(crate) struct Draw<'a> {
+pub(crate) struct GateDraw<'a> {
+    open: OpenGate<'a>,
+    round: Round<LaneId>,
+    draw: Draw,
+}
+
+/// The lanes of a gate that is locked.
+struct OpenGate<'a> {
     lanes: &'a LaneTable,
     gate: &'a Gate,
     state: GateGuard<'a>,
-    round: Round<LaneId>,
-    /// Someone waits for memory: nothing may linger.
-    pressure: bool,
-    /// What is drawn is sent now: what lingers may go along.
-    takes_along: bool,
 }
 
-impl<'a> Draw<'a> {
-    pub(crate) fn new(
-        lanes: &'a LaneTable,
-        gate: &'a Gate,
-        pressure: bool,
-        takes_along: bool,
-        now: Instant,
-    ) -> Self {
+impl<'a> GateDraw<'a> {
+    pub(crate) fn new(lanes: &'a LaneTable, gate: &'a Gate, draw: Draw) -> Self {
         let mut state = gate.lock();
-        let round = state.index.round(now);
-        Self { lanes, gate, state, round, pressure, takes_along }
+        let round = state.index.round(draw.now);
+        Self { open: OpenGate { lanes, gate, state }, round, draw }
     }
 }
 
-impl Supply for Draw<'_> {
+impl Lanes for OpenGate<'_> {
+    fn index(&mut self) -> &mut ReadyIndex<LaneId> {
+        &mut self.state.index
+    }
+
+    fn visit(
+        &mut self,
+        id: LaneId,
+        take: impl FnOnce(&mut PartitionQueue<Arc<Outcome>>) -> Taken,
+    ) -> Option<Taken> {
+        let lane = self.lanes.get(id)?;
+        let mut guard = lane.lock();
+        if !std::ptr::eq(Arc::as_ptr(&guard.gate), self.gate) {
+            return None;
+        }
+        let taken = take(&mut guard.queue);
+        if taken.is_change() {
+            lane.report(&mut self.state, &guard);
+        }
+        Some(taken)
+    }
+}
+
+impl Supply for GateDraw<'_> {
     fn draw(
         &mut self,
         now: Instant,
@@ -183,51 +203,8 @@ impl Supply for Draw<'_> {
         alone: bool,
         admits: &mut dyn FnMut(LaneId) -> bool,
     ) -> Option<(LaneId, DrainedBatch<Arc<Outcome>>)> {
-        let state = &mut *self.state;
-        while let Some(id) = state.index.next(&mut self.round) {
-            if !admits(id) {
-                continue;
-            }
-            let Some(lane) = self.lanes.get(id) else { continue };
-            let mut guard = lane.lock();
-            if !std::ptr::eq(Arc::as_ptr(&guard.gate), self.gate) {
-                state.index.update(id, None);
-                continue;
-            }
-            if !alone && guard.queue.next_size().is_some_and(|size| size > room) {
-                state.index.begin_with(id);
-                return None;
-            }
-            let batch = guard.queue.drain(now);
-            lane.report(state, &guard);
-            if let Some(batch) = batch {
-                return Some((id, batch));
-            }
-        }
-        // What lingers goes along with a request that is made anyway; when somebody waits for memory, nothing lingers.
-        let reason = match () {
-            () if self.pressure => SendReason::Pressure,
-            () if self.takes_along && !alone => SendReason::Piggyback,
-            () => return None,
-        };
-        loop {
-            let id = state.index.lingering_longest().find(|id| admits(*id))?;
-            let lane = self.lanes.get(id)?;
-            let mut guard = lane.lock();
-            if !std::ptr::eq(Arc::as_ptr(&guard.gate), self.gate) {
-                state.index.update(id, None);
-                continue;
-            }
-            if !alone && guard.queue.next_size().is_some_and(|size| size > room) {
-                return None;
-            }
-            let batch = guard.queue.take(now, reason);
-            // Its place among those that linger is gone in any case, so that this ends.
-            lane.report(state, &guard);
-            if let Some(batch) = batch {
-                return Some((id, batch));
-            }
-        }
+        debug_assert_eq!(now, self.draw.now, "a round is of one moment");
+        self.draw.next(&mut self.open, &mut self.round, room, alone, admits)
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use kafka_batch::{
-    AppendError, CHUNK_SIZE, Chunk, ChunkSource, Compression, Compressor, DrainedBatch, Limits,
-    PartitionQueue, Pool, QueueSettings, ReadyIndex, Record, SendReason, Stamp, Ticket,
+    AppendError, CHUNK_SIZE, Chunk, Compression, Compressor, DrainedBatch, Limits, PartitionQueue, Pool,
+    QueueSettings, ReadyIndex, Record, SendReason, Stamp, Ticket,
 };
 use kafka_net::{Backoff, CallResult, Endpoint, Metadata, MetadataConfig, Next, Status};
 use kafka_wire::{Acks, ErrorCode, NodeId, TopicName};
@@ -21,7 +21,9 @@ use super::{
     plan::Setup,
 };
 use crate::{
+    append::Source,
     delivery::{BatchResult, Delivery, Outcome},
+    draw::{Draw, Lanes, Taken},
     error::FailureKind,
     purge::Purge,
     sender::{Call, Drained, Effects, LaneId, Reply, Sender, SenderSettings, SplitJob, Supply, Unsent},
@@ -113,20 +115,6 @@ enum Stop {
     Room(usize),
     Partition,
     Refused,
-}
-
-enum Source<'a> {
-    Pool(&'a Arc<Pool>),
-    Granted(&'a mut Vec<Chunk>),
-}
-
-impl ChunkSource for Source<'_> {
-    fn take_chunks(&mut self, count: usize, into: &mut Vec<Chunk>) -> bool {
-        match self {
-            Self::Pool(pool) => pool.take(count, into),
-            Self::Granted(chunks) => chunks.take_chunks(count, into),
-        }
-    }
 }
 
 impl Client {
@@ -439,7 +427,8 @@ impl Client {
         let pressure = self.pool.waiting() > 0;
         let node = self.gates[gate].node;
         let index = &mut self.gates[gate].index;
-        let mut draw = Draw { lanes: &mut self.lanes, index, gate, pressure, takes_along };
+        let draw = Draw { now, pressure, takes_along };
+        let mut draw = GateDraw { lanes: &mut self.lanes, index, gate, draw };
         self.sender.drain(node, now, &mut draw, &mut drained);
         self.settle(Some(gate), now);
         drained
@@ -605,16 +594,34 @@ fn unsent(batch: &DrainedBatch<Arc<Outcome>>) -> Unsent<'_> {
     Unsent { outcome: batch.tag(), count: batch.count(), begun: batch.created() }
 }
 
-/// What a pump draws from.
-struct Draw<'a> {
+/// What a pump draws from: the lanes of one gate.
+struct GateDraw<'a> {
     lanes: &'a mut [Lane],
     index: &'a mut ReadyIndex<LaneId>,
     gate: usize,
-    pressure: bool,
-    takes_along: bool,
+    draw: Draw,
 }
 
-impl Supply for Draw<'_> {
+impl Lanes for GateDraw<'_> {
+    fn index(&mut self) -> &mut ReadyIndex<LaneId> {
+        self.index
+    }
+
+    fn visit(
+        &mut self,
+        id: LaneId,
+        take: impl FnOnce(&mut PartitionQueue<Arc<Outcome>>) -> Taken,
+    ) -> Option<Taken> {
+        let lane = self.lanes.get_mut(id.0 as usize).filter(|lane| lane.gate == self.gate)?;
+        let taken = take(&mut lane.queue);
+        if taken.is_change() {
+            self.index.update(id, lane.queue.readiness());
+        }
+        Some(taken)
+    }
+}
+
+impl Supply for GateDraw<'_> {
     fn draw(
         &mut self,
         now: Instant,
@@ -623,45 +630,6 @@ impl Supply for Draw<'_> {
         admits: &mut dyn FnMut(LaneId) -> bool,
     ) -> Option<(LaneId, DrainedBatch<Arc<Outcome>>)> {
         let mut round = self.index.round(now);
-        while let Some(id) = self.index.next(&mut round) {
-            if !admits(id) {
-                continue;
-            }
-            let lane = &mut self.lanes[id.0 as usize];
-            if lane.gate != self.gate {
-                self.index.update(id, None);
-                continue;
-            }
-            if !alone && lane.queue.next_size().is_some_and(|size| size > room) {
-                self.index.begin_with(id);
-                return None;
-            }
-            let batch = lane.queue.drain(now);
-            self.index.update(id, lane.queue.readiness());
-            if let Some(batch) = batch {
-                return Some((id, batch));
-            }
-        }
-        let reason = match () {
-            () if self.pressure => SendReason::Pressure,
-            () if self.takes_along && !alone => SendReason::Piggyback,
-            () => return None,
-        };
-        loop {
-            let id = self.index.lingering_longest().find(|id| admits(*id))?;
-            let lane = &mut self.lanes[id.0 as usize];
-            if lane.gate != self.gate {
-                self.index.update(id, None);
-                continue;
-            }
-            if !alone && lane.queue.next_size().is_some_and(|size| size > room) {
-                return None;
-            }
-            let batch = lane.queue.take(now, reason);
-            self.index.update(id, lane.queue.readiness());
-            if let Some(batch) = batch {
-                return Some((id, batch));
-            }
-        }
+        self.draw.next(self, &mut round, room, alone, admits)
     }
 }

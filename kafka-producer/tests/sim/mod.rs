@@ -12,7 +12,9 @@ mod plan;
 mod planted;
 mod run;
 mod scenarios;
+mod seeds;
 mod themes;
 mod world;
 
 pub(crate) use planted::{Found, asked, is_found_without_tasks, search};
+pub(crate) use seeds::{number, on_all_cores};

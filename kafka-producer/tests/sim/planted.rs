@@ -1,17 +1,12 @@
 //! Do the invariants notice? Each planted bug must be found within a thousand seeds.
 
-use std::{
-    io::Write as _,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{io::Write as _, ops::ControlFlow, sync::Mutex};
 
 use super::{
     invariants::Violation,
     plan::{self, Plan},
-    run::{self, number, rate, run, started},
+    run::{self, run},
+    seeds::{number, on_all_cores, rate, started},
     themes::Theme,
 };
 use crate::planted::{self, Bug};
@@ -112,33 +107,16 @@ pub(crate) fn search(
 /// The first seed in which something is wrong, and how many seeds were run. All cores run seeds.
 fn first(seeds: u64, violation: impl Fn(u64) -> Option<Found> + Sync) -> (Option<(u64, Found)>, u64) {
     let from = number("LINGER_SIM_FIRST").unwrap_or(0);
-    let (next, runs) = (AtomicU64::new(from), AtomicU64::new(0));
     let first: Mutex<Option<(u64, Found)>> = Mutex::new(None);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let end = first
-                        .lock()
-                        .expect("nobody panics here")
-                        .as_ref()
-                        .map_or(from + seeds, |(it, _)| *it);
-                    if seed >= end {
-                        break;
-                    }
-                    runs.fetch_add(1, Ordering::Relaxed);
-                    let Some(found) = violation(seed) else { continue };
-                    let mut first = first.lock().expect("nobody panics here");
-                    if first.as_ref().is_none_or(|(other, _)| seed < *other) {
-                        *first = Some((seed, found));
-                    }
-                }
-            });
+    let runs = on_all_cores(from..from + seeds, None, |seed| {
+        let Some(found) = violation(seed) else { return ControlFlow::Continue(()) };
+        let mut first = first.lock().expect("nobody panics here");
+        if first.as_ref().is_none_or(|(other, _)| seed < *other) {
+            *first = Some((seed, found));
         }
+        ControlFlow::Break(())
     });
-    (first.into_inner().expect("nobody panics here"), runs.into_inner())
+    (first.into_inner().expect("nobody panics here"), runs)
 }
 
 /// All of them, with any seed, with `cargo xtask sim --planted`; in an ordinary test run with seeds of their themes.

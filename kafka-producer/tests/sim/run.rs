@@ -2,14 +2,16 @@
 
 use std::{
     collections::BTreeMap,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::Mutex,
     time::Duration,
 };
 
 use super::{
     invariants::Violation,
     plan::{self, Plan},
+    seeds::{number, on_all_cores},
     themes,
     world::{Report, World, Wrong},
 };
@@ -47,7 +49,10 @@ impl Summary {
         match result {
             Ok(report) => {
                 self.steps += report.steps;
-                self.note_most([(report.busy, seed), (report.steps - report.busy, seed)]);
+                let steps = [report.busy, report.steps - report.busy];
+                for (most, steps) in self.most.iter_mut().zip(steps) {
+                    *most = (*most).max((steps, seed));
+                }
                 self.records += report.records;
                 self.virtual_time += report.virtual_time;
                 for (what, count) in report.tally.iter() {
@@ -57,27 +62,6 @@ impl Summary {
                 }
             }
             Err(wrong) => self.failures.push((seed, wrong.violation)),
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.runs += other.runs;
-        self.steps += other.steps;
-        self.note_most(other.most);
-        self.records += other.records;
-        self.virtual_time += other.virtual_time;
-        for (what, (runs, times)) in other.happened {
-            let sum = self.happened.entry(what).or_default();
-            sum.0 += runs;
-            sum.1 += times;
-        }
-        self.failures.extend(other.failures);
-        self.failures.sort_by_key(|(seed, _)| *seed);
-    }
-
-    fn note_most(&mut self, most: [(u64, u64); 2]) {
-        for (mine, other) in self.most.iter_mut().zip(most) {
-            *mine = (*mine).max(other);
         }
     }
 
@@ -107,37 +91,15 @@ impl Summary {
 
 /// Runs the plans of some seeds on all cores. Stops early after some failures. The first one is cut down.
 pub(crate) fn run_plans(first: u64, count: u64, draw: impl Fn(u64) -> Plan + Sync) -> Summary {
-    let began = started();
-    let next = AtomicU64::new(first);
-    let failed = AtomicU64::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut all = Summary::default();
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut summary = Summary::default();
-                    loop {
-                        let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= first + count || failed.load(Ordering::Relaxed) >= MAX_FAILURES {
-                            break summary;
-                        }
-                        let result = run(draw(seed), false);
-                        let done = seed + 1 - first;
-                        if done % PROGRESS == 0 {
-                            let rate = rate(done, began);
-                            println!("layer 1: {done} of {count} seeds, {rate:.0} a second");
-                        }
-                        failed.fetch_add(u64::from(result.is_err()), Ordering::Relaxed);
-                        summary.add(seed, result);
-                    }
-                })
-            })
-            .collect();
-        for worker in workers {
-            all.merge(worker.join().expect("what panics in a run is caught there"));
-        }
+    let all = Mutex::new(Summary::default());
+    on_all_cores(first..first + count, Some(1), |seed| {
+        let result = run(draw(seed), false);
+        let mut all = all.lock().expect("what panics in a run is caught there");
+        all.add(seed, result);
+        if all.failures.len() < MAX_FAILURES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
+    let mut all = all.into_inner().expect("as above");
+    all.failures.sort_by_key(|(seed, _)| *seed);
     if let Some((seed, violation)) = all.failures.first() {
         let smallest = shrink(draw(*seed), violation.invariant);
         println!("seed {seed} cut down, {} is violated by: {smallest:#?}", violation.invariant);
@@ -163,23 +125,6 @@ fn shrink(mut plan: Plan, invariant: &str) -> Plan {
         size /= 2;
     }
     plan
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how fast seeds are run is told, and nothing else depends on it"
-)]
-pub(crate) fn started() -> std::time::Instant {
-    std::time::Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "as above")]
-pub(crate) fn rate(done: u64, began: std::time::Instant) -> f64 {
-    done as f64 / began.elapsed().as_secs_f64()
-}
-
-pub(crate) fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// The plan of a seed; with `LINGER_SIM_THEME` of the seed of that theme.
@@ -221,8 +166,6 @@ fn whatever_happens_the_promise_holds() {
 }
 
 const DEFAULT_SEEDS: u64 = 60;
-/// Seeds between two lines that say how far it is.
-const PROGRESS: u64 = 500;
 /// Runs spent on cutting a plan down.
 const MAX_TRIES: u32 = 400;
-const MAX_FAILURES: u64 = 20;
+const MAX_FAILURES: usize = 20;

@@ -1,10 +1,6 @@
 //! The scenarios of `docs/reliability.md` that have a name: two dozen seeds each, all about one thing.
 
-use super::{
-    plan,
-    run::{number, run_plans},
-    themes::Theme,
-};
+use super::{plan, run::run_plans, seeds::number, themes::Theme};
 
 /// Runs seeds of a theme. In each, what must hold is checked as always; `happened` is what they must have had.
 fn scenario(theme: Theme, happened: &[&str]) {
@@ -18,82 +14,36 @@ fn scenario(theme: Theme, happened: &[&str]) {
     }
 }
 
-#[test]
-fn s01_leaders_crash_and_come_back() {
-    scenario(Theme::Crash, &["brokers crashed", "retries", "acknowledged"]);
+macro_rules! scenarios {
+    ($($name:ident: $theme:ident, $happened:tt;)*) => {
+        $(#[test]
+        fn $name() {
+            scenario(Theme::$theme, &$happened);
+        })*
+    };
 }
 
-#[test]
-fn s04_leaders_are_frozen_and_thaw() {
-    scenario(Theme::Freeze, &["brokers frozen", "acknowledged", "expired"]);
-}
-
-#[test]
-fn s07_a_storm_of_elections() {
-    scenario(Theme::ElectionStorm, &["leaders moved", "answers: not leader", "acknowledged"]);
-}
-
-#[test]
-fn s09_s10_too_few_replicas_before_and_after_the_append() {
-    scenario(Theme::TooFewReplicas, &["injected faults", "retries", "acknowledged"]);
-}
-
-#[test]
-fn s12_an_unclean_election_loses_what_was_acknowledged() {
-    scenario(
-        Theme::UncleanElection,
-        &["unclean elections", "records lost by brokers", "losses told of", "acknowledged"],
-    );
-}
-
-#[test]
-fn s13_s15_connections_are_cut_at_any_byte() {
-    scenario(Theme::Cuts, &["connections cut", "retries", "acknowledged"]);
-}
-
-#[test]
-fn s14_a_batch_in_doubt_is_refused_when_it_is_sent_again() {
-    scenario(Theme::DoubtThenRefusal, &["injected faults", "retries", "refused", "acknowledged"]);
-}
-
-#[test]
-fn s16_large_batches_leave_piece_by_piece_and_expire() {
-    scenario(Theme::HeldUp, &["ways stalled", "expired", "acknowledged"]);
-}
-
-#[test]
-fn s30_a_topic_is_not_there_for_a_while() {
-    scenario(Theme::UnknownTopic, &["answers: unknown topic", "acknowledged"]);
-}
-
-#[test]
-fn s32_topics_are_deleted_and_made_again() {
-    scenario(Theme::Recreation, &["topics recreated", "acknowledged"]);
-}
-
-#[test]
-fn s34_brokers_that_do_not_know_the_producer_refuse_its_first_batches() {
-    scenario(Theme::Strangers, &["injected faults", "later epochs", "acknowledged"]);
-}
-
-#[test]
-fn s35_batches_expire_in_flight_and_answers_come_late() {
-    scenario(Theme::LateAnswers, &["expired", "later epochs", "acknowledged"]);
-}
-
-#[test]
-fn s36_batches_are_split_with_several_in_flight() {
-    scenario(Theme::Splits, &["splits", "later epochs", "acknowledged"]);
-}
-
-#[test]
-fn s37_epochs_are_used_up() {
-    scenario(Theme::LastEpochs, &["later epochs", "new producer ids", "acknowledged"]);
-}
-
-#[test]
-fn s37_sequences_wrap() {
-    scenario(Theme::Wrap, &["batches after a wrap", "acknowledged"]);
+scenarios! {
+    s01_leaders_crash_and_come_back: Crash, ["brokers crashed", "retries", "acknowledged"];
+    s04_leaders_are_frozen_and_thaw: Freeze, ["brokers frozen", "acknowledged", "expired"];
+    s07_a_storm_of_elections: ElectionStorm, ["leaders moved", "answers: not leader", "acknowledged"];
+    s09_s10_too_few_replicas_before_and_after_the_append: TooFewReplicas,
+        ["injected faults", "retries", "acknowledged"];
+    s12_an_unclean_election_loses_what_was_acknowledged: UncleanElection,
+        ["unclean elections", "records lost by brokers", "losses told of", "acknowledged"];
+    s13_s15_connections_are_cut_at_any_byte: Cuts, ["connections cut", "retries", "acknowledged"];
+    s14_a_batch_in_doubt_is_refused_when_it_is_sent_again: DoubtThenRefusal,
+        ["injected faults", "retries", "refused", "acknowledged"];
+    s16_large_batches_leave_piece_by_piece_and_expire: HeldUp, ["ways stalled", "expired", "acknowledged"];
+    s30_a_topic_is_not_there_for_a_while: UnknownTopic, ["answers: unknown topic", "acknowledged"];
+    s32_topics_are_deleted_and_made_again: Recreation, ["topics recreated", "acknowledged"];
+    s34_brokers_that_do_not_know_the_producer_refuse_its_first_batches: Strangers,
+        ["injected faults", "later epochs", "acknowledged"];
+    s35_batches_expire_in_flight_and_answers_come_late: LateAnswers,
+        ["expired", "later epochs", "acknowledged"];
+    s36_batches_are_split_with_several_in_flight: Splits, ["splits", "later epochs", "acknowledged"];
+    s37_epochs_are_used_up: LastEpochs, ["later epochs", "new producer ids", "acknowledged"];
+    s37_sequences_wrap: Wrap, ["batches after a wrap", "acknowledged"];
 }
 
 const SEEDS: u64 = 24;

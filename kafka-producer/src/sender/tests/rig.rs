@@ -7,8 +7,8 @@ use std::{
 };
 
 use kafka_batch::{
-    BatchHeader, Compression, Compressor, DrainedBatch, HEADER_SIZE, Limits, PartitionQueue, Pool,
-    QueueSettings, Record, SendReason,
+    BatchHeader, Compression, Compressor, HEADER_SIZE, Limits, PartitionQueue, Pool, QueueSettings, Record,
+    SendReason,
 };
 use kafka_net::{Answer, Backoff, Endpoint, Metadata, MetadataConfig, NetError, Next, Status};
 use kafka_wire::{
@@ -20,9 +20,10 @@ use kafka_wire::{
     },
 };
 
-use super::super::{Call, Drained, LaneId, Reply, Sender, SenderSettings, Supply, call::ProduceCall};
+use super::super::{Call, Drained, Reply, Sender, SenderSettings, call::ProduceCall};
 use crate::{
     delivery::{Delivery, Outcome, RecordMetadata},
+    draw::InOrder,
     error::DeliveryError,
 };
 
@@ -248,7 +249,10 @@ impl Rig {
     /// Drains what is ready into the ledger; gives what is to be sealed.
     pub(super) fn drain(&mut self, node: NodeId) -> Vec<Drained> {
         let mut drained = Vec::new();
-        let mut supply = Lanes { lanes: &mut self.lanes, leaders: &self.leaders, node };
+        let leader = |partition: i32| self.leaders.get(partition as usize).map(|(leader, _)| *leader);
+        let led = self.lanes.iter_mut();
+        let led = led.map(|lane| (leader(lane.partition) == Some(node)).then_some(&mut lane.queue));
+        let mut supply = InOrder::new(led);
         self.sender.drain(node, self.now, &mut supply, &mut drained);
         drained
     }
@@ -327,35 +331,6 @@ impl Rig {
             self.sender.handle_split(job.lane, job.key, parts.collect(), self.now);
         }
         self.settle_effects();
-    }
-}
-
-/// The lanes that a node leads, in order.
-struct Lanes<'a> {
-    lanes: &'a mut [Lane],
-    leaders: &'a [(NodeId, i32)],
-    node: NodeId,
-}
-
-impl Supply for Lanes<'_> {
-    fn draw(
-        &mut self,
-        now: Instant,
-        room: usize,
-        alone: bool,
-        admits: &mut dyn FnMut(LaneId) -> bool,
-    ) -> Option<(LaneId, DrainedBatch<Arc<Outcome>>)> {
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            let id = LaneId(index as u32);
-            let leader = self.leaders.get(lane.partition as usize).map(|(leader, _)| *leader);
-            let is_led = leader == Some(self.node);
-            if is_led && admits(id) && (alone || lane.queue.next_size().is_none_or(|size| size <= room)) {
-                if let Some(batch) = lane.queue.drain(now) {
-                    return Some((id, batch));
-                }
-            }
-        }
-        None
     }
 }
 

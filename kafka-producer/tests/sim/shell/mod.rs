@@ -22,6 +22,7 @@ use std::{
     cell::RefCell,
     fmt,
     future::Future,
+    ops::ControlFlow,
     panic,
     sync::{
         Arc, Mutex, Once,
@@ -50,6 +51,7 @@ use crate::{
     io::{Shared, simulated},
     partitioner,
     planted::Bug,
+    sim::{number, on_all_cores},
 };
 
 /// What came of a run in which nothing was wrong.
@@ -396,74 +398,44 @@ fn listen_to_panics() {
     });
 }
 
-fn from_environment(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
-}
-
 #[test]
 fn seeds() {
-    if let Some(seed) = from_environment("LINGER_SIM_SEED") {
+    if let Some(seed) = number("LINGER_SIM_SEED") {
         let report = run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
         report.transcript.iter().for_each(|line| println!("{line}"));
         return;
     }
-    let count = from_environment("LINGER_SIM_SEEDS").unwrap_or(SEEDS);
-    let (delivered, failed) = run_many(from_environment("LINGER_SIM_FIRST").unwrap_or(0), count);
+    let count = number("LINGER_SIM_SEEDS").unwrap_or(SEEDS);
+    let (delivered, failed) = run_many(number("LINGER_SIM_FIRST").unwrap_or(0), count);
     println!("{count} seeds: {delivered} records delivered, {failed} failed");
     assert!(delivered > failed && failed > 0, "{delivered} delivered, {failed} failed: nothing was tried");
 }
 
 /// Runs seeds on all cores, and counts the records that were delivered, and those that were not.
 fn run_many(first: u64, count: u64) -> (u64, u64) {
-    let (next, done) = (AtomicU64::new(first), AtomicU64::new(0));
     let (delivered, failed) = (AtomicU64::new(0), AtomicU64::new(0));
     let broken = Mutex::new(Vec::new());
-    let began = started();
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(1, std::num::NonZero::get) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let failures = broken.lock().expect("nobody panics here").len();
-                    if seed >= first + count || failures >= MAX_FAILURES {
-                        break;
-                    }
-                    match run(seed, None) {
-                        Ok(report) => {
-                            delivered.fetch_add(report.delivered, Ordering::Relaxed);
-                            failed.fetch_add(report.failed, Ordering::Relaxed);
-                        }
-                        Err(failure) => {
-                            println!("{failure}");
-                            broken.lock().expect("nobody panics here").push(seed);
-                        }
-                    }
-                    let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    if done % PROGRESS == 0 {
-                        let rate = rate(done, began);
-                        println!("layer 2: {done} of {count} seeds, {rate:.0} a second");
-                    }
+    on_all_cores(first..first + count, Some(2), |seed| {
+        match run(seed, None) {
+            Ok(report) => {
+                delivered.fetch_add(report.delivered, Ordering::Relaxed);
+                failed.fetch_add(report.failed, Ordering::Relaxed);
+            }
+            Err(failure) => {
+                println!("{failure}");
+                let mut broken = broken.lock().expect("nobody panics here");
+                broken.push(seed);
+                if broken.len() >= MAX_FAILURES {
+                    return ControlFlow::Break(());
                 }
-            });
+            }
         }
+        ControlFlow::Continue(())
     });
     let mut broken = broken.into_inner().expect("nobody panics here");
     broken.sort_unstable();
     assert!(broken.is_empty(), "these seeds went wrong: {broken:?}");
     (delivered.into_inner(), failed.into_inner())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how fast seeds are run is told, and nothing else depends on it"
-)]
-fn started() -> std::time::Instant {
-    std::time::Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "as above")]
-fn rate(done: u64, began: std::time::Instant) -> f64 {
-    done as f64 / began.elapsed().as_secs_f64()
 }
 
 #[test]
@@ -485,9 +457,6 @@ const SEEDS: u64 = 30;
 
 /// How soon after the last batch is resolved a producer ends: connections are hung up in a second, or left alone.
 const END: Duration = Duration::from_millis(1_300);
-
-/// Seeds between two lines that say how far it is.
-const PROGRESS: u64 = 500;
 
 /// Seeds that may go wrong before the rest is left out.
 const MAX_FAILURES: usize = 5;

@@ -1,9 +1,9 @@
 //! Do the promises notice? Each bug of the shell must be found within a thousand seeds; which others are is shown.
 
-use super::{from_environment, run};
+use super::run;
 use crate::{
     planted::Bug,
-    sim::{Found, asked, is_found_without_tasks, search},
+    sim::{Found, asked, is_found_without_tasks, number, search},
 };
 
 /// The bugs that live in the tasks and between them: nothing else finds them.
@@ -36,7 +36,7 @@ fn violation(bug: Bug, seed: u64) -> Option<Found> {
 #[test]
 fn planted_bugs_are_found() {
     assert!(ELSEWHERE.iter().all(|bug| is_found_without_tasks(*bug)), "some layer finds each");
-    let (bugs, seeds) = match from_environment("LINGER_SIM_PLANTED") {
+    let (bugs, seeds) = match number("LINGER_SIM_PLANTED") {
         Some(seeds) => {
             let others = Bug::ALL.iter().filter(|bug| !SHELL.contains(bug) && !ELSEWHERE.contains(bug));
             (asked(&SHELL.iter().chain(others).copied().collect::<Vec<_>>()), seeds)
