@@ -101,6 +101,11 @@ impl TopicShared {
         }
     }
 
+    /// Whether the topic exists, or ever did.
+    pub(crate) fn exists(&self) -> bool {
+        self.lanes.here.get().is_some()
+    }
+
     /// Adds lanes for partitions that appeared; records go there once they are [counted](Self::set_count). Called by one
     /// task at a time.
     pub(crate) fn grow(&self, lanes: Vec<Lane>) {

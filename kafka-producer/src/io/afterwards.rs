@@ -9,10 +9,7 @@ use kafka_batch::{Compression, DrainedBatch, PartitionQueue, wake_all};
 use kafka_wire::NodeId;
 
 use super::{Control, Lane, OPEN, Shared, gate::End};
-use crate::{
-    delivery::Outcome, error::FailureKind, planted::planted, purge::Purge, sender::Effects,
-    topic::TopicShared,
-};
+use crate::{delivery::Outcome, error::FailureKind, planted::planted, purge::Purge, sender::Effects};
 
 /// What is done once the locks are gone. A pump keeps its own, so that the lists are not allocated for each request.
 #[derive(Default)]
@@ -74,10 +71,8 @@ impl Shared {
         from: Option<NodeId>,
     ) {
         for grown in effects.grown.drain(..) {
-            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-            let topic = topics.get(grown.topic.as_str()).cloned();
-            drop(topics);
-            let topic = topic.unwrap_or_else(|| Arc::new(TopicShared::new(grown.topic.clone(), self.id)));
+            // Its name may be forgotten by now: whoever wanted it went away. Now it stays.
+            let topic = self.topics.named(&grown.topic, self.id);
             let mut lanes = Vec::with_capacity(grown.lanes.len());
             let closed = self.life.load(Ordering::Acquire) != OPEN;
             for (index, expected) in (grown.first..).zip(&grown.lanes) {
@@ -101,8 +96,7 @@ impl Shared {
             wakers.extend(state.waker_for(true));
         }
         for news in effects.news.drain(..) {
-            let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(topic) = topics.get(news.topic.as_str()) else { continue };
+            let Some(topic) = self.topics.get(news.topic.as_str()) else { continue };
             topic.set_count(news.partitions);
             topic.spread.set_available(news.available);
             wakers.extend(topic.learn(news.trouble).into_iter().filter(|_| !planted!(DeafTopic)));

@@ -12,6 +12,7 @@ mod feed;
 mod gate;
 mod lanes;
 mod timer;
+mod topics;
 
 use std::{
     collections::BTreeMap,
@@ -38,6 +39,7 @@ use self::{
     driver::Signal,
     gate::{End, Gate},
     lanes::LaneTable,
+    topics::Topics,
 };
 pub(crate) use self::{
     clock::{now, seed},
@@ -69,7 +71,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<Pool>,
     pub(crate) runtime: Handle,
     net: Arc<NetConfig>,
-    topics: RwLock<BTreeMap<TopicName, Arc<TopicShared>>>,
+    topics: Topics,
     gates: RwLock<BTreeMap<NodeId, Arc<Gate>>>,
     /// The gate of partitions without a leader. Nobody pumps there.
     nowhere: Arc<Gate>,
@@ -110,7 +112,7 @@ impl Shared {
             pool: Pool::new(&queue_settings.limits),
             runtime: Handle::current(),
             net: Arc::new(net),
-            topics: RwLock::default(),
+            topics: Topics::default(),
             gates: RwLock::default(),
             nowhere: Gate::new(NodeId::NONE),
             control: Mutex::new(Control {
@@ -146,19 +148,14 @@ impl Shared {
 
     /// A topic by its name, known or not.
     pub(crate) fn topic(&self, name: &str) -> Result<Arc<TopicShared>, Refusal> {
-        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = topics.get(name) {
-            return Ok(Arc::clone(topic));
+        if let Some(topic) = self.topics.get(name) {
+            return Ok(topic);
         }
-        drop(topics);
         if !is_legal(name) {
             let topic = TopicName::from(name);
             return Err(Refusal::TopicRefused { topic, code: ErrorCode::INVALID_TOPIC_EXCEPTION });
         }
-        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
-        let name = TopicName::from(name);
-        let make = || Arc::new(TopicShared::new(name.clone(), self.id));
-        Ok(Arc::clone(topics.entry(name.clone()).or_insert_with(make)))
+        Ok(self.topics.named(&TopicName::from(name), self.id))
     }
 
     /// Somebody waits for a topic.
@@ -359,9 +356,7 @@ impl Shared {
 
     /// Wakes all who wait for a topic, to look for other news than the topic's own.
     fn wake_topics(&self) {
-        let topics: Vec<_> =
-            self.topics.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        for topic in topics {
+        for topic in self.topics.all() {
             wake_all(topic.learn(topic.trouble()));
         }
     }

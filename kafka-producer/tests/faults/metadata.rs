@@ -45,6 +45,27 @@ async fn s29_metadata_of_yesterday() {
 }
 
 #[tokio::test]
+async fn s30_one_of_very_many_unknown_topics_comes_into_being() {
+    let run = Run::new(1).await;
+    let producer = run.connect().await;
+    // Nobody waits for these, and the producer forgets most of the names.
+    for number in 0..3000 {
+        let name = format!("nothing-{number}");
+        producer.try_send(Record::to(name.as_str()).value("v")).expect_err("nobody knows it");
+    }
+    run.cluster.create_topic("nothing-0", 1).expect("legal");
+    let before = run.cluster.requests(ApiKey::METADATA);
+    let delivery = soon(producer.send(Record::to("nothing-0").value("v"))).await.expect("accepted");
+    assert_eq!(soon(delivery).await.expect("delivered").offset(), Some(0));
+    // Another one is heard of while nobody has its name at hand.
+    run.cluster.create_topic("nothing-1", 1).expect("legal");
+    soon(run.cluster.until(|cluster| cluster.requests(ApiKey::METADATA) >= before + 10)).await;
+    let delivery = soon(producer.send(Record::to("nothing-1").value("v"))).await.expect("accepted");
+    assert_eq!(soon(delivery).await.expect("delivered").offset(), Some(0));
+    close(producer).await;
+}
+
+#[tokio::test]
 async fn s30_an_unknown_topic_that_comes_into_being() {
     let run = Run::new(1).await;
     let producer = run.connect().await;
