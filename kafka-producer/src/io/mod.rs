@@ -311,6 +311,17 @@ impl Shared {
         stats
     }
 
+    /// Who is taken for the leader of each partition, and since which epoch.
+    #[cfg(test)]
+    pub(crate) fn leaders(&self) -> Vec<(TopicName, i32, NodeId, i32)> {
+        let control = self.lock("to look who leads");
+        let led = control.lanes.iter().filter_map(|lane| {
+            let (leader, epoch) = control.sender.leader_of(lane.id)?;
+            Some((lane.topic.clone(), lane.partition, leader?, epoch?))
+        });
+        led.collect()
+    }
+
     /// The partitions of a topic as last heard of.
     pub(crate) fn partitions(&self, topic: &TopicName) -> Vec<kafka_net::PartitionView> {
         let control = self.lock("to look at a topic");

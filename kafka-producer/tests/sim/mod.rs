@@ -16,5 +16,5 @@ mod seeds;
 mod themes;
 mod world;
 
-pub(crate) use planted::{Found, asked, is_found_without_tasks, search};
+pub(crate) use planted::{Found, asked, search};
 pub(crate) use seeds::{number, on_all_cores};

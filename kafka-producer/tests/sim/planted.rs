@@ -41,11 +41,6 @@ const BUGS: &[(Bug, Theme)] = &[
     (Bug::MoveLeavesNoDoubt, Theme::MovedUnderWay),
 ];
 
-/// Whether this layer must find a bug.
-pub(crate) fn is_found_without_tasks(bug: Bug) -> bool {
-    BUGS.iter().any(|(other, _)| *other == bug)
-}
-
 /// What is wrong in a run with a bug planted.
 fn violation(bug: Bug, plan: &Plan) -> Option<Found> {
     let wrong = planted::with(Some(bug), || run(plan.clone(), false)).err()?;

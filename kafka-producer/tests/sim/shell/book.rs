@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use kafka_wire::ErrorCode;
+
 use super::net::{Net, Stored};
 use crate::{Delivery, Persistence};
 
@@ -79,6 +81,14 @@ impl Book {
     pub(super) fn accepted_late(&self, id: Id, delivery: &Delivery, size: usize) {
         let twin = delivery.twin();
         self.lock().fates.insert(id, Fate::Accepted { twin, order: None, size });
+    }
+
+    /// The topic of a record that was accepted, and whether it has no answer yet.
+    pub(super) fn find(&self, id: Id) -> Option<(String, bool)> {
+        match self.lock().fates.get(&id)? {
+            Fate::Accepted { twin, .. } => Some((twin.topic().to_owned(), twin.peek().is_none())),
+            _ => None,
+        }
     }
 
     /// Records accepted so far whose answer is not there yet.
@@ -195,6 +205,12 @@ impl Fate {
                         |place: &(&str, i32, i64)| *place == (twin.topic(), metadata.partition, offset);
                     (!places.iter().any(here)).then(|| format!("was acknowledged as {metadata:?} (I4)"))
                 }
+                Some(Err(error))
+                    if promise.is_idempotent
+                        && error.code() == Some(ErrorCode::DUPLICATE_SEQUENCE_NUMBER) =>
+                {
+                    Some(format!("was given up because a broker has it: {error} (I1)"))
+                }
                 Some(Err(error)) => match error.persistence() {
                     Persistence::NotPersisted if is_there => {
                         Some(format!("was said not to be written: {error} (I6)"))
@@ -241,7 +257,8 @@ fn read(log: &[Stored], wrong: &mut Vec<String>) -> Vec<(Id, i64)> {
     ids
 }
 
-fn parse(value: &[u8]) -> Option<Id> {
+/// The record with this value.
+pub(super) fn parse(value: &[u8]) -> Option<Id> {
     let (user, rest) = value.split_first_chunk()?;
     let (number, rest) = rest.split_first_chunk()?;
     let (size, rest) = rest.split_first_chunk()?;

@@ -14,8 +14,10 @@ mod net;
 mod pipe;
 mod plan;
 mod planted;
+mod themes;
 mod times;
 mod user;
+mod watch;
 mod woken;
 
 use std::{
@@ -43,7 +45,9 @@ use self::{
     book::{Book, Promise, value},
     net::{Mode, Net, Refuse, WALL},
     plan::{Ending, Plan, Trouble, pick},
+    themes::Theme,
     user::{SLACK, User},
+    watch::Watch,
     woken::{Woken, strictly},
 };
 use crate::{
@@ -111,7 +115,15 @@ pub(super) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, Failure> {
 fn simulate(seed: u64) -> Result<Report, Failure> {
     listen_to_panics();
     let mut rng = fastrand::Rng::with_seed(seed);
-    let plan = Arc::new(Plan::draw(&mut rng));
+    let mut plan = Plan::draw(&mut rng);
+    // A generator of their own, so that the other seeds do not change when themes do.
+    let mut own = fastrand::Rng::with_seed(!seed);
+    plan.theme = Theme::of(seed);
+    let numbers = plan.theme.map(|theme| {
+        theme.adjust(&mut plan, &mut own);
+        theme.first_numbers(&mut own)
+    });
+    let plan = Arc::new(plan);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let book = Book::default();
     let (net, shared) = runtime.block_on(async {
@@ -123,6 +135,7 @@ fn simulate(seed: u64) -> Result<Report, Failure> {
         }
         let producer = plan.producer(&net);
         let shared = Arc::clone(producer.shared());
+        net.watch(Watch::new(book.clone(), &shared), Arc::clone(&plan), numbers.unwrap_or_default());
         Run { plan: Arc::clone(&plan), net: net.clone(), book: book.clone() }.all(producer, rng).await;
         (net, shared)
     });
@@ -320,6 +333,9 @@ impl Run {
 async fn trouble(net: Net, plan: Arc<Plan>, mut rng: fastrand::Rng) {
     let nodes = net.nodes();
     let all = async {
+        while let (Some(theme), Some(watch)) = (plan.theme, net.watched()) {
+            theme.trouble(&net, &watch, &plan, &mut rng).await;
+        }
         loop {
             let trouble = Trouble::draw(&mut rng, &nodes);
             Handle::current().spawn(befall(net.clone(), Arc::clone(&plan), trouble));

@@ -24,8 +24,14 @@ use tokio::{
     time::sleep,
 };
 
-use super::pipe::{End, Grip, Weather, pipe};
+use super::{
+    pipe::{End, Grip, Weather, pipe},
+    plan::Plan,
+    watch::{Arrivals, Leaders, Watch},
+};
 use crate::io::now;
+
+mod answers;
 
 /// The simulated cluster and the network in front of it. Clones are the same one.
 #[derive(Clone)]
@@ -77,14 +83,23 @@ struct State {
     cuts: Option<(u64, u64)>,
     /// How long a broker thinks at most.
     think: Duration,
-    /// The next answers to Produce.
-    refusals: VecDeque<Refuse>,
+    /// The next answers to Produce, of any broker or of one.
+    refusals: VecDeque<(Option<NodeId>, Refuse)>,
     epoch: Instant,
     dials: BTreeMap<i32, VecDeque<Instant>>,
     dialled: u64,
     asked: VecDeque<Instant>,
     violations: Vec<String>,
     transcript: Vec<String>,
+    watch: Option<Watch>,
+    plan: Option<Arc<Plan>>,
+    arrivals: Arrivals,
+    leaders: Leaders,
+    /// How many of the next answers to Metadata name leaders of long ago.
+    recalls: usize,
+    /// The epoch of the first producer id, and the first sequence of the partitions; until they are given.
+    first_epoch: Option<i16>,
+    first_sequence: Option<i32>,
 }
 
 impl Net {
@@ -109,8 +124,28 @@ impl Net {
             asked: VecDeque::new(),
             violations: Vec::new(),
             transcript: Vec::new(),
+            watch: None,
+            plan: None,
+            arrivals: Arrivals::default(),
+            leaders: Leaders::default(),
+            recalls: 0,
+            first_epoch: None,
+            first_sequence: None,
         };
         Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()) }
+    }
+
+    /// From now on it is checked what reaches brokers.
+    pub(super) fn watch(&self, watch: Watch, plan: Arc<Plan>, (epoch, sequence): (i16, i32)) {
+        let mut state = self.lock();
+        state.watch = Some(watch);
+        state.plan = Some(plan);
+        (state.first_epoch, state.first_sequence) = (Some(epoch), Some(sequence));
+        state.note_leaders();
+    }
+
+    pub(super) fn watched(&self) -> Option<Watch> {
+        self.lock().watch.clone()
     }
 
     /// The brokers to ask first.
@@ -198,7 +233,22 @@ impl Net {
 
     /// The next answers to Produce.
     pub(super) fn refuse(&self, refusals: impl IntoIterator<Item = Refuse>) {
-        self.lock().refusals.extend(refusals);
+        self.lock().refusals.extend(refusals.into_iter().map(|refuse| (None, refuse)));
+    }
+
+    /// The next answers to Produce of one broker.
+    pub(super) fn refuse_at(&self, node: i32, refusals: impl IntoIterator<Item = Refuse>) {
+        self.lock().refusals.extend(refusals.into_iter().map(|refuse| (Some(NodeId(node)), refuse)));
+    }
+
+    /// No answer to Produce is but the cluster's own.
+    pub(super) fn accept(&self) {
+        self.lock().refusals.clear();
+    }
+
+    /// The next answers to Metadata name leaders of long ago.
+    pub(super) fn recall_past(&self, answers: usize) {
+        self.lock().recalls += answers;
     }
 
     /// Moves every partition a broker leads to others that are up.
@@ -223,6 +273,7 @@ impl Net {
                 }
             }
         }
+        state.note_leaders();
     }
 
     /// All brokers work, and everything that was held up moves.
@@ -232,6 +283,7 @@ impl Net {
         state.modes.values_mut().for_each(|mode| *mode = Mode::Up);
         (state.weather, state.cuts, state.think) = ([Weather::FAIR; 2], None, Duration::ZERO);
         state.refusals.clear();
+        state.recalls = 0;
         let grips: Vec<_> = state.pipes.iter().map(|(_, grip)| grip.clone()).collect();
         drop(state);
         grips.iter().for_each(Grip::clear);
@@ -303,6 +355,7 @@ impl Net {
         let (near, far, grip) = pipe(weather[0], weather[1], rng);
         state.pipes.retain(|(_, grip)| grip.is_open());
         state.pipes.push((node, grip));
+        let near = near.metered(state.watch.as_ref().map(Watch::meter));
         drop(state);
         self.note(|| format!("broker {node} is connected to"));
         Handle::current().spawn(self.clone().serve(NodeId(node), far));
@@ -336,23 +389,37 @@ impl Net {
 
     /// The answer to a frame, empty if there is none to be given; none if the broker hangs up.
     fn answer(&self, node: NodeId, frame: Bytes) -> Option<Bytes> {
-        let (header, body) = kafka_wire::decode_request_header(&frame).ok()?;
+        let Ok((header, body)) = kafka_wire::decode_request_header(&frame) else {
+            self.lock().violate("a frame that is no request reached a broker (bytes)".to_owned());
+            return None;
+        };
         if header.api_key != ApiKey::PRODUCE {
             let mut state = self.lock();
             state.asked_something(header.api_key);
-            return state.handle(node, frame.clone());
+            let answer = state.handle(node, frame.clone());
+            state.check_leaders();
+            return answer.map(|answer| state.distort(&header, answer));
         }
-        let request: ProduceRequest = kafka_wire::decode_request(&header, body).expect("our own request");
+        let Ok(request) = kafka_wire::decode_request::<ProduceRequest>(&header, body) else {
+            self.lock().violate("a Produce request that cannot be read reached a broker (bytes)".to_owned());
+            return None;
+        };
         self.note(|| format!("broker {} gets {}", node.0, describe(&request)));
         let mut state = self.lock();
-        let Some(refuse) = state.refusals.pop_front() else { return state.handle(node, frame.clone()) };
-        if refuse.is_applied {
-            state.handle(node, frame.clone())?;
-        }
+        state.arrived(&request);
+        let Some(refuse) = state.refusal(node) else {
+            let answer = state.handle(node, frame.clone())?;
+            state.check_answer(&header, &answer);
+            return Some(answer);
+        };
+        let applied = if refuse.is_applied { Some(state.handle(node, frame.clone())?) } else { None };
         drop(state);
         self.note(|| format!("and is answered {refuse:?}"));
         if request.acks == Acks::NONE {
             return Some(Bytes::new());
+        }
+        if let Some(answer) = applied {
+            return Some(answers::deny(&header, answer, refuse.code));
         }
         let refused = |index| PartitionProduceResponse {
             index,

@@ -15,6 +15,7 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
+use super::watch::Meter;
 use crate::io::now;
 
 /// What a pipe does to the bytes of one direction.
@@ -47,6 +48,8 @@ pub(super) struct End {
     pipe: Arc<Mutex<Pipe>>,
     side: usize,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Looks at what is written here.
+    meter: Option<Meter>,
 }
 
 /// The pipe from outside: to break it, or to hold it up.
@@ -100,7 +103,7 @@ pub(super) fn pipe(to_broker: Weather, to_client: Weather, rng: fastrand::Rng) -
         spin: Spin::default(),
     };
     let pipe = Arc::new(Mutex::new(pipe));
-    let end = |side| End { pipe: Arc::clone(&pipe), side, sleep: None };
+    let end = |side| End { pipe: Arc::clone(&pipe), side, sleep: None, meter: None };
     (end(CLIENT), end(BROKER), Grip(Arc::downgrade(&pipe)))
 }
 
@@ -208,6 +211,12 @@ impl Way {
 }
 
 impl End {
+    /// From now on it is looked at what is written here.
+    pub(super) fn metered(mut self, meter: Option<Meter>) -> Self {
+        self.meter = meter;
+        self
+    }
+
     /// Sleeps until a time; ready if it has come.
     fn poll_sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let mut sleep = Box::pin(sleep_until(until.into()));
@@ -269,16 +278,18 @@ impl AsyncWrite for End {
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut guard = lock(&self.pipe);
+        let this = &mut *self;
+        let mut guard = lock(&this.pipe);
         let pipe = &mut *guard;
         if pipe.is_broken {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
-        let way = &mut pipe.ways[self.side];
+        this.meter.iter().for_each(Meter::check);
+        let way = &mut pipe.ways[this.side];
         if way.is_ended || way.is_deaf {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
@@ -298,6 +309,7 @@ impl AsyncWrite for End {
             let room = count - bytes.len();
             bytes.extend_from_slice(&slice[..slice.len().min(room)]);
         }
+        this.meter.iter_mut().for_each(|meter| meter.take(&mut bytes));
         way.written += count as u64;
         way.queued += count;
         let (from, to) = way.weather.latency;

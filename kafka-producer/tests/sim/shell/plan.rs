@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka_wire::ErrorCode;
 
-use super::{net::Net, pipe::Weather};
+use super::{net::Net, pipe::Weather, themes::Theme};
 use crate::{Acks, Compression, Producer, ProducerConfig};
 
 /// Everything about a run that is decided before it begins.
@@ -16,6 +16,8 @@ pub(super) struct Plan {
     pub(super) users: u16,
     /// How many things each user does.
     pub(super) steps: u32,
+    /// How long users rest at most after each.
+    pub(super) rest: Duration,
     /// Nothing ever goes wrong: then nothing may fail, or take long.
     pub(super) is_fair: bool,
     /// How long things go wrong.
@@ -33,6 +35,8 @@ pub(super) struct Plan {
     pub(super) max_in_flight: u32,
     /// `max.message.bytes` of the first topic: less than a batch, so that batches are split.
     pub(super) max_message: Option<usize>,
+    /// What it is about, if it is about one thing.
+    pub(super) theme: Option<Theme>,
 }
 
 /// How a run ends.
@@ -69,6 +73,7 @@ impl Plan {
             topics,
             users: rng.u16(1..=5),
             steps: rng.u32(5..=60),
+            rest: Duration::ZERO,
             is_fair,
             trouble: if is_fair { Duration::ZERO } else { millis(rng.u64(1_000..=60_000)) },
             ending,
@@ -83,6 +88,7 @@ impl Plan {
             request_timeout,
             max_in_flight: rng.u32(1..=5),
             max_message: (rng.u8(..6) == 0).then_some(batch_size / 2 + 150).filter(|_| !is_fair),
+            theme: None,
         }
     }
 

@@ -66,6 +66,9 @@ impl User {
                 break;
             }
             self.net.note(|| format!("user {} is at {}", self.id, self.sent));
+            if !self.plan.rest.is_zero() {
+                tokio::time::sleep(self.plan.rest.mul_f64(self.rng.f64())).await;
+            }
         }
         self.await_pending(usize::MAX).await;
     }

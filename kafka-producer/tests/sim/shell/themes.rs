@@ -1,0 +1,182 @@
+//! Narrow plans for the shell: each makes a kind of trouble likely that general plans seldom meet in the right order.
+//!
+//! As in the layer below (`tests/sim/themes.rs`), and for the same reason: most bugs in the numbers need two or three faults to
+//! strike one batch.
+
+use std::time::Duration;
+
+use kafka_wire::ErrorCode;
+use tokio::time::sleep;
+
+use super::{
+    net::{Net, Refuse},
+    pipe::Weather,
+    plan::{Plan, pick},
+    watch::Watch,
+};
+use crate::{Acks, purge::Purge};
+
+/// What a plan is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Theme {
+    /// Batches that may have been written are refused when they are sent again, split, or found to be duplicates.
+    Doubts,
+    /// Batches are held up until some have little time left, then all are appended and none is answered.
+    LateAnswers,
+    /// Leaders move while what they appended is unanswered; some hear of leaders of long ago.
+    Moves,
+    /// The last epochs, and sequences that wrap; mostly with nothing wrong.
+    LastNumbers,
+    /// Large batches leave piece by piece, and are given up in the middle.
+    HeldUp,
+}
+
+/// All of them.
+const ALL: &[Theme] = &[Theme::Doubts, Theme::LateAnswers, Theme::Moves, Theme::LastNumbers, Theme::HeldUp];
+
+impl Theme {
+    /// The theme of a seed, if it has one.
+    pub(super) fn of(seed: u64) -> Option<Self> {
+        (seed % THEMED == THEMED - 1).then(|| ALL[(seed / THEMED) as usize % ALL.len()])
+    }
+
+    /// The seed of this theme at a place among its own.
+    pub(super) fn seed(self, at: u64) -> u64 {
+        let place = ALL.iter().position(|theme| *theme == self).unwrap_or(0) as u64;
+        (at * ALL.len() as u64 + place) * THEMED + THEMED - 1
+    }
+
+    pub(super) fn adjust(self, plan: &mut Plan, rng: &mut fastrand::Rng) {
+        plan.is_fair = self == Self::LastNumbers && rng.u8(..3) != 0;
+        plan.steps = rng.u32(40..120);
+        plan.max_message = None;
+        plan.max_block = millis(60_000);
+        (plan.acks, plan.is_idempotent) = (Acks::ALL, true);
+        if plan.is_fair {
+            (plan.trouble, plan.delivery_timeout) = (Duration::ZERO, plan.request_timeout + millis(60_000));
+            return;
+        }
+        // Trouble is to strike somebody: users go on for about as long.
+        plan.trouble = millis(rng.u64(5_000..40_000));
+        plan.rest = millis(rng.u64(20..500));
+        plan.request_timeout = millis(rng.u64(500..2_000));
+        let slack = millis(rng.u64(300..20_000));
+        plan.delivery_timeout = plan.linger + plan.request_timeout + slack;
+        match self {
+            Self::Doubts => {
+                // Faults that follow one another are to strike one batch, or its neighbours.
+                plan.topics = vec![("topic-0".to_owned(), rng.i32(1..=2))];
+                (plan.steps, plan.rest) = (rng.u32(80..160), millis(rng.u64(1..100)));
+                plan.max_in_flight = *pick(rng, &[1, 2, 5, 5]);
+                plan.batch_size = *pick(rng, &[1, 200, 1_000, 4_000]);
+                if rng.u8(..3) == 0 {
+                    (plan.acks, plan.is_idempotent) = (*pick(rng, &[Acks::ALL, Acks::LEADER]), false);
+                }
+            }
+            Self::LateAnswers => {
+                plan.max_in_flight = rng.u32(2..=5);
+                plan.batch_size = *pick(rng, &[1, 200, 1_000]);
+                plan.delivery_timeout = plan.linger + plan.request_timeout + millis(rng.u64(500..3_000));
+            }
+            Self::Moves => plan.brokers = rng.u16(2..=3),
+            Self::LastNumbers => {}
+            Self::HeldUp => {
+                plan.users = rng.u16(1..=2);
+                plan.batch_size = 16_384;
+                plan.request_timeout = millis(rng.u64(3_000..20_000));
+                plan.delivery_timeout = plan.linger + plan.request_timeout + millis(rng.u64(0..2_000));
+            }
+        }
+    }
+
+    /// The epoch that the first producer id comes with, and the sequence that partitions begin with.
+    pub(super) fn first_numbers(self, rng: &mut fastrand::Rng) -> (i16, i32) {
+        match self {
+            Self::LastNumbers => (i16::MAX - rng.i16(0..3), i32::MAX - rng.i32(0..60)),
+            _ => (0, 0),
+        }
+    }
+
+    /// A group of faults that belong together, from the first to the last.
+    pub(super) async fn trouble(self, net: &Net, watch: &Watch, plan: &Plan, rng: &mut fastrand::Rng) {
+        let timeout = plan.request_timeout;
+        let part = |rng: &mut fastrand::Rng| timeout.mul_f64(rng.f64());
+        match self {
+            Self::Doubts => {
+                let doubt = |code| Refuse { code, is_applied: true };
+                let refusal = |code| Refuse { code, is_applied: false };
+                net.refuse((0..rng.usize(1..4)).map(|_| doubt(*pick(rng, DOUBTS))).collect::<Vec<_>>());
+                net.refuse((0..rng.usize(..4)).map(|_| refusal(*pick(rng, REFUSALS))).collect::<Vec<_>>());
+                sleep(millis(rng.u64(..500))).await;
+            }
+            Self::LateAnswers => {
+                let held_up = plan.delivery_timeout - timeout + part(rng);
+                let code = ErrorCode::NOT_ENOUGH_REPLICAS;
+                net.refuse(std::iter::repeat_n(Refuse { code, is_applied: false }, 10_000));
+                sleep(held_up).await;
+                net.accept();
+                net.stall(None, false, Some(timeout * 2));
+                sleep(timeout * 2 + millis(rng.u64(..2_000))).await;
+            }
+            Self::Moves => {
+                let node = *pick(rng, &net.nodes());
+                if rng.u8(..3) == 0 {
+                    net.recall_past(rng.usize(1..4));
+                }
+                net.stall(Some(node), false, Some(timeout * 2));
+                sleep(millis(rng.u64(20..200))).await;
+                net.elect(&plan.topics, node);
+                let refusal = |code| Refuse { code, is_applied: false };
+                for other in net.nodes().into_iter().filter(|other| *other != node) {
+                    // What another partition is told makes the producer look who leads.
+                    net.refuse_at(other, [refusal(ErrorCode::NOT_LEADER_OR_FOLLOWER)]);
+                    let refusals: Vec<_> =
+                        (0..rng.usize(1..5)).map(|_| refusal(*pick(rng, REFUSALS))).collect();
+                    net.refuse_at(other, refusals);
+                }
+                sleep(timeout * 2 + millis(rng.u64(..1_000))).await;
+            }
+            Self::LastNumbers => {
+                let code = *pick(rng, &[ErrorCode::INVALID_RECORD, ErrorCode::INVALID_PRODUCER_EPOCH]);
+                net.refuse([Refuse { code, is_applied: false }]);
+                sleep(millis(rng.u64(..3_000))).await;
+            }
+            Self::HeldUp => {
+                let slow = Weather {
+                    capacity: *pick(rng, &[100, 1_000]),
+                    trickle: Some((rng.usize(50..500), millis(rng.u64(1..20)))),
+                    ..Weather::FAIR
+                };
+                net.set_weather([slow, Weather::FAIR], None, Duration::ZERO);
+                net.cut(None);
+                for _ in 0..rng.u32(1..6) {
+                    sleep(millis(rng.u64(50..3_000))).await;
+                    watch.purge(*pick(rng, &[Purge::InFlight, Purge::All]));
+                }
+            }
+        }
+    }
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// What a broker may say of a batch that it has.
+const DOUBTS: &[ErrorCode] = &[
+    ErrorCode::REQUEST_TIMED_OUT,
+    ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+    ErrorCode::DUPLICATE_SEQUENCE_NUMBER,
+];
+
+/// What a broker may say of a batch that it has not, or has already.
+const REFUSALS: &[ErrorCode] = &[
+    ErrorCode::INVALID_RECORD,
+    ErrorCode::MESSAGE_TOO_LARGE,
+    ErrorCode::MESSAGE_TOO_LARGE,
+    ErrorCode::NOT_ENOUGH_REPLICAS,
+    ErrorCode::CORRUPT_MESSAGE,
+];
+
+/// One seed in so many has a theme.
+const THEMED: u64 = 4;
