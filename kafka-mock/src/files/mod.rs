@@ -1,5 +1,8 @@
 //! Scripts as text: TOML that says what [`Script`](crate::Script) and [`ProxyBuilder`](crate::proxy::ProxyBuilder) say in Rust.
 
+#[macro_use]
+mod tables;
+
 mod proxy;
 mod script;
 mod words;

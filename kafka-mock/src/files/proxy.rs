@@ -4,7 +4,7 @@ use kafka_wire::NodeId;
 use serde::Deserialize;
 
 use super::ScriptError;
-use super::words::{Api, NTH_ALONE, Probability, Times};
+use super::words::{Api, Probability, Times};
 use crate::proxy::{Line, Tamper, Way};
 
 /// What a file says.
@@ -109,48 +109,28 @@ impl ProxyFile {
     }
 }
 
-impl TryFrom<TamperTable> for Entry {
-    type Error = &'static str;
-
-    fn try_from(table: TamperTable) -> Result<Self, Self::Error> {
-        if table.nth.is_some() && (table.skip.is_some() || table.times.is_some()) {
-            return Err(NTH_ALONE);
-        }
-        Ok(Self(table.into()))
-    }
-}
+counted_entry!(TamperTable);
 
 impl From<TamperTable> for Tamper {
     fn from(table: TamperTable) -> Self {
-        let mut tamper = Self::with(match table.way {
-            OneWay::Requests => Way::Requests,
-            OneWay::Responses => Way::Responses,
-        });
-        /// Calls a method with a field if it is there.
-        macro_rules! each {
-            ($($field:ident => |$value:pat_param| $apply:expr;)*) => {
-                $(if let Some($value) = table.$field { tamper = ($apply)(tamper); })*
-            };
+        from_table! {
+            table => Self::with(match table.way {
+                OneWay::Requests => Way::Requests,
+                OneWay::Responses => Way::Responses,
+            });
+            [discard, duplicate, stall]
+            name => |tamper, name| tamper.named(name);
+            api => |tamper, Api(api)| tamper.api(api);
+            broker => |tamper, broker| tamper.broker(NodeId(broker));
+            client_id => |tamper, id| tamper.client_id(id);
+            nth => |tamper, nth| tamper.nth(nth);
+            skip => |tamper, skip| tamper.skip(skip);
+            times => |tamper, times| tamper.times(times);
+            probability => |tamper, Probability(probability)| tamper.probability(probability);
+            delay => |tamper, Times(shortest, longest)| tamper.delay_between(shortest..=longest);
+            close_after => |tamper, bytes| tamper.close_after(bytes);
+            reset_after => |tamper, bytes| tamper.reset_after(bytes);
         }
-        each! {
-            name => |name| |tamper: Self| tamper.named(name);
-            api => |Api(api)| |tamper: Self| tamper.api(api);
-            broker => |broker| |tamper: Self| tamper.broker(NodeId(broker));
-            client_id => |id| |tamper: Self| tamper.client_id(id);
-            nth => |nth| |tamper: Self| tamper.nth(nth);
-            skip => |skip| |tamper: Self| tamper.skip(skip);
-            times => |times| |tamper: Self| tamper.times(times);
-            probability => |Probability(probability)| |tamper: Self| tamper.probability(probability);
-            delay => |Times(shortest, longest)| |tamper: Self| tamper.delay_between(shortest..=longest);
-            close_after => |bytes| |tamper: Self| tamper.close_after(bytes);
-            reset_after => |bytes| |tamper: Self| tamper.reset_after(bytes);
-        }
-        let flags = [
-            (table.discard, Self::discard as fn(Self) -> Self),
-            (table.duplicate, Self::duplicate),
-            (table.stall, Self::stall),
-        ];
-        flags.into_iter().filter(|(set, _)| *set).fold(tamper, |tamper, (_, apply)| apply(tamper))
     }
 }
 

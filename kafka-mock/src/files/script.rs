@@ -7,7 +7,7 @@ use kafka_wire::{NodeId, PartitionId, ProducerEpoch, ProducerId};
 use serde::Deserialize;
 
 use super::ScriptError;
-use super::words::{Api, Code, NTH_ALONE, Probability, Time, Times, Versions};
+use super::words::{Api, Code, Probability, Time, Times, Versions};
 use crate::script::{Change, Malformation, Rule, Script};
 
 impl Script {
@@ -218,56 +218,33 @@ impl From<File> for Script {
     }
 }
 
-impl TryFrom<RuleTable> for Entry {
-    type Error = &'static str;
-
-    fn try_from(table: RuleTable) -> Result<Self, Self::Error> {
-        if table.nth.is_some() && (table.skip.is_some() || table.times.is_some()) {
-            return Err(NTH_ALONE);
-        }
-        Ok(Self(table.into()))
-    }
-}
+counted_entry!(RuleTable);
 
 impl From<RuleTable> for Rule {
     fn from(table: RuleTable) -> Self {
-        let mut rule = table.api.map_or_else(Self::on_any, |Api(api)| Self::on(api));
-        /// Calls a method with a field if it is there.
-        macro_rules! each {
-            ($($field:ident => |$value:pat_param| $apply:expr;)*) => {
-                $(if let Some($value) = table.$field { rule = ($apply)(rule); })*
-            };
+        from_table! {
+            table => table.api.map_or_else(Self::on_any, |Api(api)| Self::on(api));
+            [silence, silence_after_apply, disconnect, disconnect_after_apply, reset_after_apply, stale_leaders]
+            name => |rule, name| rule.named(name);
+            broker => |rule, broker| rule.broker(NodeId(broker));
+            topic => |rule, topic| rule.topic(topic);
+            partition => |rule, partition| rule.partition(partition);
+            client_id => |rule, id| rule.client_id(id);
+            versions => |rule, Versions(range)| rule.versions(range.min..=range.max);
+            nth => |rule, nth| rule.nth(nth);
+            skip => |rule, skip| rule.skip(skip);
+            times => |rule, times| rule.times(times);
+            probability => |rule, Probability(probability)| rule.probability(probability);
+            change => |rule, change| rule.change(change.into());
+            error => |rule, Code(code)| rule.error(code);
+            error_after_apply => |rule, Code(code)| rule.error_after_apply(code);
+            delay => |rule, Times(shortest, longest)| rule.delay_between(shortest..=longest);
+            throttle => |rule, Time(time)| rule.throttle(time);
+            producer => |rule, producer| rule.producer(producer.id.map(ProducerId), ProducerEpoch(producer.epoch));
+            malformed => |rule, how| rule.malform(how.into());
+            change_after_apply => |rule, change| rule.change_after_apply(change.into());
+            change_later => |rule, later| rule.change_later(later.delay.0, later.change.into());
         }
-        each! {
-            name => |name| |rule: Self| rule.named(name);
-            broker => |broker| |rule: Self| rule.broker(NodeId(broker));
-            topic => |topic| |rule: Self| rule.topic(topic);
-            partition => |partition| |rule: Self| rule.partition(partition);
-            client_id => |id| |rule: Self| rule.client_id(id);
-            versions => |Versions(range)| |rule: Self| rule.versions(range.min..=range.max);
-            nth => |nth| |rule: Self| rule.nth(nth);
-            skip => |skip| |rule: Self| rule.skip(skip);
-            times => |times| |rule: Self| rule.times(times);
-            probability => |Probability(probability)| |rule: Self| rule.probability(probability);
-            change => |change| |rule: Self| rule.change(change.into());
-            error => |Code(code)| |rule: Self| rule.error(code);
-            error_after_apply => |Code(code)| |rule: Self| rule.error_after_apply(code);
-            delay => |Times(shortest, longest)| |rule: Self| rule.delay_between(shortest..=longest);
-            throttle => |Time(time)| |rule: Self| rule.throttle(time);
-            producer => |producer| |rule: Self| rule.producer(producer.id.map(ProducerId), ProducerEpoch(producer.epoch));
-            malformed => |how| |rule: Self| rule.malform(how.into());
-            change_after_apply => |change| |rule: Self| rule.change_after_apply(change.into());
-            change_later => |later| |rule: Self| rule.change_later(later.delay.0, later.change.into());
-        }
-        let flags = [
-            (table.silence, Self::silence as fn(Self) -> Self),
-            (table.silence_after_apply, Self::silence_after_apply),
-            (table.disconnect, Self::disconnect),
-            (table.disconnect_after_apply, Self::disconnect_after_apply),
-            (table.reset_after_apply, Self::reset_after_apply),
-            (table.stale_leaders, Self::stale_leaders),
-        ];
-        flags.into_iter().filter(|(set, _)| *set).fold(rule, |rule, (_, apply)| apply(rule))
     }
 }
 

@@ -158,8 +158,5 @@ impl TryFrom<f64> for Probability {
     }
 }
 
-/// What is wrong with a table that says twice which ones it is about.
-pub(super) const NTH_ALONE: &str = "`nth` goes without `skip` and `times`";
-
 /// Keys of APIs that have a name are below this one.
 const MAX_API: i16 = 128;

@@ -28,7 +28,7 @@ pub(super) struct Connection {
     input: BytesMut,
     output: Output,
     /// Answers that a script holds back, and all that come after them.
-    held: VecDeque<Held>,
+    held: HeldBack,
     /// A request that has no answer yet; until then none is read.
     waiting: Option<Waiting>,
     /// Nothing is read before: a script throttles the client.
@@ -53,7 +53,7 @@ impl Connection {
             changes,
             input: BytesMut::new(),
             output: Output::default(),
-            held: VecDeque::new(),
+            held: HeldBack::default(),
             waiting: None,
             paused: None,
         }
@@ -99,14 +99,13 @@ impl Connection {
 
     /// Whether the next request may be looked at.
     fn takes_requests(&self) -> bool {
-        let ended = self.held.back().is_some_and(|held| held.then.is_end());
-        self.waiting.is_none() && self.paused.is_none() && !ended && self.held.len() < MAX_HELD
+        self.waiting.is_none() && self.paused.is_none() && self.held.takes_more()
     }
 
     /// Puts an answer where it is written from; the reason to close if there is one.
     fn take(&mut self, answer: Answer) -> Option<CloseReason> {
         match answer {
-            Answer::Reply(frame) if self.held.is_empty() => self.output.push(frame.into_segments()),
+            Answer::Reply(frame) if self.held.answers.is_empty() => self.output.push(frame.into_segments()),
             Answer::Reply(frame) => self.hold(Some(frame.into_bytes()), Duration::ZERO, Then::GoOn),
             Answer::Silence => {}
             Answer::Wait(waiting) => self.waiting = Some(waiting),
@@ -121,22 +120,18 @@ impl Connection {
         None
     }
 
-    /// Answers keep their order: none is due before the one in front of it.
     fn hold(&mut self, frame: Option<Bytes>, delay: Duration, then: Then) {
-        let due = later(clock::now().instant, delay);
-        let due = self.held.back().map_or(due, |last| due.max(last.due));
-        self.held.push_back(Held { due, frame, then });
+        self.held.push(Held { due: later(clock::now().instant, delay), frame, then });
     }
 
     /// Hands what is due to the output; the end of the connection if that is among it.
     fn release(&mut self) -> Option<Then> {
-        if self.held.is_empty() && self.paused.is_none() {
+        if self.held.answers.is_empty() && self.paused.is_none() {
             return None;
         }
         let now = clock::now().instant;
         self.paused = self.paused.filter(|&until| until > now);
-        while self.held.front().is_some_and(|held| held.due <= now) {
-            let Some(held) = self.held.pop_front() else { break };
+        while let Some(held) = self.held.pop_due(now) {
             if let Some(frame) = held.frame {
                 self.output.push_bytes(frame);
             }
@@ -151,11 +146,11 @@ impl Connection {
     async fn wait(&mut self) -> Result<bool, End> {
         // What the client sends while no request is taken is only read, and no more than a bit, to see it hang up.
         let may_read = self.takes_requests() || self.input.len() < READ_SIZE;
-        if self.waiting.is_none() && self.held.is_empty() && self.paused.is_none() {
+        if self.waiting.is_none() && self.held.answers.is_empty() && self.paused.is_none() {
             return Ok(self.read().await?);
         }
         let until = self.waiting.as_ref().map(Waiting::until);
-        let due = self.held.front().map(|held| held.due);
+        let due = self.held.answers.front().map(|held| held.due);
         let next = [until, due, self.paused].into_iter().flatten().min();
         let judged_at = self.waiting.as_ref().map(Waiting::change);
         let mut changes = self.changes.clone();
@@ -191,6 +186,41 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Answers that wait for their time, in order.
+#[derive(Default)]
+struct HeldBack {
+    answers: VecDeque<Held>,
+    bytes: usize,
+}
+
+impl HeldBack {
+    /// None is due before the one in front of it.
+    fn push(&mut self, held: Held) {
+        let due = self.answers.back().map_or(held.due, |last| held.due.max(last.due));
+        self.bytes += held.size();
+        self.answers.push_back(Held { due, ..held });
+    }
+
+    fn pop_due(&mut self, now: Instant) -> Option<Held> {
+        self.answers.front().filter(|held| held.due <= now)?;
+        let held = self.answers.pop_front()?;
+        self.bytes -= held.size();
+        Some(held)
+    }
+
+    /// Whether requests are taken while these wait: not behind the end of the connection, nor when there are too many.
+    fn takes_more(&self) -> bool {
+        let is_over = self.answers.back().is_some_and(|held| held.then.is_end());
+        !is_over && self.answers.len() < MAX_HELD && self.bytes < MAX_HELD_BYTES
+    }
+}
+
+impl Held {
+    fn size(&self) -> usize {
+        self.frame.as_ref().map_or(0, Bytes::len)
     }
 }
 
@@ -300,5 +330,40 @@ const MAX_UNWRITTEN: usize = 1 << 20;
 /// Answers held back; with so many no further request is taken.
 const MAX_HELD: usize = 10_000;
 
+/// The same, for their bytes.
+const MAX_HELD_BYTES: usize = 64 << 20;
+
 /// Pieces written with one call.
 const MAX_SLICES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn answers_are_held_in_order_and_no_more_than_fit() {
+        let zero = Instant::now();
+        let at = |millis| zero + Duration::from_millis(millis);
+        let held = |millis, size: usize| Held {
+            due: at(millis),
+            frame: Some(Bytes::from(vec![0; size])),
+            then: Then::GoOn,
+        };
+        let mut back = HeldBack::default();
+        back.push(held(20, 1));
+        back.push(held(10, MAX_HELD_BYTES - 2));
+        assert!(back.takes_more());
+        back.push(held(30, 1));
+        assert!(!back.takes_more(), "too many bytes");
+        assert!(back.pop_due(at(19)).is_none());
+        assert_eq!(back.pop_due(at(20)).map(|held| held.size()), Some(1));
+        assert!(back.takes_more());
+        assert!(
+            back.pop_due(at(20)).is_some() && back.pop_due(at(20)).is_none(),
+            "the second is due with the first"
+        );
+        back.push(Held { due: at(0), frame: None, then: Then::Close });
+        assert!(!back.takes_more(), "nothing comes behind the end");
+    }
+}
