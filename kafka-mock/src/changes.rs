@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kafka_wire::{ApiKey, ErrorCode, NodeId, PartitionId, TopicId, TopicName, VersionRange};
 
-use crate::cluster::{Cluster, Now, Refusal, no_partition, no_topic};
+use crate::cluster::{Cluster, Now, Refusal, no_broker, no_partition, no_topic};
 use crate::producers::Producers;
 use crate::script::{Change, Rule, Script};
 use crate::topic::Partition;
@@ -183,6 +183,7 @@ impl Cluster {
             return Ok(());
         }
         *self.stops.entry(node).or_default() += 1;
+        self.partitions_mut().for_each(|partition| partition.restart(node));
         let down = self.down.clone();
         for partition in self.partitions_mut().filter(|partition| partition.leader == node) {
             let successor = partition.replicas.iter().copied().find(|replica| !down.contains(replica));
@@ -237,9 +238,7 @@ impl Cluster {
     fn known(&self, node: NodeId) -> Result<(), Refusal> {
         match self.broker(node) {
             Some(_) => Ok(()),
-            None => {
-                Err(Refusal::new(ErrorCode::BROKER_ID_NOT_REGISTERED, format!("there is no broker {node}")))
-            }
+            None => Err(no_broker(node)),
         }
     }
 }

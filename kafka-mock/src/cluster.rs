@@ -167,19 +167,6 @@ impl Cluster {
         Some((log.start_offset(), log.end_offset()))
     }
 
-    /// Whether a partition remembers an idempotent producer, and so refuses a sequence that cannot be next.
-    #[must_use]
-    pub fn knows_producer(
-        &self,
-        topic: &str,
-        partition: PartitionId,
-        producer: ProducerId,
-        now: Now,
-    ) -> bool {
-        let found = self.topic(topic).and_then(|topic| topic.partition(partition));
-        found.is_some_and(|partition| partition.producers.knows(producer, now.timestamp))
-    }
-
     /// The batches of a partition that are kept, oldest first, each with its offsets and leader epoch filled in.
     #[must_use]
     pub fn batches(&self, topic: &str, partition: PartitionId) -> Option<Vec<Bytes>> {
@@ -317,10 +304,7 @@ impl Cluster {
     /// When there is no such partition or broker.
     pub fn move_leader(&mut self, topic: &str, partition: PartitionId, node: NodeId) -> Result<(), Refusal> {
         if self.broker(node).is_none() {
-            return Err(Refusal::new(
-                ErrorCode::BROKER_ID_NOT_REGISTERED,
-                format!("there is no broker {node}"),
-            ));
+            return Err(no_broker(node));
         }
         let found = self.topics.get_mut(topic).and_then(|topic| topic.partition_mut(partition));
         let moved = found.ok_or_else(|| {
@@ -334,8 +318,22 @@ impl Cluster {
         Ok(())
     }
 
+    /// Has a broker restart so fast that nobody takes its place. It loses what a broker does not have on its disk: of each
+    /// idempotent producer it remembers the last batch in a partition, and no longer the last five. Another one is out of
+    /// order when it comes again, whether the broker leads the partition now or later.
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn restart_broker(&mut self, node: NodeId) -> Result<(), Refusal> {
+        if self.broker(node).is_none() {
+            return Err(no_broker(node));
+        }
+        self.partitions_mut().for_each(|partition| partition.restart(node));
+        Ok(())
+    }
+
     /// Has a broker lead a partition that lacks its last `batches` batches, as after an unclean election: they are gone,
-    /// acknowledged or not, and so is what was known of their producers. Answers how many records that were.
+    /// acknowledged or not, and so is what was known of their producers but for what the rest of the log tells. Answers how many records that were.
     ///
     /// # Errors
     /// As [`move_leader`](Self::move_leader).
@@ -525,6 +523,10 @@ impl Cluster {
 
 pub(crate) fn no_partition() -> Refusal {
     Refusal::new(ErrorCode::INVALID_PARTITIONS, "the number of partitions must be greater than 0")
+}
+
+pub(crate) fn no_broker(node: NodeId) -> Refusal {
+    Refusal::new(ErrorCode::BROKER_ID_NOT_REGISTERED, format!("there is no broker {node}"))
 }
 
 /// What brokers call a topic in their metrics, where that is not its name.

@@ -35,8 +35,9 @@
 //!
 //! It judges what it is sent as a real broker does, and answers with the same codes: checksum, format, record counts, offset
 //! deltas, timestamps, sizes, sequence numbers and epochs of idempotent producers. So a test that passes here has not only
-//! found somebody who nods. Where it differs from a broker: records are acknowledged without replication, nothing touches a
-//! disk, and what is beyond a bound ([`ClusterConfig`]) is dropped, oldest first.
+//! found somebody who nods. A broker that restarts knows of each producer the last batch only, as a real one does, and one
+//! that stayed up the last five. Where it differs from a broker: records are acknowledged without replication, nothing
+//! touches a disk, and what is beyond a bound ([`ClusterConfig`]) is dropped, oldest first.
 //!
 //! # Faults
 //!

@@ -91,9 +91,12 @@ impl Producers {
         }
     }
 
-    /// Whether a producer is remembered.
-    pub(crate) fn knows(&self, producer: ProducerId, now: i64) -> bool {
-        self.by_id.get(&producer).is_some_and(|state| !state.expired(now))
+    /// Whether a broker has forgotten a batch that it once remembered, having restarted when the log ended at `restart`: of
+    /// what was appended before, it knows the last batch of each producer, which is all that a snapshot holds.
+    pub(crate) fn is_forgotten(&self, producer: ProducerId, batch: Appended, restart: i64) -> bool {
+        let later = self.by_id.get(&producer).into_iter().flat_map(|state| &state.batches);
+        let mut later = later.map(|(_, _, appended)| appended.base_offset);
+        later.any(|offset| batch.base_offset < offset && offset < restart)
     }
 
     /// Remembers a batch that was appended, of so many producers at most.
@@ -229,6 +232,24 @@ mod tests {
     }
 
     #[test]
+    fn a_restart_leaves_the_last_batch_of_each_producer_and_what_came_after() {
+        let mut producers = six_batches();
+        let forgotten = |producers: &Producers, restart| {
+            (1..6).filter(|batch| producers.is_forgotten(PRODUCER, at(100 + batch * 10), restart)).collect()
+        };
+        let none: Vec<i64> = forgotten(&producers, 0);
+        assert_eq!(none, []);
+        let all_but_one: Vec<i64> = forgotten(&producers, 160);
+        assert_eq!(all_but_one, [1, 2, 3, 4]);
+        let before: Vec<i64> = forgotten(&producers, 140);
+        assert_eq!(before, [1, 2], "the third was the last one then, the others came later");
+        let another = BatchNumbers { producer: ProducerId(8), ..numbers(3, 0, 10) };
+        record(&mut producers, another, 160);
+        assert!(!producers.is_forgotten(ProducerId(8), at(160), 170));
+        assert!(!producers.is_forgotten(PRODUCER, at(150), 170), "others do not count");
+    }
+
+    #[test]
     fn what_an_unclean_election_left_is_known_again_under_an_older_epoch() {
         let mut producers = six_batches();
         let log: Vec<_> =
@@ -330,7 +351,6 @@ mod tests {
     #[test]
     fn a_silent_producer_expires() {
         let producers = six_batches();
-        assert!(producers.knows(PRODUCER, EXPIRATION_MS) && !producers.knows(PRODUCER, EXPIRATION_MS + 1));
         assert_eq!(producers.judge(numbers(0, 77, 1), EXPIRATION_MS + 1), Verdict::Next);
         assert_eq!(
             producers.judge(numbers(0, 77, 1), EXPIRATION_MS),

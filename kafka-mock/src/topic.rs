@@ -1,10 +1,12 @@
 //! Topics and their partitions: who leads them, under which epoch, and what they hold.
 
+use std::collections::BTreeMap;
+
 use kafka_batch::{BatchHeader, HEADER_SIZE};
-use kafka_wire::{NodeId, PartitionId, TopicId, TopicName};
+use kafka_wire::{ErrorCode, NodeId, PartitionId, TopicId, TopicName};
 
 use crate::log::Log;
-use crate::producers::{Appended, BatchNumbers, Producers};
+use crate::producers::{Appended, BatchNumbers, Producers, Verdict};
 use crate::settings::TopicSettings;
 
 /// A topic of the cluster.
@@ -44,7 +46,11 @@ pub(crate) struct Partition {
     /// All of them in sync, always: there is one log, whoever leads it.
     pub(crate) replicas: Vec<NodeId>,
     pub(crate) log: Log,
+    /// What a replica knows that was always up.
     pub(crate) producers: Producers,
+    /// Replicas that restarted, each with the end of the log when it last went down: what came then it was told as by any
+    /// leader, and remembers.
+    restarts: BTreeMap<NodeId, i64>,
 }
 
 impl Partition {
@@ -58,6 +64,7 @@ impl Partition {
             replicas,
             log: Log::default(),
             producers: Producers::default(),
+            restarts: BTreeMap::new(),
         })
     }
 
@@ -66,11 +73,30 @@ impl Partition {
         // The new leader takes the place of the old one if it was no replica yet.
         if !self.replicas.contains(&node) {
             self.replicas.retain(|&replica| replica != self.leader);
+            self.restarts.remove(&self.leader);
             self.replicas.push(node);
         }
         self.before = Some((self.leader, self.leader_epoch));
         self.leader = node;
         self.leader_epoch += 1;
+    }
+
+    /// A broker goes down, and comes back when it may.
+    pub(crate) fn restart(&mut self, node: NodeId) {
+        if self.replicas.contains(&node) {
+            self.restarts.insert(node, self.log.end_offset());
+        }
+    }
+
+    /// What its leader says of a batch by the batch's numbers.
+    pub(crate) fn judge(&self, numbers: BatchNumbers, now: i64) -> Verdict {
+        let restart = self.restarts.get(&self.leader).copied().unwrap_or(0);
+        match self.producers.judge(numbers, now) {
+            Verdict::Duplicate(batch) if self.producers.is_forgotten(numbers.producer, batch, restart) => {
+                Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER)
+            }
+            verdict => verdict,
+        }
     }
 
     /// Loses its last batches. Answers how many records they held.
@@ -82,8 +108,10 @@ impl Partition {
             let appended = Appended { base_offset: batch.base_offset, max_timestamp: batch.max_timestamp };
             Some((BatchNumbers::of(&header)?, appended))
         });
-        self.producers.reload(self.log.end_offset(), left);
-        u64::try_from(before - self.log.end_offset()).unwrap_or(0)
+        let end = self.log.end_offset();
+        self.producers.reload(end, left);
+        self.restarts.values_mut().for_each(|restart| *restart = end.min(*restart));
+        u64::try_from(before - end).unwrap_or(0)
     }
 }
 

@@ -57,6 +57,8 @@ bugs! {
     EarlyCredit,
     /// A refusal makes an earlier doubt forgotten.
     DoubtForgotten,
+    /// A refusal for a gap counts as proof, although a batch behind the refused one may be in the log.
+    GapIsFinal,
     /// A batch in doubt that is too large is split.
     SplitInDoubt,
     /// The parts of a batch in doubt are not in doubt.

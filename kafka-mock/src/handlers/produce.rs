@@ -137,7 +137,7 @@ fn append(
 
     let header = &batch.header;
     let numbers = BatchNumbers::of(header);
-    match numbers.map_or(Verdict::Next, |numbers| partition.producers.judge(numbers, common.now.timestamp)) {
+    match numbers.map_or(Verdict::Next, |numbers| partition.judge(numbers, common.now.timestamp)) {
         Verdict::Next => {}
         Verdict::Duplicate(first) => {
             let (base_offset, log_append_time_ms) = (first.base_offset, first.max_timestamp);

@@ -23,7 +23,9 @@ pub enum Change {
     /// A broker ends: its port is closed, its connections break, its partitions go to replicas that are up. A partition
     /// without one has no leader until a replica is back.
     StopBroker(NodeId),
-    /// A broker that was stopped is back, on the same port. It leads what nobody else could.
+    /// A broker that was stopped is back, on the same port. It leads what nobody else could. Of what was appended before it
+    /// went down it knows the last batch of each idempotent producer in a partition: another one that comes again is out of
+    /// order. Replicas that stayed up know the last five.
     StartBroker(NodeId),
     /// A topic comes into being.
     CreateTopic {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use kafka_wire::ErrorCode;
+use kafka_mock::{Change, ClusterConfig};
+use kafka_wire::{Acks, ErrorCode, NodeId, PartitionId};
 
 use crate::batch::TestBatch;
-use crate::harness::World;
+use crate::harness::{LEADER, World, only};
 
 /// Appends one batch of `count` records; its offset, or the code it was refused with.
 #[track_caller]
@@ -38,6 +39,62 @@ fn the_last_five_come_back_with_their_first_offset_and_older_ones_are_out_of_ord
         assert_eq!(send(&mut world, 0, batch * 2, 2), Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
     }
     assert_eq!(world.end(), 14, "a duplicate is not appended");
+}
+
+/// As measured on Kafka 4.3.1: a broker takes from its disk the last batch of each producer, and no more.
+#[test]
+fn a_leader_that_restarted_knows_the_last_batch_only() {
+    let mut world = World::with(ClusterConfig::default().brokers(1));
+    for batch in 0..4 {
+        assert_eq!(send(&mut world, 0, batch, 1), Ok(i64::from(batch)));
+    }
+    world.cluster.carry_out(Change::StopBroker(LEADER)).expect("exists");
+    world.cluster.carry_out(Change::StartBroker(LEADER)).expect("exists");
+    for batch in 0..3 {
+        assert_eq!(send(&mut world, 0, batch, 1), Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+    }
+    assert_eq!(send(&mut world, 0, 3, 1), Ok(3), "the last one is found again");
+    for batch in 4..8 {
+        assert_eq!(send(&mut world, 0, batch, 1), Ok(i64::from(batch)));
+    }
+    for batch in 3..8 {
+        assert_eq!(send(&mut world, 0, batch, 1), Ok(i64::from(batch)), "batch {batch} again");
+    }
+    world.cluster.restart_broker(LEADER).expect("exists");
+    assert_eq!(send(&mut world, 0, 6, 1), Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+    assert_eq!(send(&mut world, 0, 7, 1), Ok(7));
+    world.cluster.restart_broker(NodeId(9)).expect_err("there is one");
+}
+
+#[test]
+fn a_replica_that_was_up_knows_the_last_five_and_one_that_was_down_those_it_was_sent() {
+    let mut world = World::new();
+    for batch in 0..3 {
+        assert_eq!(send(&mut world, 0, batch, 1), Ok(i64::from(batch)));
+    }
+    let other = NodeId(2);
+    let lead = |world: &mut World, node| {
+        world.cluster.move_leader("orders", PartitionId(0), node).expect("exists");
+    };
+    world.cluster.carry_out(Change::StopBroker(LEADER)).expect("exists");
+    let again = |world: &mut World, node, sequence| {
+        let request = world.request(9, Acks::ALL, TestBatch::numbered(1, 7, 0, sequence));
+        let response = only(world.call(node, 9, &request));
+        (response.error_code, response.base_offset)
+    };
+    for batch in 0..4 {
+        assert_eq!(again(&mut world, other, batch), (ErrorCode::NONE, i64::from(batch)), "{other} was up");
+    }
+    world.cluster.carry_out(Change::StartBroker(LEADER)).expect("exists");
+    assert_eq!(again(&mut world, other, 1), (ErrorCode::NONE, 1), "it leads still");
+    lead(&mut world, LEADER);
+    for batch in 0..2 {
+        assert_eq!(send(&mut world, 0, batch, 1), Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER));
+    }
+    assert_eq!(send(&mut world, 0, 2, 1), Ok(2), "the last one when it went down");
+    assert_eq!(send(&mut world, 0, 3, 1), Ok(3), "it was fetched from the leader afterwards");
+    lead(&mut world, other);
+    assert_eq!(again(&mut world, other, 0), (ErrorCode::NONE, 0));
 }
 
 #[test]
@@ -96,10 +153,7 @@ fn a_duplicate_of_a_moved_partition_is_still_known() {
     let mut world = World::new();
     assert_eq!(send(&mut world, 0, 0, 4), Ok(0));
     for node in [2, 1] {
-        world
-            .cluster
-            .move_leader("orders", kafka_wire::PartitionId(0), kafka_wire::NodeId(node))
-            .expect("exists");
+        world.cluster.move_leader("orders", PartitionId(0), NodeId(node)).expect("exists");
     }
     assert_eq!(send(&mut world, 0, 0, 4), Ok(0));
 }

@@ -130,6 +130,13 @@ impl Log {
         }
         Ok(offset)
     }
+
+    /// Who leads restarted: of each producer, a broker's disk has the last batch.
+    pub(super) fn restart(&mut self) {
+        for producer in self.producers.values_mut() {
+            producer.last.drain(..producer.last.len().saturating_sub(1));
+        }
+    }
 }
 
 /// The sequence so many records after another: after the largest comes zero.

@@ -2,10 +2,11 @@
 //!
 //! A list of operations on a `Sender` with its queues and memory, two bytes each, beside brokers that take batches by
 //! Kafka's rules. Requests and answers pass as bytes, in any version. Connections break, brokers freeze and work on what
-//! they had read when nobody waits for it any more, and answer with any code that they could mean. After every step:
-//! each batch has one answer; a number that reached a broker is never another record's; no more batches are unresolved
-//! than a broker remembers; logs are in order and have nothing twice; what is acknowledged is where it was said to be;
-//! what is said not to be persisted never gets there; no loss is told of. In the end all is resolved, and no memory is in use.
+//! they had read when nobody waits for it any more, restart and remember less, and answer with any code that they could
+//! mean. After every step: each batch has one answer; a number that reached a broker is never another record's; no more
+//! batches are unresolved than a broker remembers; logs are in order and have nothing twice; what is acknowledged is where
+//! it was said to be; what is said not to be persisted never gets there; no loss is told of. In the end all is resolved, and
+//! no memory is in use.
 
 mod log;
 #[cfg(test)]
@@ -81,7 +82,7 @@ struct World {
     /// Questions that any broker could have been asked.
     controls: VecDeque<(NodeId, Call)>,
     /// Requests that brokers have read, and whose connections are gone.
-    strays: VecDeque<Arrived>,
+    strays: VecDeque<(NodeId, Arrived)>,
     tickets: VecDeque<Ticket>,
     sent: Vec<Sent>,
     /// Outcomes that were set, by their address; they are kept, so that no other one has it.
@@ -168,6 +169,9 @@ impl World {
     fn apply(&mut self, op: u8, detail: u8) {
         let node = NODES[usize::from(detail) % NODES.len()];
         let more = usize::from(detail) / NODES.len();
+        if op >= RESTART {
+            return self.restart(node, more % 6);
+        }
         match op % 20 {
             0 | 1 => self.append(usize::from(detail) % PARTITIONS, more % 8),
             2 => self.draw(node),
@@ -367,7 +371,7 @@ impl World {
             count += 1;
             if is_written {
                 request.parts.iter().for_each(|part| self.arrive(part));
-                self.strays.extend(request.parts.iter().cloned());
+                self.strays.extend(request.parts.iter().map(|part| (node, part.clone())));
             }
             self.reply(node, &request.call, Err(NetError::aborted(is_written)));
         }
@@ -380,13 +384,32 @@ impl World {
         self.up_or_down(node, false);
     }
 
+    /// A broker restarts. It had worked on some of what it had read, and no answer was sent.
+    fn restart(&mut self, node: NodeId, worked: usize) {
+        self.lose(node, usize::MAX);
+        let mut left = worked;
+        for (reader, batch) in std::mem::take(&mut self.strays) {
+            if reader != node {
+                self.strays.push_back((reader, batch));
+            } else if left > 0 && self.leaders[batch.partition].0 == node {
+                left -= 1;
+                let _ = self.logs[batch.partition].append(&batch);
+            }
+        }
+        for (log, (leader, _)) in self.logs.iter_mut().zip(&self.leaders) {
+            if *leader == node {
+                log.restart();
+            }
+        }
+    }
+
     /// A broker works on a request of a connection that is gone: of several such connections, in any order.
     fn late(&mut self, detail: u8) {
         if self.strays.is_empty() {
             return;
         }
         let at = usize::from(detail) % self.strays.len();
-        let Some(batch) = self.strays.remove(at) else { return };
+        let Some((_, batch)) = self.strays.remove(at) else { return };
         // Whoever has it leads the partition now, or refuses it.
         if detail & 0x80 == 0 {
             let _ = self.logs[batch.partition].append(&batch);
@@ -672,5 +695,7 @@ const CONTROL_METADATA: i16 = 12;
 const CONTROL_INIT: i16 = 4;
 /// The detail with which a question is answered well.
 const GOOD: u8 = 7;
+/// Operations from here on are restarts.
+const RESTART: u8 = 250;
 const MAX_OPS: usize = 1_000;
 const MAX_RECORDS: usize = 2_000;

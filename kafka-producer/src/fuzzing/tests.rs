@@ -11,12 +11,16 @@ use crate::planted::{self, Bug};
 /// A life as it is most of the time, with a fault now and then.
 fn draw(seed: u64) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(seed);
+    let mut restarts = fastrand::Rng::with_seed(!seed);
     let mut data = vec![rng.u8(..8), rng.u8(..)];
     for _ in 0..rng.usize(10..80) {
         let node = rng.u8(..3);
         for _ in 0..rng.u8(1..4) {
             // Partitions and nodes have the same number at first.
             data.extend([0, rng.u8(..8) * 3 + node, 2, node, 3, 0, 4, node]);
+        }
+        if restarts.u8(..8) == 0 {
+            data.extend([255, restarts.u8(..6) * 3 + node, 17, node, 11, 20, 4, node]);
         }
         match rng.u8(..10) {
             0..5 => data.extend([6, node, 6, node]),

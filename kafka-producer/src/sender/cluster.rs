@@ -17,6 +17,7 @@ use super::{
     sequence::Identity,
     waits::Spans,
 };
+#[cfg(test)]
 use crate::planted::planted;
 
 impl Sender {
@@ -489,9 +490,8 @@ impl Sender {
             }
             let why = format!("broker {leader} leads the partition now");
             self.note_attempt(lane, at, node, now, None, Some(why));
-            if let Some(entry) = self.partition_mut(lane).and_then(|it| it.ledger.entry_mut(at)) {
-                entry.doubt |= !planted!(MoveLeavesNoDoubt);
-                entry.place = Place::Waiting(now);
+            if let Some(partition) = self.partition_mut(lane) {
+                partition.ledger.abandon(at, now);
             }
         }
     }

@@ -85,8 +85,7 @@ const TABLE: &[(ErrorCode, Disposition, Appended)] = &[
     (ErrorCode::UNKNOWN_TOPIC_ID, Retry, No),
     (ErrorCode::INCONSISTENT_TOPIC_ID, Retry, No),
     (ErrorCode::MESSAGE_TOO_LARGE, Split, No),
-    // At most five batches of a partition are unresolved, so the broker would know this one had it appended it.
-    // What it says of earlier attempts: see `Ledger::is_gap_final`.
+    // This attempt was not appended. What that says of earlier ones: see `Ledger::settle_by_gap`.
     (ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, OutOfOrder, No),
     (ErrorCode::UNKNOWN_PRODUCER_ID, Bump, No),
     (ErrorCode::INVALID_PRODUCER_EPOCH, Bump, No),

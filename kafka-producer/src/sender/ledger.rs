@@ -11,6 +11,8 @@
 //! * No batch gets its first sequence while a bump is wanted.
 //! * From the oldest unresolved batch on, no more than a broker remembers are sent, those included that were acknowledged
 //!   since: an older one would be taken for out of order although it was appended.
+//! * A batch in doubt that is refused for a gap stays so until all those behind it that are in doubt are refused, too: a
+//!   broker that was restarted remembers the last batch, and no other.
 //! * Until this leader has shown lately that it knows the producer id, one batch is in flight at a time: brokers
 //!   take any sequence from an id they do not know, so that a second batch could be appended although the first was
 //!   refused.
@@ -36,8 +38,13 @@ pub(super) struct Ledger<B> {
     next: i32,
     /// A bump is wanted: see [`is_settled`](Self::is_settled).
     bump: bool,
-    /// A batch of this epoch was given up while it may still have been on its way to a broker.
-    has_strays: bool,
+    /// Attempts of this epoch that nobody waits for any more, whose calls are not back. No more than the connections have
+    /// calls out.
+    abandoned: Vec<Abandoned>,
+    /// Batches of this epoch that were given up, and of which an attempt was lost: see [`Entry::is_at_large`].
+    strays: Vec<Span>,
+    /// Batches of this epoch that were given up and may be in the log.
+    lost_track: Vec<Span>,
     last_key: u64,
     /// The [ordinal](Entry::ordinal) that the next batch gets.
     next_ordinal: u64,
@@ -66,12 +73,15 @@ pub(super) struct Entry<B> {
     pub(super) deadline: Instant,
     /// How often it was sent.
     pub(super) attempts: u32,
-    /// An attempt that may have been appended has no answer that settles it.
+    /// An attempt that may have been appended, or may still be, has no answer that settles it.
     pub(super) doubt: bool,
-    /// It was appended: a later batch was acknowledged while this one was in doubt.
-    pub(super) is_proven: bool,
-    /// A later batch was acknowledged before it.
+    /// An attempt by the numbers it has was lost with its connection, without an answer: it may still lie with a broker,
+    /// which may append it. One that was answered is dealt with, whatever the answer.
+    is_at_large: bool,
+    /// A later batch was acknowledged: with numbers, this one is in the log, or gets there out of order if at all.
     is_overtaken: bool,
+    /// The leader of now refused it for a gap when it was last asked for.
+    is_refused: bool,
     /// How many batches of the partition were sent before it was first sent under the numbers it has.
     ordinal: Option<u64>,
     pub(super) place: Place,
@@ -90,6 +100,22 @@ pub(super) struct Entry<B> {
     pub(super) rests_until: Option<Instant>,
     /// What came of the attempts that failed.
     pub(super) timeline: Timeline,
+}
+
+/// An attempt that nobody waits for.
+#[derive(Debug, Clone, Copy)]
+struct Abandoned {
+    key: u64,
+    attempt: u32,
+    span: Span,
+}
+
+/// The numbers of a batch, or of some that follow one another.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    first: i32,
+    /// The number after the last one.
+    next: i32,
 }
 
 /// Where the bytes of a batch are.
@@ -134,7 +160,9 @@ impl<B> Ledger<B> {
             identity: Identity::NONE,
             next: 0,
             bump: false,
-            has_strays: false,
+            abandoned: Vec::new(),
+            strays: Vec::new(),
+            lost_track: Vec::new(),
             last_key: 0,
             next_ordinal: 0,
             known_at: None,
@@ -194,8 +222,9 @@ impl<B> Ledger<B> {
             deadline,
             attempts: 0,
             doubt: false,
-            is_proven: false,
+            is_at_large: false,
             is_overtaken: false,
+            is_refused: false,
             ordinal: None,
             place: Place::Sealing,
             outcome,
@@ -221,17 +250,20 @@ impl<B> Ledger<B> {
     /// What to send next, numbered by `identity` where it has no number yet. `None`: batches go out unnumbered.
     ///
     /// All batches before it are in flight. While a bump is wanted, it is one in doubt that is asked for with its old
-    /// numbers, and those before it that are proven not appended need not be: behind a gap the leader refuses it if it does
-    /// not have it.
+    /// numbers. Those before it need not be that are proven not appended, since behind a gap the leader refuses it if it does
+    /// not have it; nor those of which the answer for it decides (see [`settle_by_gap`](Self::settle_by_gap)).
     pub(super) fn candidate(&self, now: Instant, identity: Option<Numbers>) -> Candidate {
         let is_known = identity.is_none() || self.is_known(now) || planted!(PipelineToStrangers);
-        let is_passed_over =
-            |entry: &Entry<B>| self.bump && is_known && entry.sequence.is_some() && !entry.doubt;
+        let last_open = self.entries.iter().rposition(Entry::is_open);
+        let is_passed_over = |at: usize, entry: &Entry<B>| {
+            let has_answered = !entry.doubt || entry.is_refused && last_open.is_some_and(|last| at < last);
+            self.bump && is_known && entry.sequence.is_some() && has_answered
+        };
         let mut in_flight = 0;
-        let mut found = self.entries.iter().position(|entry| {
-            let is_out = matches!(entry.place, Place::InFlight { .. });
+        let mut found = (0..).zip(&self.entries).position(|(at, entry)| {
+            let is_out = entry.is_in_flight();
             in_flight += usize::from(is_out);
-            !is_out && !is_passed_over(entry)
+            !is_out && !is_passed_over(at, entry)
         });
         if planted!(RetryOutOfOrder) {
             found = self.entries.iter().rposition(|entry| !matches!(entry.place, Place::InFlight { .. }));
@@ -295,6 +327,7 @@ impl<B> Ledger<B> {
             self.entries[at].sequence = Some(self.next);
             self.next = advance(self.next, self.entries[at].count as i32);
         }
+        self.doubt_behind(at);
         let entry = &mut self.entries[at];
         if entry.ordinal.is_none() {
             entry.ordinal = Some(self.next_ordinal);
@@ -302,6 +335,7 @@ impl<B> Ledger<B> {
         }
         entry.attempts += 1;
         entry.is_current = true;
+        entry.is_refused = false;
         entry.place = Place::InFlight { node, since: now };
         match entry.sequence {
             Some(sequence) => (self.identity, sequence, entry.attempts),
@@ -327,25 +361,37 @@ impl<B> Ledger<B> {
         }
     }
 
-    /// Takes an acknowledged entry out. Its number says that those before it were appended too.
-    pub(super) fn acknowledge(&mut self, at: usize, now: Instant) -> Option<Entry<B>> {
+    /// Takes an acknowledged entry out, and says whether it stands behind all that was acknowledged before.
+    ///
+    /// Its number says that those before it were appended too: the leader would have refused it for a gap. But not where its
+    /// offset says that the log is another one, or was cut off.
+    pub(super) fn acknowledge(
+        &mut self,
+        at: usize,
+        base_offset: i64,
+        now: Instant,
+    ) -> Option<(Entry<B>, bool)> {
         let entry = self.entries.remove(at)?;
-        if entry.sequence.is_some() {
-            if entry.is_current {
+        let is_in_place = self.note_place(&entry, base_offset);
+        if let (0, Some(span)) = (at, entry.span()) {
+            self.acknowledged = Some(span.next);
+        }
+        if is_in_place {
+            if entry.sequence.is_some() && entry.is_current {
                 self.known_at = Some(now);
             }
-            self.entries.range_mut(..at).for_each(|before| before.is_proven |= before.doubt);
+            self.entries.range_mut(..at).for_each(|before| before.is_overtaken = true);
+            // The gap before it may have been this one.
+            self.entries.range_mut(at..).for_each(|behind| behind.is_refused = false);
+        } else {
+            self.forget_log();
         }
-        self.entries.range_mut(..at).for_each(|before| before.is_overtaken = true);
-        if let (0, Some(sequence)) = (at, entry.sequence) {
-            self.acknowledged = Some(advance(sequence, entry.count as i32));
-        }
-        Some(entry)
+        Some((entry, is_in_place))
     }
 
     /// Where a batch stands that was acknowledged. False if records stood there that were acknowledged before: the log does
     /// not have them any more.
-    pub(super) fn note_place(&mut self, entry: &Entry<B>, base_offset: i64) -> bool {
+    fn note_place(&mut self, entry: &Entry<B>, base_offset: i64) -> bool {
         if base_offset < 0 || entry.is_overtaken {
             return true;
         }
@@ -354,15 +400,19 @@ impl<B> Ledger<B> {
         base_offset >= told_end
     }
 
-    /// Whether the number of the entry at `at` comes right after that of the last one acknowledged: a leader that has that
-    /// one does not refuse this one for a gap.
-    pub(super) fn is_next(&self, at: usize) -> bool {
-        let entry = self.entries.get(at).filter(|entry| entry.is_current && entry.sequence.is_some());
-        entry.is_some_and(|entry| entry.sequence == self.acknowledged)
+    /// Whether the leader lacks what was acknowledged: it refuses the number that comes right after that, and has none of
+    /// those behind it. Told once.
+    pub(super) fn take_loss(&mut self) -> bool {
+        let head = self.entries.front().filter(|head| head.is_refused && !head.doubt && head.is_current);
+        let has_lost = head.is_some_and(|head| head.sequence.is_some() && head.sequence == self.acknowledged);
+        if has_lost {
+            self.note_loss();
+        }
+        has_lost
     }
 
     /// What was acknowledged is known to be lost: where what comes next will stand says nothing more about that.
-    pub(super) fn note_loss(&mut self) {
+    fn note_loss(&mut self) {
         (self.told_end, self.acknowledged) = (0, None);
     }
 
@@ -374,21 +424,111 @@ impl<B> Ledger<B> {
         }
     }
 
-    /// The partition has another leader, or is another one under the same name: who knows whether it knows the producer.
+    /// The partition has another leader: who knows what it knows of the producer. What is in the log stays there.
     pub(super) fn forget(&mut self) {
         self.known_at = None;
-        self.entries.iter_mut().for_each(|entry| entry.is_current = false);
+        for entry in &mut self.entries {
+            (entry.is_current, entry.is_refused) = (false, false);
+        }
+    }
+
+    /// What was in the log may be in none any more.
+    fn forget_log(&mut self) {
+        self.forget();
+        self.entries.iter_mut().for_each(|entry| entry.is_overtaken = false);
+    }
+
+    /// An entry that is not in the log although a later one is: the leader did not know the producer when it took that.
+    /// Sent again, this one would be out of order.
+    pub(super) fn overtaken(&self) -> Option<usize> {
+        let is_behind = |entry: &Entry<B>| entry.sequence.is_some() && entry.is_overtaken && !entry.doubt;
+        self.entries.iter().position(|entry| is_behind(entry) && !entry.is_in_flight())
+    }
+
+    /// The call with the attempt of an entry that is in flight is waited for no longer: it is sent again elsewhere.
+    pub(super) fn abandon(&mut self, at: usize, now: Instant) {
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        entry.doubt |= !planted!(MoveLeavesNoDoubt);
+        entry.place = Place::Waiting(now);
+        if let Some(span) = entry.span() {
+            self.abandoned.push(Abandoned { key: entry.key, attempt: entry.attempts, span });
+        }
+    }
+
+    /// A call came back with an attempt that nobody waits for, answered or lost.
+    pub(super) fn note_abandoned(&mut self, key: u64, attempt: u32, is_lost: bool) {
+        // Not there if all have gone on to another epoch since, of which its numbers are not.
+        let found = self.abandoned.iter().position(|it| (it.key, it.attempt) == (key, attempt));
+        let Some(Abandoned { span, .. }) = found.map(|found| self.abandoned.swap_remove(found)) else {
+            return;
+        };
+        match self.find(key) {
+            Some(at) => self.entries[at].is_at_large |= is_lost,
+            None if is_lost => self.note_stray(span),
+            None => {}
+        }
+    }
+
+    fn note_stray(&mut self, span: Span) {
+        // Batches are mostly given up in their order. What is twice here does no harm.
+        match self.strays.last_mut().filter(|last| last.next == span.first) {
+            Some(last) => last.next = span.next,
+            None => self.strays.push(span),
+        }
+    }
+
+    /// The attempt of an entry in flight was lost.
+    pub(super) fn note_lost(&mut self, at: usize) {
+        if let Some(entry) = self.entries.get_mut(at) {
+            entry.doubt = true;
+            entry.is_at_large |= entry.sequence.is_some();
+        }
+    }
+
+    /// Whether an attempt of this entry without an answer may still lie with a broker.
+    fn is_out_somewhere(&self, entry: &Entry<B>) -> bool {
+        entry.is_at_large || self.abandoned.iter().any(|it| it.key == entry.key)
+    }
+
+    /// The entry at `at` is sent, and may close a gap: attempts at those behind that still lie with a broker may follow.
+    fn doubt_behind(&mut self, at: usize) {
+        for behind in at + 1..self.entries.len() {
+            let is_out = self.is_out_somewhere(&self.entries[behind]);
+            self.entries[behind].doubt |= is_out;
+        }
+    }
+
+    /// Whether an entry may be in the log, or get there, although nobody sends it again. `is_answered`: if it is in flight,
+    /// this attempt is not meant.
+    pub(super) fn is_doubtful(&self, at: usize, is_answered: bool) -> bool {
+        self.entries.get(at).is_some_and(|entry| {
+            let is_out = matches!(entry.place, Place::InFlight { .. }) && !is_answered;
+            // With another one before it, a gap that was proven may be closed.
+            entry.doubt || is_out || at > 0 && self.is_out_somewhere(entry)
+        })
     }
 
     /// It is another partition under the same name, and its offsets begin anew.
     pub(super) fn start_over(&mut self) {
-        self.forget();
+        self.forget_log();
         self.note_loss();
     }
 
     /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.
-    pub(super) fn give_up(&mut self, at: usize) -> Option<Entry<B>> {
+    pub(super) fn give_up(&mut self, at: usize, is_answered: bool) -> Option<Entry<B>> {
+        let is_doubtful = self.is_doubtful(at, is_answered);
         let entry = self.entries.remove(at)?;
+        if !is_doubtful || entry.is_proven() {
+            self.abandoned.retain(|it| it.key != entry.key);
+        } else if let Some(span) = entry.span() {
+            self.lost_track.push(span);
+            if matches!(entry.place, Place::InFlight { .. }) && !is_answered {
+                self.abandoned.push(Abandoned { key: entry.key, attempt: entry.attempts, span });
+            }
+            if entry.is_at_large {
+                self.note_stray(span);
+            }
+        }
         if let (true, Some(sequence)) = (planted!(ReuseSequence) && at == self.entries.len(), entry.sequence)
         {
             self.next = sequence;
@@ -398,18 +538,65 @@ impl<B> Ledger<B> {
         Some(entry)
     }
 
-    /// A numbered batch was given up in doubt.
-    pub(super) fn note_stray(&mut self) {
-        self.has_strays = true;
+    /// OUT_OF_ORDER for the batch at `at`: what that proves of its attempts, and of those before it.
+    ///
+    /// If nothing behind it may be in the log, it is not there either: brokers remember the last batch of a producer,
+    /// whatever befalls them. If something may, it proves nothing, since a broker that was restarted remembers no other:
+    /// then those behind it are asked for. One that is acknowledged proves that all before it are in the log; when all are
+    /// refused, none is.
+    ///
+    /// So the attempts that were answered did not get it there. Of one that was lost that is proven only if nothing may
+    /// close the gap first. Brokers work on requests whose connection is gone: if one that carried a batch before it is still
+    /// among them, given up or not, what was sent behind that is appended after all.
+    pub(super) fn settle_by_gap(&mut self, at: usize) {
+        let Some(entry) = self.entries.get_mut(at) else { return };
+        entry.is_refused = true;
+        for behind in at + 1..self.entries.len() {
+            // It may have been appended since it was refused.
+            let is_out = self.is_out_somewhere(&self.entries[behind]);
+            self.entries[behind].is_refused &= !is_out;
+        }
+        // Those behind the last one that may be in the log for all that is known.
+        let last_open = self.entries.iter().rposition(Entry::is_open);
+        for at in 0..self.entries.len() {
+            let entry = &self.entries[at];
+            let Some(sequence) = entry.sequence.filter(|_| entry.is_refused && entry.doubt) else { continue };
+            let may_follow = last_open.is_some_and(|last| at < last)
+                || self
+                    .lost_track
+                    .iter()
+                    .any(|lost| is_before(sequence, lost.first) && !self.is_not_last(lost));
+            if !may_follow || planted!(GapIsFinal) {
+                let doubt = !self.is_gap_final(at) && self.is_out_somewhere(&self.entries[at]);
+                self.entries[at].doubt = doubt;
+            }
+        }
     }
 
-    /// Whether OUT_OF_ORDER for the batch at `at` proves that no earlier attempt of it will be appended either.
-    ///
-    /// Brokers work on requests whose connection is gone. If one that carried a batch before it is still among them, it
-    /// closes the gap that this one was refused for, and what was sent behind it is appended after all. It makes no
-    /// difference whether that batch was given up already.
-    pub(super) fn is_gap_final(&self, at: usize) -> bool {
-        !self.has_strays && self.entries.range(..at).all(|before| !before.doubt)
+    /// Whether a batch that was given up is not the last one in the log: then the next one would not be refused.
+    fn is_not_last(&self, lost: &Span) -> bool {
+        self.entries.iter().any(|entry| entry.is_refused && entry.sequence == Some(lost.next))
+    }
+
+    /// Whether nothing may be appended any more that closes the gap before an entry, but what is sent again.
+    fn is_gap_final(&self, at: usize) -> bool {
+        let is_doubtful = |entry: &Entry<B>| entry.doubt || entry.is_in_flight() && !entry.is_refused;
+        let Some(sequence) = self.entries.get(at).and_then(|entry| entry.sequence) else { return false };
+        if self.entries.range(..at).any(is_doubtful) {
+            return false;
+        }
+        // What was given up stays out if the batch right before it does.
+        let mut out: Vec<i32> =
+            self.entries.range(..at).filter_map(|entry| Some(entry.span()?.next)).collect();
+        let given_up = self.abandoned.iter().filter(|it| self.find(it.key).is_none()).map(|it| it.span);
+        let strays = given_up.chain(self.strays.iter().copied());
+        let mut strays: Vec<Span> = strays.filter(|stray| is_before(stray.first, sequence)).collect();
+        strays.sort_unstable_by_key(|stray| stray.first.wrapping_sub(sequence) & i32::MAX);
+        strays.iter().all(|stray| {
+            let is_out = out.contains(&stray.first);
+            out.push(stray.next);
+            is_out
+        })
     }
 
     /// A bump is needed.
@@ -440,6 +627,8 @@ impl<B> Ledger<B> {
         self.go_on_as(identity);
         for entry in self.entries.iter_mut().filter(|entry| entry.sequence.is_some()) {
             entry.ordinal = None;
+            entry.is_at_large = false;
+            entry.is_refused = false;
             entry.sequence = Some(self.next);
             self.next = advance(self.next, entry.count as i32);
         }
@@ -450,7 +639,10 @@ impl<B> Ledger<B> {
             self.known_at = None;
         }
         self.identity = identity;
-        self.has_strays = false;
+        // Whatever still comes of them is refused for its epoch.
+        self.abandoned.clear();
+        self.strays.clear();
+        self.lost_track.clear();
         self.acknowledged = None;
         self.next = 0;
     }
@@ -460,6 +652,7 @@ impl<B> Ledger<B> {
     pub(super) fn replace(&mut self, key: u64, parts: Vec<(Arc<Outcome>, u32, usize, B)>, now: Instant) {
         let Some(at) = self.find(key) else { return };
         let Some(whole) = self.entries.remove(at) else { return };
+        self.abandoned.retain(|it| it.key != key);
         let mut sequence = whole.sequence;
         for (offset, (outcome, count, size, batch)) in parts.into_iter().enumerate() {
             self.last_key += 1;
@@ -472,8 +665,10 @@ impl<B> Ledger<B> {
                 deadline: whole.deadline,
                 attempts: 0,
                 doubt: whole.doubt && !planted!(PartsWithoutDoubt),
-                is_proven: false,
-                is_overtaken: false,
+                // With an attempt that may still be appended, it was not split.
+                is_at_large: false,
+                is_overtaken: whole.is_overtaken,
+                is_refused: false,
                 ordinal: None,
                 place: Place::Waiting(now),
                 outcome,
@@ -504,6 +699,26 @@ impl<B> Ledger<B> {
     }
 }
 
+impl<B> Entry<B> {
+    /// It is in the log, although no answer says so.
+    pub(super) fn is_proven(&self) -> bool {
+        self.sequence.is_some() && self.is_overtaken && self.doubt
+    }
+
+    fn is_in_flight(&self) -> bool {
+        matches!(self.place, Place::InFlight { .. })
+    }
+
+    /// Whether it may be in the log, and was not refused for a gap when it was last asked for.
+    fn is_open(&self) -> bool {
+        self.sequence.is_some() && !self.is_refused && (self.doubt || self.is_in_flight())
+    }
+
+    fn span(&self) -> Option<Span> {
+        self.sequence.map(|first| Span { first, next: advance(first, self.count as i32) })
+    }
+}
+
 /// Who numbers new batches now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbers {
@@ -512,6 +727,12 @@ pub(super) enum Numbers {
     /// As `Wanted`, but partitions that are well under this one, whose epochs are used up, go on meanwhile.
     Fading(Identity),
     By(Identity),
+}
+
+/// Whether a batch of the same epoch is older, by its sequence. Sequences wrap, and few are out at a time.
+fn is_before(sequence: i32, other: i32) -> bool {
+    let distance = other.wrapping_sub(sequence) & i32::MAX;
+    distance != 0 && distance < i32::MAX / 2
 }
 
 /// How long after its last acknowledgement a leader is relied on to know the producer id. Brokers forget ids that were

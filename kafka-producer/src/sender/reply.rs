@@ -115,7 +115,7 @@ impl Sender {
             self.request_refresh(now);
         }
         // An answer to an attempt that was given up for a newer one: the newer one's is waited for.
-        let Some(at) = self.awaiting(part) else { return };
+        let Some(at) = self.awaiting(part) else { return self.note_abandoned(part, false) };
         let (code, lane) = (answer.error_code, part.lane);
         if code.is_err() {
             self.note_attempt(lane, at, node, now, Some(code), None);
@@ -124,12 +124,12 @@ impl Sender {
         }
         let idempotent = !matches!(self.identity, IdentityState::Off);
         let Some(ledger) = self.partition_mut(lane).map(|partition| &mut partition.ledger) else { return };
-        let is_gap_final = ledger.is_gap_final(at);
         let Some(entry) = ledger.entry_mut(at) else { return };
         entry.doubt &= !planted!(DoubtForgotten);
         entry.doubt |= rule.appended == Appended::Maybe;
         let (doubt, attempts, count) = (entry.doubt, entry.attempts, entry.count);
-        let is_proven = entry.is_proven;
+        let is_proven = entry.is_proven();
+        let is_doubtful = ledger.is_doubtful(at, true);
         match rule.disposition {
             Disposition::Acknowledge => {
                 self.acknowledge(lane, at, answer.base_offset, answer.log_append_time_ms, now);
@@ -137,19 +137,18 @@ impl Sender {
             Disposition::Duplicate if planted!(DuplicateIsFailure) => self.reject(lane, at, answer, now),
             Disposition::Duplicate => self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now),
             Disposition::Retry => self.retry(lane, at, hinted, now),
-            // With a doubt, the whole may be in the log already, and its parts would double it.
-            Disposition::Split if count > 1 && (!(idempotent && doubt) || planted!(SplitInDoubt)) => {
+            // With a doubt, the whole may be in the log already, or get there, and its parts would double it.
+            Disposition::Split if count > 1 && (!(idempotent && is_doubtful) || planted!(SplitInDoubt)) => {
                 self.split(lane, at, now);
             }
-            // It was appended, and so many after it that the broker has forgotten.
+            // It was appended, and the broker has forgotten: it was restarted since.
             Disposition::OutOfOrder if is_proven => {
                 self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now);
             }
             Disposition::OutOfOrder if idempotent => {
-                entry.doubt &= !is_gap_final;
+                ledger.settle_by_gap(at);
                 ledger.note_gap(at, now);
-                if at == 0 && ledger.is_next(at) {
-                    ledger.note_loss();
+                if ledger.take_loss() {
                     self.note_loss(lane);
                 }
                 if at == 0 && !planted!(NoBumpAfterLoss) {
@@ -179,17 +178,22 @@ impl Sender {
                 self.reject(lane, at, answer, now);
             }
         }
+        while let Some(at) = self.partition(lane).and_then(|partition| partition.ledger.overtaken()) {
+            let kind = FailureKind::Rejected(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+            self.fail(lane, at, kind, None, now);
+        }
         self.settle(lane, now);
     }
 
     /// A call came back without answer.
     fn handle_unanswered(&mut self, node: NodeId, part: &Part, error: &NetError, now: Instant) {
-        let Some(at) = self.awaiting(part) else { return };
-        self.note_attempt(part.lane, at, node, now, None, Some(error.to_string()));
-        let Some(entry) = self.partition_mut(part.lane).and_then(|it| it.ledger.entry_mut(at)) else {
-            return;
+        let Some(at) = self.awaiting(part) else {
+            return self.note_abandoned(part, error.possibly_written());
         };
-        entry.doubt |= error.possibly_written();
+        self.note_attempt(part.lane, at, node, now, None, Some(error.to_string()));
+        if let (Some(partition), true) = (self.partition_mut(part.lane), error.possibly_written()) {
+            partition.ledger.note_lost(at);
+        }
         if error.is_unsupported_version() && !error.possibly_written() {
             let answer = PartitionProduceResponse {
                 error_code: ErrorCode::UNSUPPORTED_VERSION,
@@ -206,13 +210,20 @@ impl Sender {
 
     /// A response came that does not say what became of a batch.
     fn handle_silence(&mut self, node: NodeId, part: &Part, why: &str, now: Instant) {
-        let Some(at) = self.awaiting(part) else { return };
+        let Some(at) = self.awaiting(part) else { return self.note_abandoned(part, false) };
         self.note_attempt(part.lane, at, node, now, None, Some(why.to_owned()));
         if let Some(entry) = self.partition_mut(part.lane).and_then(|it| it.ledger.entry_mut(at)) {
             entry.doubt = true;
         }
         self.retry(part.lane, at, false, now);
         self.settle(part.lane, now);
+    }
+
+    /// What nobody waited for any more came back.
+    fn note_abandoned(&mut self, part: &Part, is_lost: bool) {
+        if let Some(partition) = self.partition_mut(part.lane) {
+            partition.ledger.note_abandoned(part.key, part.attempt, is_lost);
+        }
     }
 
     fn awaiting(&self, part: &Part) -> Option<usize> {
@@ -225,8 +236,8 @@ impl Sender {
 
     fn acknowledge(&mut self, lane: LaneId, at: usize, base_offset: i64, log_append_time: i64, now: Instant) {
         let Some(partition) = self.partition_mut(lane) else { return };
-        let Some(entry) = partition.ledger.acknowledge(at, now) else { return };
-        if !partition.ledger.note_place(&entry, base_offset) {
+        let Some((entry, is_in_place)) = partition.ledger.acknowledge(at, base_offset, now) else { return };
+        if !is_in_place {
             self.note_loss(lane);
         }
         let log_append_time = (log_append_time >= 0).then_some(log_append_time);
@@ -282,13 +293,10 @@ impl Sender {
         let rest = self.last_wait(lane, at, now);
         let Some(partition) = self.partition_mut(lane) else { return };
         let (topic, index) = (partition.topic.clone(), partition.partition);
-        let Some(mut entry) = partition.ledger.give_up(at) else { return };
-        let doubt = entry.doubt || matches!(entry.place, Place::InFlight { .. }) && answer.is_none();
-        if doubt && entry.sequence.is_some() && !entry.is_proven {
-            partition.ledger.note_stray();
-        }
+        let doubt = partition.ledger.is_doubtful(at, answer.is_some());
+        let Some(mut entry) = partition.ledger.give_up(at, answer.is_some()) else { return };
         let persistence = match doubt {
-            _ if entry.is_proven => Persistence::Persisted,
+            _ if entry.is_proven() => Persistence::Persisted,
             true => Persistence::PossiblyPersisted,
             false => Persistence::NotPersisted,
         };

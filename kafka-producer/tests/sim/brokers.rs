@@ -6,14 +6,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use kafka_batch::BatchReader;
 use kafka_mock::{Answer, Cluster, ClusterConfig, Now};
 use kafka_wire::{
     Acks, ApiKey, CorrelationId, ErrorCode, NodeId, PartitionId, ProducerEpoch, RequestHeader, TopicId,
     TopicName, decode_request, decode_request_header, decode_response, encode_request, encode_response,
     messages::{
-        ApiVersionsResponse, InitProducerIdResponse, MetadataResponse, PartitionProduceData,
-        PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
+        ApiVersionsResponse, InitProducerIdResponse, MetadataResponse, PartitionProduceResponse,
+        ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
     },
 };
 
@@ -97,6 +96,7 @@ impl Brokers {
     pub(crate) fn recreate(&mut self, topic: usize, checker: &mut Checker) {
         let partitions = self.partitions(topic);
         if self.cluster.delete_topic(&name(topic)).is_ok() {
+            checker.deleted.extend(self.ids.get(&TopicName::from(name(topic).as_str())));
             if let Ok(id) = self.cluster.create_topic(&name(topic), partitions) {
                 checker.recreated.insert(id);
                 self.ids.insert(TopicName::from(name(topic).as_str()), id);
@@ -168,8 +168,9 @@ impl Brokers {
         self.ahead += 25 * 60 * 60 * 1000;
     }
 
-    /// A broker goes down. If the others notice, its partitions get other leaders.
+    /// A broker goes down, and with it what it had not on its disk. If the others notice, its partitions get other leaders.
     pub(crate) fn crash(&mut self, broker: NodeId, leaves: bool) {
+        let _ = self.cluster.restart_broker(broker);
         self.down.insert(broker, leaves);
         if !leaves {
             return;
@@ -322,7 +323,7 @@ impl Brokers {
                 Served::default()
             }
             Some(Fault::Refuse { partition, code }) => {
-                self.refuse(broker, header, request, partition, code, now, checker)
+                self.refuse(broker, header, request, partition, code, now)
             }
             Some(fault) => {
                 let mut served = self.pass(broker, frame, now);
@@ -341,8 +342,8 @@ impl Brokers {
         served
     }
 
-    /// Takes a batch out of a request, appends the others, and says that it refused this one.
-    #[expect(clippy::too_many_arguments, reason = "a fault and where it strikes")]
+    /// Takes a batch out of a request, appends the others, and says that it refused this one. Never for a gap: who is
+    /// told of one may rely on it that there is one.
     fn refuse(
         &mut self,
         broker: NodeId,
@@ -351,18 +352,12 @@ impl Brokers {
         partition: Option<i32>,
         code: ErrorCode,
         now: Now,
-        checker: &Checker,
     ) -> Served {
         let version = header.api_version;
         let mut refused = None;
         for topic in &mut request.topic_data {
-            let name = self.name_of(&topic.name, topic.topic_id);
-            let found = topic.partition_data.iter().position(|data| {
-                let is_chosen = partition.is_none_or(|partition| data.index.0 == partition);
-                is_chosen
-                    && (code != ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
-                        || self.may_miss_one_before(&name, data, now, checker))
-            });
+            let mut parts = topic.partition_data.iter();
+            let found = parts.position(|data| partition.is_none_or(|partition| data.index.0 == partition));
             if let (None, Some(at)) = (&refused, found) {
                 let data = topic.partition_data.remove(at);
                 refused = Some((topic.name.clone(), topic.topic_id, data.index));
@@ -401,23 +396,6 @@ impl Brokers {
             })
         });
         served
-    }
-
-    /// Whether a broker may say that a batch is out of order. One that has it says so, and one that does not know the
-    /// producer takes any sequence.
-    fn may_miss_one_before(
-        &self,
-        topic: &TopicName,
-        data: &PartitionProduceData,
-        now: Now,
-        checker: &Checker,
-    ) -> bool {
-        let Some(bytes) = data.records.as_ref().map(kafka_wire::Records::to_bytes) else { return false };
-        let producer = BatchReader::new(bytes.clone()).next().and_then(Result::ok);
-        let producer = producer.map(|batch| batch.header().producer_id);
-        let is_known =
-            producer.is_some_and(|id| self.cluster.knows_producer(topic.as_str(), data.index, id, now));
-        is_known && !checker.has_logged(&bytes)
     }
 
     fn distort(&mut self, header: &RequestHeader, reply: Bytes, fault: Fault) -> Bytes {

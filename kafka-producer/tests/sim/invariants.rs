@@ -50,6 +50,8 @@ pub(crate) struct Checker {
     logged: BTreeSet<u64>,
     /// Topics that had another one's name.
     pub(crate) recreated: BTreeSet<TopicId>,
+    /// Topics that are no more: what was in their logs is in none.
+    pub(crate) deleted: BTreeSet<TopicId>,
     /// Batches that a socket took and whose first record has no answer, by that record; by partition and who numbered
     /// them, since a batch that is renumbered was proven not to be in the log.
     unresolved: BTreeMap<(TopicName, i32, i64, i16), BTreeSet<u64>>,
@@ -156,6 +158,7 @@ impl Checker {
             logs: BTreeMap::new(),
             logged: BTreeSet::new(),
             recreated: BTreeSet::new(),
+            deleted: BTreeSet::new(),
             unresolved: BTreeMap::new(),
             remembered: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -282,11 +285,16 @@ impl Checker {
             {
                 self.violated("I1", format!("record {id} was given up because a broker has it"));
             }
-            Told::Failed { persistence: Persistence::NotPersisted, .. } if self.logged.contains(&id) => {
+            Told::Failed { persistence: Persistence::NotPersisted, .. } if self.is_in_a_log(id) => {
                 self.violated("I6", format!("record {id} is in the log and was said not to be"));
             }
             _ => {}
         }
+    }
+
+    fn is_in_a_log(&self, id: u64) -> bool {
+        let mut logs = self.logs.iter().filter(|((topic, _), _)| !self.deleted.contains(topic));
+        self.logged.contains(&id) && logs.any(|(_, log)| log.records.contains(&id))
     }
 
     /// A socket took these frames' last bytes: batches are on their way.
@@ -398,11 +406,6 @@ impl Checker {
         }
     }
 
-    /// Whether a record of these batches is in a log.
-    pub(crate) fn has_logged(&self, bytes: &Bytes) -> bool {
-        read(bytes).iter().flat_map(|(_, ids)| ids).any(|id| self.logged.contains(id))
-    }
-
     /// A broker refused a batch as too large, and so did not append it: its parts may have its numbers, each record its own.
     pub(crate) fn too_large(&mut self, data: &PartitionProduceData) {
         let bytes = data.records.as_ref().map(kafka_wire::Records::to_bytes).unwrap_or_default();
@@ -418,16 +421,26 @@ impl Checker {
         }
     }
 
-    /// Whether a record of the same partition, accepted before, was given up in doubt.
-    pub(crate) fn is_behind_a_stray(&self, id: u64) -> bool {
-        let (before, rest) = self.records.split_at(id as usize);
-        before.iter().any(|it| {
-            // What became of one that nobody looks at any more is not known.
-            let is_stray = matches!(
-                it.answer,
-                Some(Told::Failed { persistence: Persistence::PossiblyPersisted, .. } | Told::Dropped)
-            );
-            is_stray && rest[0].partition == it.partition && rest[0].topic == it.topic
+    /// Where a record goes.
+    pub(crate) fn partition(&self, id: u64) -> (TopicName, i32) {
+        let record = &self.records[id as usize];
+        (record.topic.clone(), record.partition)
+    }
+
+    /// Whether a record of the same partition was given up in doubt: one accepted before, or one accepted later and answered
+    /// earlier than `answered`, which are those that have just got their answers.
+    pub(crate) fn is_beside_a_stray(&self, id: u64, answered: &[(u64, Told)]) -> bool {
+        let Some(record) = self.records.get(id as usize) else { return false };
+        (0..).zip(&self.records).any(|(other, it)| {
+            let is_stray = match &it.answer {
+                Some(Told::Failed { persistence: Persistence::PossiblyPersisted, .. }) => {
+                    other < id || answered.binary_search_by_key(&other, |(id, _)| *id).is_err()
+                }
+                // What became of one that nobody looks at any more is not known.
+                Some(Told::Dropped) => other < id,
+                _ => false,
+            };
+            is_stray && other != id && record.partition == it.partition && record.topic == it.topic
         })
     }
 

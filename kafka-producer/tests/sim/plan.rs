@@ -423,7 +423,7 @@ const REFUSALS: &[ErrorCode] = &[
     ErrorCode::INVALID_TIMESTAMP,
     ErrorCode::MESSAGE_TOO_LARGE,
     ErrorCode::MESSAGE_TOO_LARGE,
-    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ErrorCode::INVALID_RECORD,
     ErrorCode::UNKNOWN_PRODUCER_ID,
     ErrorCode::INVALID_PRODUCER_EPOCH,
     ErrorCode::UNKNOWN_SERVER_ERROR,

@@ -25,6 +25,8 @@ macro_rules! scenarios {
 
 scenarios! {
     s01_leaders_crash_and_come_back: Crash, ["brokers crashed", "retries", "acknowledged"];
+    s02_leaders_restart_before_their_answers_arrive: Restart,
+        ["ways stalled", "brokers crashed", "retries", "acknowledged"];
     s04_leaders_are_frozen_and_thaw: Freeze, ["brokers frozen", "acknowledged", "expired"];
     s07_a_storm_of_elections: ElectionStorm, ["leaders moved", "answers: not leader", "acknowledged"];
     s09_s10_too_few_replicas_before_and_after_the_append: TooFewReplicas,

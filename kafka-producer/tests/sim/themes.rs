@@ -49,6 +49,8 @@ pub(crate) enum Theme {
     MovedUnderWay,
     /// One batch of many in a row is in doubt, while the others are acknowledged.
     OneInDoubt,
+    /// Leaders restart after they appended batches and before their answers arrive.
+    Restart,
 }
 
 /// What half of the seeds are about.
@@ -71,7 +73,8 @@ pub(crate) const ALL: &[Theme] = &[
 ];
 
 /// What some seeds of their own are about.
-pub(crate) const LATER: &[Theme] = &[Theme::TwoDeadlines, Theme::MovedUnderWay, Theme::OneInDoubt];
+pub(crate) const LATER: &[Theme] =
+    &[Theme::TwoDeadlines, Theme::MovedUnderWay, Theme::OneInDoubt, Theme::Restart];
 
 impl Theme {
     /// Settings, what happens, and for how long.
@@ -143,6 +146,10 @@ impl Theme {
             Self::OneInDoubt => {
                 (setup.topics, setup.max_in_flight) = (vec![1], rng.usize(3..6));
                 setup.batch_size = pick(rng, &[300, 600]) as usize;
+            }
+            Self::Restart => {
+                setup.max_in_flight = rng.usize(2..6);
+                setup.batch_size = pick(rng, &[300, 600, 1_000]) as usize;
             }
             _ => {}
         }
@@ -315,6 +322,15 @@ impl Theme {
                 then(0, doubtful(broker, timeout, rng));
                 then(rng.u64(..5), Act::Send { topic, partition, count: rng.u32(20..60), size });
             }
+            Self::Restart => {
+                let lasts = rng.u64(10..timeout);
+                then(0, Act::Stall { broker, way: Way::Down, time: millis(lasts) });
+                let (count, size) = (rng.u32(3..12), setup.batch_size / 2);
+                then(1, Act::Send { topic, partition, count, size });
+                let time = millis(rng.u64(1..1_000));
+                let leaves = rng.u32(..4) == 0;
+                then(rng.u64(2..lasts), Act::Crash { broker, time, refuses: rng.bool(), leaves });
+            }
         }
     }
 }
@@ -478,6 +494,6 @@ const BUMPS: &[ErrorCode] = &[
     ErrorCode::INVALID_RECORD,
     ErrorCode::INVALID_PRODUCER_EPOCH,
     ErrorCode::UNKNOWN_PRODUCER_ID,
-    ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+    ErrorCode::INVALID_TIMESTAMP,
     ErrorCode::MESSAGE_TOO_LARGE,
 ];

@@ -17,7 +17,7 @@ use kafka_net::{
     Connection, Endpoint, Event as ConnectionEvent, FrameSink, KafkaCodec, NetConfig, NetError, Next,
     Reconnect, Status,
 };
-use kafka_wire::NodeId;
+use kafka_wire::{NodeId, TopicName};
 use tokio_util::codec::Decoder;
 
 use super::{
@@ -62,6 +62,8 @@ pub(crate) struct World {
     dials: BTreeMap<NodeId, (u64, u64)>,
     close_by: Option<Instant>,
     healed: Option<Instant>,
+    /// Until when a batch in doubt held up a partition.
+    held_up: BTreeMap<(TopicName, i32), Instant>,
     pub(crate) steps: u64,
     /// Those of them that are no bytes that arrive.
     busy: u64,
@@ -144,6 +146,7 @@ macro_rules! say {
 }
 
 mod acts;
+mod checks;
 mod pumps;
 
 impl World {
@@ -197,6 +200,7 @@ impl World {
             dials: BTreeMap::new(),
             close_by: None,
             healed: None,
+            held_up: BTreeMap::new(),
             steps: 0,
             busy: 0,
             plan,
@@ -298,6 +302,8 @@ impl World {
             weather.stalled_until = None;
             weather.latency = (0, 20);
         }
+        // Also what no time-out would be long enough for: large requests, a few bytes in a round trip.
+        self.plan.setup.send_buffer = self.plan.setup.send_buffer.max(WIDE);
         for node in thawed.into_keys() {
             self.schedule(self.now, Event::Thaw(node));
         }
@@ -333,7 +339,10 @@ impl World {
 
     fn run_while(&mut self, limit: Instant, goes_on: impl Fn(&Self) -> bool) -> Result<(), Violation> {
         self.move_client()?;
-        while goes_on(self) {
+        loop {
+            if !goes_on(self) {
+                return Ok(());
+            }
             let Some(&Reverse(next)) = self.events.peek() else { break };
             if next.at > limit {
                 break;
@@ -655,96 +664,6 @@ impl World {
         self.bury(id);
     }
 
-    // -- Checks and records -------------------------------------------------------------------------------------------
-
-    fn check(&mut self) -> Result<(), Violation> {
-        self.checker.now = self.now - self.start;
-        for (id, told) in self.checker.read_answers() {
-            self.note_answer(id, &told);
-        }
-        self.check_flushes();
-        let used = self.client.pool.used();
-        // Splits take theirs beyond the limit, and everybody else waits until that is paid back: see `Client::split`.
-        self.client.overdrawn = self.client.overdrawn.min(used);
-        let (limit, overdrawn) = (self.client.pool.limit(), self.client.overdrawn);
-        if used > limit + overdrawn {
-            let what =
-                format!("{used} bytes of memory are in use, the limit is {limit}, splits took {overdrawn}");
-            self.checker.violated("I7", what);
-        }
-        if let Some(Violation { invariant, what }) = self.client.violation.take() {
-            self.checker.violated(invariant, what);
-        }
-        self.check_leaders();
-        match self.checker.violation() {
-            Some(violation) => Err(violation.clone()),
-            None => Ok(()),
-        }
-    }
-
-    fn note_answer(&mut self, id: u64, told: &Told) {
-        say!(self, "record {id}: {told:?}");
-        let Told::Failed { code, is_timeout, is_aborted, persistence } = told else { return };
-        let what = match (is_timeout, is_aborted, code) {
-            (true, ..) => "expired",
-            (_, true, _) => "given up at the end",
-            (_, _, Some(_)) => "refused",
-            _ => "out of retries",
-        };
-        self.checker.tally.add(what, 1);
-        // What expires long after everything works again could have been saved.
-        let since = self.healed.map(|healed| self.now.saturating_duration_since(healed));
-        // But for what is in doubt behind a batch that was given up in doubt: that may still come, and then it follows.
-        let is_hopeless =
-            *persistence == Persistence::PossiblyPersisted && self.checker.is_behind_a_stray(id);
-        if *is_timeout && !is_hopeless && since.is_some_and(|since| since > self.recovery()) {
-            let what = format!("record {id} expired {since:?} after the last fault");
-            self.checker.violated("I10", what);
-        }
-    }
-
-    /// A flush that is over must have waited for everything.
-    fn check_flushes(&mut self) {
-        let mut flushes = std::mem::take(&mut self.flushes);
-        flushes.retain(|flush| {
-            let mut cx = Context::from_waker(Waker::noop());
-            let is_over = flush
-                .outcomes
-                .iter()
-                .all(|(outcome, count)| Outcome::poll_counts(outcome, *count, &mut cx).is_ready());
-            if let Some(missed) = self.checker.first_open(flush.count).filter(|_| is_over) {
-                self.checker
-                    .violated("flush", format!("a flush was over before record {missed} was answered"));
-            }
-            !is_over
-        });
-        self.flushes = flushes;
-    }
-
-    fn check_leaders(&mut self) {
-        // Older versions have no epochs to tell old from new.
-        if self.plan.setup.metadata_version < 7 {
-            return;
-        }
-        let wrong = self.client.lanes().find_map(|(lane, topic, partition)| {
-            let (leader, epoch) = self.client.sender.leader_of(lane)?;
-            let (leader, epoch) = (leader?, epoch?);
-            (!self.brokers.has_led(topic, partition, leader, epoch))
-                .then(|| format!("{leader} is taken for the leader of {topic}-{partition} in epoch {epoch}"))
-        });
-        if let Some(wrong) = wrong {
-            self.checker.violated("leader", wrong);
-        }
-    }
-
-    fn tally_up(&mut self) {
-        let tally = &mut self.checker.tally;
-        tally.count(self.client.sender.counters());
-        if self.client.fatal().is_some() {
-            tally.add("fatal errors", 1);
-        }
-    }
-
     fn schedule(&mut self, at: Instant, event: Event) {
         self.scheduled += 1;
         self.events.push(Reverse(Scheduled { at, number: self.scheduled }));
@@ -771,6 +690,8 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_secs(2);
 /// What a run may take longer than any time-out says.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A window for the largest requests.
+const WIDE: usize = 1 << 20;
 const LATE: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_millis(1);
 const MAX_MOVES: u64 = 20_000;

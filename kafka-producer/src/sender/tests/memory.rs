@@ -5,7 +5,11 @@ use std::{collections::VecDeque, time::Duration};
 use kafka_wire::{ErrorCode, NodeId};
 
 use super::rig::{A, B, Request, Rig, offset, result};
-use crate::{delivery::Delivery, error::Persistence};
+use crate::{
+    delivery::Delivery,
+    error::{FailureKind, Persistence},
+    purge::Purge,
+};
 
 const OK: ErrorCode = ErrorCode::NONE;
 const OUT_OF_ORDER: ErrorCode = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
@@ -17,8 +21,9 @@ fn one_in_doubt(rig: &mut Rig) -> Vec<Delivery> {
     let first = rig.request(A).expect("alone");
     rig.answer(first, &[(OK, 0)]);
     let mut deliveries: Vec<_> = (0..5).map(|_| rig.batch(0, 1).remove(0)).collect();
-    for (request, code) in rig.requests(A).into_iter().zip([AFTER_APPEND, OK, OK, OK, OK]) {
-        rig.answer(request, &[(code, 2)]);
+    let answers = [(AFTER_APPEND, -1), (OK, 2), (OK, 3), (OK, 4), (OK, 5)];
+    for (request, answer) in rig.requests(A).into_iter().zip(answers) {
+        rig.answer(request, &[answer]);
     }
     deliveries.extend((0..5).map(|_| rig.batch(0, 1).remove(0)));
     deliveries
@@ -56,6 +61,7 @@ fn a_later_acknowledgement_proves_what_came_before() {
     assert!(error.to_string().ends_with("; it is in the log"), "{error}");
 }
 
+/// A broker that was restarted remembers the last batch of a producer, and no other.
 #[test]
 fn what_is_proven_to_be_in_the_log_is_not_sent_under_other_numbers() {
     let mut rig = Rig::new(1);
@@ -66,6 +72,100 @@ fn what_is_proven_to_be_in_the_log_is_not_sent_under_other_numbers() {
     let metadata = result(&deliveries[0]).expect("answered").expect("it is in the log");
     assert_eq!(metadata.offset, None, "where, nobody knows any more");
     assert_eq!(sequences(&rig.requests(A)), [6, 7, 8, 9, 10], "under the same epoch");
+}
+
+/// Batches in flight to a broker whose answers were lost, and that is asked again, one after the other.
+fn in_doubt(batches: usize) -> (Rig, Vec<Delivery>) {
+    let mut rig = Rig::new(1);
+    drop(rig.batch(0, 1));
+    let first = rig.request(A).expect("alone");
+    rig.answer(first, &[(OK, 0)]);
+    let deliveries = (0..batches).map(|_| rig.batch(0, 1).remove(0)).collect();
+    for request in rig.requests(A) {
+        rig.lose(request, true);
+    }
+    rig.advance(Duration::from_millis(200));
+    (rig, deliveries)
+}
+
+/// All of them were appended before the broker was restarted.
+#[test]
+fn a_restarted_broker_that_knows_the_last_batch_has_those_before_it() {
+    let (mut rig, deliveries) = in_doubt(4);
+    let requests = rig.requests(A);
+    assert_eq!(sequences(&requests), [1, 2, 3, 4]);
+    for (request, code) in requests.into_iter().zip([OUT_OF_ORDER, OUT_OF_ORDER, OUT_OF_ORDER, OK]) {
+        rig.answer(request, &[(code, 4)]);
+    }
+    assert_eq!(offset(&deliveries[3]), Some(4));
+    rig.advance(Duration::from_millis(200));
+    while let Some(again) = rig.request(A) {
+        assert!(again.seen[0].sequence > 0 && again.seen[0].epoch == 0, "not sent anew");
+        rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+    }
+    for delivery in &deliveries[..3] {
+        assert_eq!(result(delivery).expect("answered").expect("in the log").offset, None);
+    }
+}
+
+/// The same, asked one at a time since another broker leads meanwhile.
+#[test]
+fn a_new_leader_that_was_restarted_is_asked_for_all_before_anything_is_sent_anew() {
+    let (mut rig, deliveries) = in_doubt(3);
+    drop(rig.requests(A));
+    rig.leaders[0] = (B, 2);
+    rig.refresh();
+    for (sequence, code) in [(1, OUT_OF_ORDER), (2, OK), (3, OK), (1, OUT_OF_ORDER)] {
+        rig.advance(Duration::from_millis(200));
+        let request = rig.request(B).expect("asked for");
+        assert_eq!((request.seen[0].epoch, request.seen[0].sequence), (0, sequence));
+        rig.answer(request, &[(code, i64::from(sequence))]);
+    }
+    let offsets: Vec<_> = deliveries.iter().map(offset).collect();
+    assert_eq!(offsets, [None, Some(2), Some(3)]);
+    assert!(deliveries.iter().all(|delivery| result(delivery).expect("answered").is_ok()));
+}
+
+/// Brokers that know no topic ids take a batch for the topic of the same name, and any number there.
+#[test]
+fn an_offset_that_goes_back_is_of_another_log_and_proves_nothing() {
+    let mut rig = Rig::new(1);
+    drop(rig.batch(0, 1));
+    let first = rig.request(A).expect("alone");
+    rig.answer(first, &[(OK, 10)]);
+    let deliveries: Vec<_> = (0..2).map(|_| rig.batch(0, 1).remove(0)).collect();
+    let mut requests = rig.requests(A);
+    rig.answer(requests.pop_front().expect("two"), &[(AFTER_APPEND, -1)]);
+    rig.answer(requests.pop_front().expect("two"), &[(OK, 0)]);
+    assert_eq!(offset(&deliveries[1]), Some(0));
+    rig.advance(Duration::from_millis(200));
+    let again = rig.request(A).expect("asked for");
+    rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+    assert!(result(&deliveries[0]).is_none(), "it is not in this log");
+    rig.advance(Duration::from_millis(200));
+    let anew = rig.request(A).expect("sent anew");
+    assert_eq!((anew.seen[0].epoch, anew.seen[0].sequence), (1, 0));
+    rig.answer(anew, &[(OK, 1)]);
+    assert_eq!(offset(&deliveries[0]), Some(1));
+}
+
+/// One that was given up could have been the last one, which the broker knows.
+#[test]
+fn before_a_batch_given_up_in_doubt_a_gap_proves_nothing() {
+    let (mut rig, deliveries) = in_doubt(2);
+    let mut requests = rig.requests(A);
+    rig.lose(requests.pop_front().expect("two"), true);
+    let purged = rig.sender.purge(Purge::InFlight, FailureKind::Purged, rig.now);
+    assert_eq!(purged.in_flight, 1);
+    for _ in 0..3 {
+        rig.advance(Duration::from_millis(200));
+        let again = rig.request(A).expect("asked for, since it is in doubt");
+        assert_eq!((again.seen[0].epoch, again.seen[0].sequence), (0, 1), "its old numbers");
+        rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+    }
+    rig.advance(Duration::from_secs(121));
+    let error = result(&deliveries[0]).expect("expired").expect_err("expired");
+    assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
 }
 
 #[test]

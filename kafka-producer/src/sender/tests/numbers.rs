@@ -140,6 +140,85 @@ fn behind_a_batch_still_in_doubt_a_gap_proves_nothing() {
     assert!(result(&follower).expect("answered").is_ok());
 }
 
+/// What was answered is dealt with: nothing more comes of it.
+#[test]
+fn a_batch_given_up_in_doubt_of_which_every_attempt_was_answered_holds_nobody_up() {
+    let (mut rig, requests, deliveries) = in_flight(2);
+    for request in requests {
+        rig.answer(request, &[(ErrorCode::REQUEST_TIMED_OUT, -1)]);
+    }
+    rig.advance(Duration::from_millis(200));
+    let mut again = rig.requests(A);
+    rig.answer(again.pop_front().expect("two"), &[(ErrorCode::INVALID_RECORD, -1)]);
+    let error = result(&deliveries[0]).expect("refused").expect_err("refused");
+    assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
+    rig.answer(again.pop_front().expect("two"), &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    assert_eq!(numbers(&rig.request(A).expect("under the next epoch")), (1, 0));
+}
+
+#[test]
+fn the_late_answer_of_an_old_leader_says_that_nothing_more_comes_of_the_request() {
+    let (mut rig, at_the_old_leader, _deliveries) = in_flight(2);
+    rig.leaders[0] = (B, 2);
+    rig.refresh();
+    let head = rig.request(B).expect("the head");
+    rig.answer(head, &[(ErrorCode::INVALID_RECORD, -1)]);
+    let ask = |rig: &mut Rig| {
+        rig.advance(Duration::from_millis(200));
+        let behind = rig.request(B).expect("the one behind");
+        let numbers = numbers(&behind);
+        rig.answer(behind, &[(OUT_OF_ORDER, -1)]);
+        numbers
+    };
+    assert_eq!(ask(&mut rig), (0, 2));
+    assert_eq!(ask(&mut rig), (0, 2), "the old leader may be elected again and find both");
+    for request in at_the_old_leader {
+        rig.answer(request, &[(ErrorCode::NOT_LEADER_OR_FOLLOWER, -1)]);
+    }
+    assert_eq!(ask(&mut rig), (0, 2));
+    assert_eq!(ask(&mut rig), (1, 0));
+}
+
+#[test]
+fn what_was_given_up_behind_a_gap_closes_none() {
+    let (mut rig, requests, _deliveries) = in_flight(3);
+    for request in requests {
+        rig.lose(request, true);
+    }
+    rig.advance(Duration::from_millis(200));
+    let again = rig.requests(A);
+    assert_eq!(again.len(), 3);
+    for (request, code) in again.into_iter().zip([OUT_OF_ORDER, ErrorCode::INVALID_RECORD, OUT_OF_ORDER]) {
+        rig.answer(request, &[(code, -1)]);
+    }
+    rig.advance(Duration::from_millis(200));
+    let anew: Vec<_> = rig.requests(A).into();
+    assert_eq!(anew.iter().map(numbers).collect::<Vec<_>>(), [(1, 0), (1, 1)]);
+}
+
+/// Proven not to be appended, until what is missing before it is sent once more: then a request that a broker still has
+/// may follow.
+#[test]
+fn a_gap_that_may_be_closed_after_all_proves_nothing_any_more() {
+    let (mut rig, mut requests, _deliveries) = in_flight(1);
+    rig.advance(Duration::from_secs(10));
+    drop(rig.batch(0, 1));
+    let behind = rig.request(A).expect("the one behind");
+    rig.answer(requests.pop().expect("one"), &[(ErrorCode::NOT_ENOUGH_REPLICAS, -1)]);
+    rig.lose(behind, true);
+    rig.advance(Duration::from_millis(200));
+    let again = rig.requests(A);
+    for (request, code) in again.into_iter().zip([ErrorCode::NOT_ENOUGH_REPLICAS, OUT_OF_ORDER]) {
+        rig.answer(request, &[(code, -1)]);
+    }
+    rig.advance(Duration::from_millis(500));
+    let head = rig.request(A).expect("the head");
+    assert_eq!(numbers(&head), (0, 1));
+    rig.advance(Duration::from_secs(110));
+    assert_eq!(numbers(&rig.request(A).expect("the one behind")), (0, 2), "its old numbers");
+}
+
 /// As after an unclean election: the new leader expects older numbers than any that are out.
 #[test]
 fn a_new_leader_that_finds_a_gap_is_asked_for_all_that_is_in_doubt() {

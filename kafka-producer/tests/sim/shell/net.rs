@@ -199,6 +199,8 @@ impl Net {
         state.modes.insert(node, mode);
         if mode == Mode::Down {
             state.pipes.iter().filter(|(at, _)| *at == node).for_each(|(_, grip)| grip.cut());
+            // What it had not on its disk is gone.
+            let _ = state.cluster.restart_broker(NodeId(node));
         }
         drop(state);
         self.changed.notify_waiters();

@@ -127,7 +127,7 @@ impl World {
     }
 
     pub(super) fn send(&mut self, topic: usize, partition: u32, count: u32, size: usize) {
-        let topic = kafka_wire::TopicName::from(name(topic).as_str());
+        let topic = TopicName::from(name(topic).as_str());
         self.checker.now = self.now - self.start;
         for _ in 0..count {
             let accepted = self.client.send(&topic, partition, size, self.now, &mut self.checker);

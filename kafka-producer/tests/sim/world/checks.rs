@@ -1,0 +1,105 @@
+//! What is checked after each step, and what is told of a run.
+
+use super::*;
+
+impl World {
+    pub(super) fn check(&mut self) -> Result<(), Violation> {
+        self.checker.now = self.now - self.start;
+        let answers = self.checker.read_answers();
+        for (id, told) in &answers {
+            self.note_answer(*id, told, &answers);
+        }
+        self.check_flushes();
+        let used = self.client.pool.used();
+        // Splits take theirs beyond the limit, and everybody else waits until that is paid back: see `Client::split`.
+        self.client.overdrawn = self.client.overdrawn.min(used);
+        let (limit, overdrawn) = (self.client.pool.limit(), self.client.overdrawn);
+        if used > limit + overdrawn {
+            let what =
+                format!("{used} bytes of memory are in use, the limit is {limit}, splits took {overdrawn}");
+            self.checker.violated("I7", what);
+        }
+        if let Some(Violation { invariant, what }) = self.client.violation.take() {
+            self.checker.violated(invariant, what);
+        }
+        self.check_leaders();
+        match self.checker.violation() {
+            Some(violation) => Err(violation.clone()),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn note_answer(&mut self, id: u64, told: &Told, answered: &[(u64, Told)]) {
+        say!(self, "record {id}: {told:?}");
+        let Told::Failed { code, is_timeout, is_aborted, persistence } = told else { return };
+        let what = match (is_timeout, is_aborted, code) {
+            (true, ..) => "expired",
+            (_, true, _) => "given up at the end",
+            (_, _, Some(_)) => "refused",
+            _ => "out of retries",
+        };
+        self.checker.tally.add(what, 1);
+        if !is_timeout {
+            return;
+        }
+        // But for what is in doubt behind a batch that was given up in doubt: that may still come, and then it follows. And for
+        // what is in doubt before such a batch, which may be the one that a restarted broker remembers. What is behind
+        // it waits for as long.
+        let partition = self.checker.partition(id);
+        if *persistence == Persistence::PossiblyPersisted && self.checker.is_beside_a_stray(id, answered) {
+            self.held_up.insert(partition, self.now);
+            return;
+        }
+        // What expires long after everything works again could have been saved.
+        let held_up = self.held_up.get(&partition).copied();
+        let since = self
+            .healed
+            .map(|healed| self.now.saturating_duration_since(held_up.max(Some(healed)).unwrap_or(healed)));
+        if since.is_some_and(|since| since > self.recovery()) {
+            let what = format!("record {id} expired {since:?} after the last fault");
+            self.checker.violated("I10", what);
+        }
+    }
+
+    /// A flush that is over must have waited for everything.
+    pub(super) fn check_flushes(&mut self) {
+        let mut flushes = std::mem::take(&mut self.flushes);
+        flushes.retain(|flush| {
+            let mut cx = Context::from_waker(Waker::noop());
+            let is_over = flush
+                .outcomes
+                .iter()
+                .all(|(outcome, count)| Outcome::poll_counts(outcome, *count, &mut cx).is_ready());
+            if let Some(missed) = self.checker.first_open(flush.count).filter(|_| is_over) {
+                self.checker
+                    .violated("flush", format!("a flush was over before record {missed} was answered"));
+            }
+            !is_over
+        });
+        self.flushes = flushes;
+    }
+
+    pub(super) fn check_leaders(&mut self) {
+        // Older versions have no epochs to tell old from new.
+        if self.plan.setup.metadata_version < 7 {
+            return;
+        }
+        let wrong = self.client.lanes().find_map(|(lane, topic, partition)| {
+            let (leader, epoch) = self.client.sender.leader_of(lane)?;
+            let (leader, epoch) = (leader?, epoch?);
+            (!self.brokers.has_led(topic, partition, leader, epoch))
+                .then(|| format!("{leader} is taken for the leader of {topic}-{partition} in epoch {epoch}"))
+        });
+        if let Some(wrong) = wrong {
+            self.checker.violated("leader", wrong);
+        }
+    }
+
+    pub(super) fn tally_up(&mut self) {
+        let tally = &mut self.checker.tally;
+        tally.count(self.client.sender.counters());
+        if self.client.fatal().is_some() {
+            tally.add("fatal errors", 1);
+        }
+    }
+}
