@@ -1,12 +1,12 @@
 //! What connections go through in `cargo xtask chaos` where they are to be cut: kafka-mock's fault proxy.
 //!
-//! Says where it listens, then does what it is told on standard input: `cut` and `mend`, each answered with how many
+//! Says where it listens, then does what it is told on standard input: `cut`, `mute`, `reset` and `mend`, each answered with how many
 //! connections there were so far. Ends with its input.
 
 use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
-use kafka_mock::proxy::{Line, Proxy};
+use kafka_mock::proxy::{Line, Proxy, Way};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
@@ -21,6 +21,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 proxy.set_line(Line::new().lifetime(SHORTEST..=LONGEST));
                 // Those that are there have no such end before them.
                 proxy.reset_all();
+            }
+            "mute" => proxy.set_line(Line::new().pause(Way::Responses)),
+            "reset" => {
+                // First, or what is held back would come through.
+                proxy.reset_all();
+                proxy.set_line(Line::new());
             }
             "mend" => proxy.set_line(Line::new()),
             other => return Err(format!("what is {other:?}?").into()),

@@ -45,6 +45,16 @@ impl Proxy {
         self.tell("mend")
     }
 
+    /// From now on no answer comes through. How many connections there were before.
+    pub(crate) fn mute(&mut self) -> Result<u64> {
+        self.tell("mute")
+    }
+
+    /// Resets all connections, with what they hold; new ones live on. How many there were before.
+    pub(crate) fn reset(&mut self) -> Result<u64> {
+        self.tell("reset")
+    }
+
     fn tell(&mut self, command: &str) -> Result<u64> {
         writeln!(self.commands, "{command}").context("the proxy takes no commands")?;
         let answer = self.hear()?;

@@ -34,7 +34,7 @@ pub(crate) enum Before {
 }
 
 /// All of them.
-pub(crate) const ALL: [Scenario; 15] = [
+pub(crate) const ALL: [Scenario; 16] = [
     scenario(
         "leader-kill",
         "kill -9 of the broker that leads most, started again after the election",
@@ -85,6 +85,15 @@ pub(crate) const ALL: [Scenario; 15] = [
             "every connection reset after 0.5 s to 1.5 s, whatever is under way",
             cut_connections,
             10,
+        )
+    },
+    Scenario {
+        before: Before::ThroughProxy,
+        ..scenario(
+            "answers-lost",
+            "no answer comes through for a second, then kill -9 of all brokers, started again",
+            answers_lost,
+            20,
         )
     },
     Scenario {
@@ -300,6 +309,14 @@ fn all_down(field: &mut Field) -> Result<()> {
             field.broken.push(format!("{found:.2} {what} while all brokers were gone; {most} are too many"));
         }
     }
+    start_all(field)?;
+    let ended = milliseconds();
+    field.fault(format!("all brokers gone for {} s", down.as_secs()), began, ended, Vec::new());
+    Ok(())
+}
+
+/// Starts all brokers again, and waits until every partition has a leader.
+fn start_all(field: &mut Field) -> Result<()> {
     for node in 1..=BROKERS {
         field.start_broker(node)?;
     }
@@ -310,8 +327,26 @@ fn all_down(field: &mut Field) -> Result<()> {
             && field.state()?.iter().all(|partition| partition.leader.is_some()))
     })?;
     ensure!(led, "the brokers do not come back");
-    let ended = milliseconds();
-    field.fault(format!("all brokers gone for {} s", down.as_secs()), began, ended, Vec::new());
+    Ok(())
+}
+
+/// Several batches of each partition are in the log, and nobody has heard of it; and a broker that is started again knows
+/// only the last one of them.
+fn answers_lost(field: &mut Field) -> Result<()> {
+    while !field.left().is_zero() {
+        let began = milliseconds();
+        field.proxy()?.mute()?;
+        field.sleep(SECOND)?;
+        for node in 1..=BROKERS {
+            field.kill(node)?;
+        }
+        let lost = field.proxy()?.reset()?;
+        start_all(field)?;
+        let what = format!("answers lost on {lost} connections, and all brokers killed");
+        field.fault(what, began, milliseconds(), Vec::new());
+        field.heal()?;
+        field.sleep(5 * SECOND)?;
+    }
     Ok(())
 }
 
