@@ -417,8 +417,15 @@ fn listen_to_panics() {
 #[test]
 fn seeds() {
     if let Some(seed) = number("LINGER_SIM_SEED") {
-        let report = run(seed, None).unwrap_or_else(|failure| panic!("{failure}"));
-        report.transcript.iter().for_each(|line| println!("{line}"));
+        let result = run(seed, None);
+        let transcript = match &result {
+            Ok(report) => &report.transcript,
+            Err(failure) => &failure.transcript,
+        };
+        transcript.iter().for_each(|line| println!("{line}"));
+        if let Err(failure) = result {
+            panic!("{failure}");
+        }
         return;
     }
     let count = number("LINGER_SIM_SEEDS").unwrap_or(SEEDS);

@@ -340,6 +340,7 @@ impl Net {
     async fn open(&self, host: &str) -> io::Result<BoxStream> {
         let node: i32 = host.rsplit('-').next().and_then(|id| id.parse().ok()).unwrap_or(-1);
         self.lock().dialled(node);
+        self.note(|| format!("broker {node} is dialled"));
         let latency = self.lock().latency();
         sleep(latency).await;
         self.leaves(node, &[Mode::Unreachable]).await;
@@ -397,6 +398,9 @@ impl Net {
         };
         if header.api_key != ApiKey::PRODUCE {
             let mut state = self.lock();
+            if header.api_key != ApiKey::API_VERSIONS {
+                state.dials.remove(&node.0);
+            }
             state.asked_something(header.api_key);
             let answer = state.handle(node, frame.clone());
             state.check_leaders();
@@ -408,6 +412,7 @@ impl Net {
         };
         self.note(|| format!("broker {} gets {}", node.0, describe(&request)));
         let mut state = self.lock();
+        state.dials.remove(&node.0);
         state.arrived(&request);
         let Some(refuse) = state.refusal(node) else {
             let answer = state.handle(node, frame.clone())?;
@@ -483,7 +488,8 @@ impl State {
         }
     }
 
-    /// I9: a broker that cannot be reached is not run down.
+    /// I9: a broker that cannot be reached is not run down. One that is asked something was: where connections are cut
+    /// again and again, each was of use, and the next one comes without much of a back-off.
     fn dialled(&mut self, node: i32) {
         self.dialled += 1;
         let count = within_window(self.dials.entry(node).or_default());
