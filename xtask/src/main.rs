@@ -41,8 +41,8 @@ usage: cargo xtask COMMAND [OPTIONS]
   golden                messages written by Kafka's own classes, for kafka-wire's tests
   jars [VERSION]        resolve Kafka's jars once and print the folder they are in
 
-Each takes --help. Continuous integration runs `test`, `check`, `test --kafka` and `chaos --minutes 3`, and nothing
-else.
+Each takes --help. Continuous integration runs `test`, `check`, `sim --seeds 5000`, `test --kafka` and `chaos --minutes 3`,
+and nothing else.
 ";
 
 fn main() -> ExitCode {
