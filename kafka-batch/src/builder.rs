@@ -88,26 +88,48 @@ impl BatchBuilder {
     /// says that [`append_slow`](Self::append_slow) has to look at it; nothing has changed then.
     #[inline(always)]
     pub fn append_fast(&mut self, record: &Record<'_>) -> Option<u32> {
-        let delta = record.timestamp.wrapping_sub(self.base_timestamp);
-        let index = self.count;
+        match self.append_packed(record) {
+            Some(index) => Some(index),
+            None => self.append_general(record),
+        }
+    }
+
+    /// The first half of [`append_fast`](Self::append_fast): what one of the packed routines takes.
+    #[inline(always)]
+    pub(crate) fn append_packed(&mut self, record: &Record<'_>) -> Option<u32> {
+        let (delta, index) = (record.timestamp.wrapping_sub(self.base_timestamp), self.count);
         let room = self.chunk.as_mut().get_mut(self.at..self.end)?;
-        let packed = match record.key {
-            _ if !encode::is_plain(record) => None,
-            None => encode::keyless(room, delta, index, record.value),
-            Some(key) => encode::keyed(room, delta, index, key, record.value),
+        let written = match record.key {
+            _ if !encode::is_plain(record) => return None,
+            None => encode::keyless(room, delta, index, record.value)?,
+            Some(key) => encode::keyed(room, delta, index, key, record.value)?,
         };
-        let written = match packed {
-            Some(written) => written,
-            None => {
-                // A copy, made only here: so the record itself need never be put together in memory.
-                let record = *record;
-                append_general(room, &record, delta, index)?
-            }
-        };
-        self.at += written;
+        Some(self.wrote(written, record.timestamp))
+    }
+
+    /// The second half: the general routine within one chunk, for headers, large records, records far from the base
+    /// timestamp.
+    #[inline(never)]
+    pub(crate) fn append_general(&mut self, record: &Record<'_>) -> Option<u32> {
+        let (delta, index) = (record.timestamp.wrapping_sub(self.base_timestamp), self.count);
+        let body = body_size(record, delta, index);
+        let size = varint_len(body).saturating_add(body);
+        let room = self.chunk.as_mut().get_mut(self.at..self.end)?.get_mut(..size)?;
+        encode::general(&mut Room(room), record, delta, index, body);
+        Some(self.wrote(size, record.timestamp))
+    }
+
+    /// A record of so many bytes was written; its index.
+    #[inline(always)]
+    fn wrote(&mut self, bytes: usize, timestamp: i64) -> u32 {
+        let index = self.count;
+        self.at += bytes;
         self.count = index + 1;
-        self.max_timestamp = self.max_timestamp.max(record.timestamp);
-        Some(index)
+        // Stored only where it changes, which it seldom does.
+        if timestamp > self.max_timestamp {
+            self.max_timestamp = timestamp;
+        }
+        index
     }
 
     /// Appends a record if the batch has room for it, chunk borders or not; its index in the batch.
@@ -199,16 +221,6 @@ impl BatchBuilder {
         let left = self.limit.saturating_sub(self.size());
         self.end = CHUNK_SIZE.min(self.at + left);
     }
-}
-
-/// The general routine within one chunk: headers, large records, records far from the base timestamp.
-#[inline(never)]
-fn append_general(room: &mut [u8], record: &Record<'_>, delta: i64, index: u32) -> Option<usize> {
-    let body = body_size(record, delta, index);
-    let size = varint_len(body).saturating_add(body);
-    let room = room.get_mut(..size)?;
-    encode::general(&mut Room(room), record, delta, index, body);
-    Some(size)
 }
 
 /// Writes across chunk borders.

@@ -48,6 +48,15 @@ struct Open<T> {
     expires_at: Instant,
 }
 
+impl<T: Clone> Open<T> {
+    /// A function of its own, so that whoever appends has one end for nearly all records.
+    #[inline(never)]
+    fn append_general(&mut self, record: &Record<'_>) -> Option<Slot<T>> {
+        let index = self.builder.append_general(record)?;
+        Some(Slot { tag: self.tag.clone(), index })
+    }
+}
+
 #[derive(Debug)]
 struct Requeued<T> {
     batch: DrainedBatch<T>,
@@ -114,8 +123,12 @@ impl<T> PartitionQueue<T> {
         T: Clone,
     {
         let open = self.open.as_mut()?;
-        let index = open.builder.append_fast(record)?;
-        Some(Slot { tag: open.tag.clone(), index })
+        if let Some(index) = open.builder.append_packed(record) {
+            return Some(Slot { tag: open.tag.clone(), index });
+        }
+        // A copy, made only here: so the record itself need never be put together in memory.
+        let record = *record;
+        open.append_general(&record)
     }
 
     /// Appends records one after the other as [`append_fast`](Self::append_fast) does, up to the first that it would not

@@ -39,7 +39,7 @@ const SIZES: [(usize, u64); 3] = [(10, 100_000), (100, 40_000), (1024, 6_000)];
 /// The most a record of 100 bytes without a key may take at all.
 const LIMIT: u64 = 600;
 /// What it takes today, to the next five above what was measured: the check holds it there.
-pub(crate) const HELD: u64 = 510;
+pub(crate) const HELD: u64 = 465;
 /// Percent that a figure may pass the limit by before the check fails: another compiler or C library moves it a bit.
 const SLACK: u64 = 5;
 
