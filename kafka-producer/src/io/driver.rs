@@ -58,18 +58,11 @@ impl Signal {
     }
 }
 
-/// Runs until everything is over. Dropped before (its runtime was shut down), it gives everything up, truthfully.
-pub(super) async fn drive(shared: Arc<Shared>) {
-    let mut driver = Driver { shared, pumps: Vec::new(), last_busy: None, stalls: false, end_by: None };
-    loop {
-        let deadline = driver.turn(now());
-        if driver.is_over() {
-            break;
-        }
-        let mut timer = Timer::new(&driver.shared.runtime, deadline);
-        let signal = &driver.shared.signal;
-        poll_fn(|cx| if signal.poll(cx).is_ready() { Poll::Ready(()) } else { timer.poll(cx) }).await;
-    }
+/// Runs until everything is over. Dropped before that, be it before its first turn (its runtime was shut down), it gives
+/// everything up, truthfully.
+pub(super) fn drive(shared: Arc<Shared>) -> impl Future<Output = ()> {
+    let driver = Driver { shared, pumps: Vec::new(), last_busy: None, stalls: false, end_by: None };
+    driver.run()
 }
 
 struct Driver {
@@ -91,6 +84,18 @@ struct Pump {
 }
 
 impl Driver {
+    async fn run(mut self) {
+        loop {
+            let deadline = self.turn(now());
+            if self.is_over() {
+                break;
+            }
+            let mut timer = Timer::new(&self.shared.runtime, deadline);
+            let signal = &self.shared.signal;
+            poll_fn(|cx| if signal.poll(cx).is_ready() { Poll::Ready(()) } else { timer.poll(cx) }).await;
+        }
+    }
+
     /// Does what is due, and says when there is more.
     fn turn(&mut self, now: Instant) -> Option<Instant> {
         let shared = Arc::clone(&self.shared);

@@ -555,6 +555,20 @@ mod scenario_49_runtime_gone {
     }
 
     #[test]
+    fn before_its_tasks_have_had_a_turn() {
+        let runtime = runtime();
+        let (producer, _net) = runtime.block_on(async {
+            let net = stage();
+            (start(config(&net)), net)
+        });
+        drop(runtime);
+        let refused = producer.try_send(order("never")).expect_err("there is no runtime");
+        assert!(refused.as_send_error().is_some_and(crate::SendError::is_closed), "{refused}");
+        let closing = futures::executor::block_on(producer.close(SECOND));
+        closing.expect("there was nothing");
+    }
+
+    #[test]
     fn who_waits_elsewhere_is_woken() {
         let runtime = runtime();
         let (producer, _net) = runtime.block_on(async {
