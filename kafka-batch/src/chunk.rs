@@ -84,13 +84,16 @@ impl Pool {
     /// Queues up for `count` chunks, behind all who wait already. The ticket must be collected with
     /// [`poll_grant`](Self::poll_grant), which should be called right after this, or [cancelled](Self::cancel).
     pub fn wait(&self, count: usize, waker: &Waker) -> Ticket {
-        self.with_wakers(|memory, wakers| memory.wait(count, waker.clone(), wakers))
+        let waker = waker.clone();
+        self.with_wakers(|memory, wakers| memory.wait(count, waker, wakers))
     }
 
     /// The chunks granted to `ticket`; `None` if its turn has not come, and then `waker` will be woken.
     pub fn poll_grant(self: &Arc<Self>, ticket: Ticket, waker: &Waker) -> Option<Vec<Chunk>> {
+        // Cloned before the lock is taken; it, or the one it replaces, is dropped after the lock.
+        let mut waker = waker.clone();
         let mut memory = self.lock();
-        let count = memory.poll(ticket, waker)?;
+        let count = memory.poll(ticket, &mut waker)?;
         let mut chunks = Vec::with_capacity(count);
         self.hand_out(memory, count, &mut chunks);
         Some(chunks)
@@ -98,7 +101,7 @@ impl Pool {
 
     /// Gives a ticket up. Fine after it was collected, too.
     pub fn cancel(&self, ticket: Ticket) {
-        self.with_wakers(|memory, wakers| memory.cancel(ticket, wakers));
+        drop(self.with_wakers(|memory, wakers| memory.cancel(ticket, wakers)));
     }
 
     /// Bytes taken now.
@@ -141,7 +144,7 @@ impl Pool {
         result
     }
 
-    /// No foreign code runs under this lock, so that a poisoned one is as good as any.
+    /// No foreign code runs under this lock, not even a waker's drop, so that a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,6 +1,7 @@
 //! Who may take how many chunks, and who is next when there are none: decisions only, no lock and no allocation of chunks.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::task::Waker;
 
 /// A place in the queue for memory; comes from [`Memory::wait`].
@@ -16,6 +17,8 @@ pub struct Ticket(u64);
 /// * Memory that is granted to a waiter is taken from that moment on, so a waiter that goes away must
 ///   [`cancel`](Self::cancel) its ticket.
 /// * Methods that may make someone's turn come put the wakers into a list; the caller runs them after it let go of its lock.
+/// * Wakers are foreign code when they are cloned and dropped, too: they come in as values, and those that are not needed any
+///   more are handed back, so that the caller does both where it holds no lock.
 #[derive(Debug)]
 pub struct Memory {
     limit: usize,
@@ -105,27 +108,30 @@ impl Memory {
     }
 
     /// Collects what was granted to `ticket`, which ends it: the number of chunks, now taken. `None`: not yet, and `waker`
-    /// is the one to be woken from now on.
-    pub fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Option<usize> {
+    /// is the one to be woken from now on; the one it replaces is in its place, to be dropped.
+    pub fn poll(&mut self, ticket: Ticket, waker: &mut Waker) -> Option<usize> {
         if let Some(count) = self.granted.remove(&ticket) {
             return Some(count);
         }
         if let Some(waiter) = self.waiting.iter_mut().find(|waiter| waiter.ticket == ticket) {
-            waiter.waker.clone_from(waker);
+            mem::swap(&mut waiter.waker, waker);
         }
         None
     }
 
-    /// Gives the ticket up, and what was granted to it. Unknown tickets are ignored.
-    pub fn cancel(&mut self, ticket: Ticket, wakers: &mut Vec<Waker>) {
-        match self.granted.remove(&ticket) {
-            Some(count) => self.credit(count, wakers),
-            None => {
-                self.waiting.retain(|waiter| waiter.ticket != ticket);
-                // The head may have been the one that nobody else could pass.
-                self.grant(wakers);
-            }
+    /// Gives the ticket up, and what was granted to it. Unknown tickets are ignored. Who waited for it needs no waking: the
+    /// waker is handed back, to be dropped.
+    #[must_use = "a waker is foreign code: it is dropped where no lock is held"]
+    pub fn cancel(&mut self, ticket: Ticket, wakers: &mut Vec<Waker>) -> Option<Waker> {
+        if let Some(count) = self.granted.remove(&ticket) {
+            self.credit(count, wakers);
+            return None;
         }
+        let at = self.waiting.iter().position(|waiter| waiter.ticket == ticket)?;
+        let waiter = self.waiting.remove(at)?;
+        // It may have been the one that nobody else could pass.
+        self.grant(wakers);
+        Some(waiter.waker)
     }
 
     fn credit(&mut self, count: usize, wakers: &mut Vec<Waker>) {
@@ -172,12 +178,12 @@ mod tests {
         assert!(wakers.is_empty());
         memory.give_back(chunk(), &mut wakers);
         assert_eq!(wakers.len(), 1);
-        assert_eq!(memory.poll(small, Waker::noop()), None);
-        assert_eq!(memory.poll(big, Waker::noop()), Some(2));
+        assert_eq!(memory.poll(small, &mut waker()), None);
+        assert_eq!(memory.poll(big, &mut waker()), Some(2));
         assert_eq!(memory.used(), 3);
         memory.give_back(chunk(), &mut wakers);
-        assert_eq!(memory.poll(small, Waker::noop()), Some(1));
-        assert_eq!(memory.poll(small, Waker::noop()), None, "a ticket is collected once");
+        assert_eq!(memory.poll(small, &mut waker()), Some(1));
+        assert_eq!(memory.poll(small, &mut waker()), None, "a ticket is collected once");
     }
 
     #[test]
@@ -190,11 +196,11 @@ mod tests {
         let last = memory.wait(1, waker(), &mut wakers);
         memory.give_back(chunk(), &mut wakers);
         assert_eq!((memory.used(), wakers.len()), (2, 1), "granted to the first");
-        memory.cancel(first, &mut wakers);
+        assert!(memory.cancel(first, &mut wakers).is_none());
         assert_eq!((memory.used(), memory.waiting()), (1, 2), "the next does not fit");
-        memory.cancel(big, &mut wakers);
-        assert_eq!(memory.poll(last, Waker::noop()), Some(1));
-        memory.cancel(last, &mut wakers);
+        assert!(memory.cancel(big, &mut wakers).is_some());
+        assert_eq!(memory.poll(last, &mut waker()), Some(1));
+        assert!(memory.cancel(last, &mut wakers).is_none());
         assert_eq!(memory.used(), 2, "cancelling after collecting changes nothing");
     }
 
@@ -206,9 +212,9 @@ mod tests {
         assert_eq!(memory.used(), 2);
         let ticket = memory.wait(1, waker(), &mut wakers);
         memory.give_back(chunk(), &mut wakers);
-        assert_eq!(memory.poll(ticket, Waker::noop()), None);
+        assert_eq!(memory.poll(ticket, &mut waker()), None);
         memory.give_back(chunk(), &mut wakers);
-        assert_eq!(memory.poll(ticket, Waker::noop()), Some(1));
+        assert_eq!(memory.poll(ticket, &mut waker()), Some(1));
         memory.give_back(chunk(), &mut wakers);
         assert_eq!(memory.used(), 0);
         assert!(
@@ -223,6 +229,6 @@ mod tests {
         let mut memory = Memory::new(1);
         let ticket = memory.wait(1, waker(), &mut wakers);
         assert_eq!(wakers.len(), 1);
-        assert_eq!(memory.poll(ticket, Waker::noop()), Some(1));
+        assert_eq!(memory.poll(ticket, &mut waker()), Some(1));
     }
 }

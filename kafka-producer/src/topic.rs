@@ -1,7 +1,7 @@
 //! [`Topic`]: a handle that spares the look-up of its name.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -127,27 +127,33 @@ impl TopicShared {
     pub(crate) fn learn(&self, trouble: Option<ErrorCode>) -> Vec<Waker> {
         let mut waiting = self.lock();
         waiting.trouble = trouble;
-        std::mem::take(&mut waiting.wakers).into_iter().map(|(_, waker)| waker).collect()
+        mem::take(&mut waiting.wakers).into_iter().map(|(_, waker)| waker).collect()
     }
 
     /// Wakes at the next news. `key` is what an earlier call gave; cancel with it.
     pub(crate) fn wait(&self, key: Option<u64>, waker: &Waker) -> u64 {
+        // Foreign code: cloned before the lock is taken, and what is not kept of the two is dropped after it.
+        let mut waker = waker.clone();
         let mut waiting = self.lock();
         if let Some(key) = key {
             if let Some((_, kept)) = waiting.wakers.iter_mut().find(|(other, _)| *other == key) {
-                kept.clone_from(waker);
+                mem::swap(kept, &mut waker);
                 return key;
             }
         }
         let key = waiting.next;
         waiting.next += 1;
-        waiting.wakers.push((key, waker.clone()));
+        waiting.wakers.push((key, waker));
         key
     }
 
     /// Waits no longer.
     pub(crate) fn cancel(&self, key: u64) {
-        self.lock().wakers.retain(|(other, _)| *other != key);
+        let mut waiting = self.lock();
+        let at = waiting.wakers.iter().position(|(other, _)| *other == key);
+        let waker = at.map(|at| waiting.wakers.remove(at));
+        drop(waiting);
+        drop(waker);
     }
 
     /// How many wait.

@@ -1,7 +1,10 @@
 //! Chunks and the pool alone. Not below the module, whose file `tests/interleavings.rs` takes for itself.
 
-use std::sync::Arc;
-use std::task::Waker;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Wake, Waker};
+use std::thread;
+use std::time::Duration;
 
 use crate::chunk::{CHUNK_SIZE, ChunkSource, Pool};
 use crate::limits::Limits;
@@ -43,4 +46,39 @@ fn a_waiter_gets_its_chunks_all_at_once() {
     assert_eq!((granted.len(), taken.len()), (1, 1));
     drop((granted, taken));
     assert_eq!(pool.used(), 0);
+}
+
+/// A waker that uses the pool as the last of it is dropped, and counts it.
+struct Leaves(Arc<Pool>, Arc<AtomicUsize>);
+
+impl Wake for Leaves {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        // On another thread, so that a lock that is held fails the test and does not hang it.
+        let (looked, has_looked) = mpsc::channel();
+        let pool = Arc::clone(&self.0);
+        thread::spawn(move || looked.send(pool.waiting()));
+        if has_looked.recv_timeout(Duration::from_secs(60)).is_ok() {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn wakers_are_not_dropped_under_the_lock() {
+    let (pool, count) = (pool(1), Arc::new(AtomicUsize::new(0)));
+    let waker = || Waker::from(Arc::new(Leaves(Arc::clone(&pool), Arc::clone(&count))));
+    let chunk = pool.take_one().unwrap();
+    let [first, second] = [(); 2].map(|()| pool.wait(1, &waker()));
+    assert!(pool.poll_grant(first, &waker()).is_none());
+    assert_eq!(count.load(Ordering::Relaxed), 1, "another one has its place");
+    pool.cancel(second);
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+    drop(chunk);
+    assert_eq!(count.load(Ordering::Relaxed), 3, "it was woken");
+    assert_eq!(pool.poll_grant(first, &waker()).unwrap().len(), 1);
+    assert_eq!(count.load(Ordering::Relaxed), 4, "it was not needed");
 }

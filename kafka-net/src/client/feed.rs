@@ -23,13 +23,14 @@ impl Feed for ClientFeed {
     type Call = ClientCall;
 
     fn poll_demand(&mut self, cx: &mut Context<'_>, _: Instant) -> Demand {
-        let (demand, effects) = self.shared.with(|state| state.poll_demand(self.link, cx));
+        let (demand, effects) =
+            self.shared.with_waker(cx, |state, waker| state.poll_demand(self.link, waker));
         effects.settle();
         demand
     }
 
     fn poll_call(&mut self, cx: &mut Context<'_>, _: Offer<'_>) -> Next<ClientCall> {
-        let (next, effects) = self.shared.with(|state| state.poll_call(self.link, cx));
+        let (next, effects) = self.shared.with_waker(cx, |state, waker| state.poll_call(self.link, waker));
         effects.settle();
         next
     }

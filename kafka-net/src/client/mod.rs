@@ -7,7 +7,7 @@ mod state;
 use std::{
     future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -112,6 +112,17 @@ impl Shared {
 
     pub(crate) fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.lock())
+    }
+
+    /// The same, for what may keep a waker: cloned before the lock is taken, and what is left or replaced is dropped after it.
+    pub(crate) fn with_waker<T>(
+        &self,
+        cx: &Context<'_>,
+        f: impl FnOnce(&mut State, &mut Option<Waker>) -> T,
+    ) -> T {
+        let mut waker = Some(cx.waker().clone());
+        let mut state = self.lock();
+        f(&mut state, &mut waker)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -298,7 +309,7 @@ impl Client {
         let fatal_before = self.shared().with(|state| state.metadata.fatal_count());
         let mut reason = None;
         let found = poll_fn(|cx| {
-            let (poll, effects) = self.shared().with(|state| {
+            let (poll, effects) = self.shared().with_waker(cx, |state, waker| {
                 if state.is_closed {
                     return (Poll::Ready(Err(NetError::new(Kind::Aborted))), Effects::default());
                 }
@@ -309,7 +320,7 @@ impl Client {
                             return (Poll::Ready(Err(fatal.clone())), Effects::default());
                         }
                         reason = why.or_else(|| state.metadata.last_failure().cloned());
-                        state.wait(cx);
+                        state.wait(waker);
                         // What was looked for may be new to the metadata.
                         (Poll::Pending, state.wake_up_driver())
                     }

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    mem,
     panic::{self, AssertUnwindSafe},
-    task::{Context, Waker},
+    task::Waker,
     time::Instant,
 };
 
@@ -107,10 +108,11 @@ impl State {
         }
     }
 
-    /// Wakes the task of `cx` at the next change of the metadata.
-    pub(crate) fn wait(&mut self, cx: &Context<'_>) {
-        if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.waiting.push(cx.waker().clone());
+    /// Wakes this one at the next change of the metadata. It is left where it is if it is known already.
+    pub(crate) fn wait(&mut self, waker: &mut Option<Waker>) {
+        let is_kept = |new: &Waker| self.waiting.iter().any(|kept| kept.will_wake(new));
+        if !waker.as_ref().is_some_and(is_kept) {
+            self.waiting.extend(waker.take());
         }
     }
 
@@ -150,14 +152,14 @@ impl State {
     /// same lock as the rest, since who closes wakes only a driver that has registered.
     pub(crate) fn drive(
         &mut self,
-        cx: &Context<'_>,
+        waker: &mut Option<Waker>,
         now: Instant,
     ) -> Option<(Vec<Start>, Option<Instant>, Effects)> {
         if self.is_closed {
             return None;
         }
         let mut effects = Effects::default();
-        self.driver = Some(cx.waker().clone());
+        mem::swap(&mut self.driver, waker);
         loop {
             let links = &self.links;
             match self.metadata.poll_action(|node| load(links, node), now) {
@@ -201,14 +203,14 @@ impl State {
     pub(crate) fn close(&mut self, now: Instant) -> Effects {
         let mut effects = Effects::default();
         self.is_closed = true;
-        for (_, link) in std::mem::take(&mut self.links) {
+        for (_, link) in mem::take(&mut self.links) {
             self.end_link(link, &NetError::new(Kind::Aborted), now, &mut effects);
         }
         self.wake_all(&mut effects);
         effects
     }
 
-    pub(crate) fn poll_demand(&mut self, id: LinkId, cx: &Context<'_>) -> (Demand, Effects) {
+    pub(crate) fn poll_demand(&mut self, id: LinkId, waker: &mut Option<Waker>) -> (Demand, Effects) {
         let mut effects = Effects::default();
         let must_abort = id.id < self.abort_before;
         let demand = match self.current(id) {
@@ -216,7 +218,7 @@ impl State {
             None => Demand::Finish,
             Some(link) => {
                 if link.queue.iter().any(ClientCall::is_abandoned) {
-                    for call in std::mem::take(&mut link.queue) {
+                    for call in mem::take(&mut link.queue) {
                         if call.is_abandoned() {
                             effects.abandoned.push(call);
                         } else {
@@ -224,14 +226,14 @@ impl State {
                         }
                     }
                 }
-                link.pump = Some(cx.waker().clone());
+                mem::swap(&mut link.pump, waker);
                 if link.is_wanted || !link.queue.is_empty() { Demand::Connect } else { Demand::Rest }
             }
         };
         (demand, effects)
     }
 
-    pub(crate) fn poll_call(&mut self, id: LinkId, cx: &Context<'_>) -> (Next<ClientCall>, Effects) {
+    pub(crate) fn poll_call(&mut self, id: LinkId, waker: &mut Option<Waker>) -> (Next<ClientCall>, Effects) {
         let mut effects = Effects::default();
         let must_abort = id.id < self.abort_before;
         let Some(link) = self.current(id) else {
@@ -244,7 +246,7 @@ impl State {
             }
             effects.abandoned.push(call);
         }
-        link.pump = Some(cx.waker().clone());
+        mem::swap(&mut link.pump, waker);
         (Next::Wait(None), effects)
     }
 
@@ -288,7 +290,7 @@ impl State {
             }
             Status::Down { error, .. } => {
                 link.is_wanted = false;
-                let queue = std::mem::take(&mut link.queue);
+                let queue = mem::take(&mut link.queue);
                 self.fail_queue(queue, error, now, &mut effects);
             }
         }
@@ -395,7 +397,7 @@ mod tests {
             Arc,
             atomic::{AtomicUsize, Ordering},
         },
-        task::Wake,
+        task::{Context, Wake},
     };
 
     use std::time::Duration;
@@ -446,7 +448,7 @@ mod tests {
         let counts = Arc::new(Counts::default());
         let waker = Waker::from(Arc::clone(&counts));
         state.close(now).settle();
-        assert!(state.drive(&Context::from_waker(&waker), now).is_none());
+        assert!(state.drive(&mut Some(waker), now).is_none());
         assert!(state.driver.is_none() && state.links.is_empty());
     }
 
@@ -501,13 +503,12 @@ mod tests {
         let shared = Arc::new(Shared::new(state()));
         let locked = Arc::new(AtomicUsize::new(0));
         let node = shared.with(|state| *state.metadata.view().brokers.keys().next().expect("the bootstrap"));
-        let cx = Context::from_waker(Waker::noop());
         let add = || {
             let call = Box::new(Looks(Arc::clone(&shared), Arc::clone(&locked)));
             shared.with(|state| state.enqueue(node, call)).settle();
         };
         add();
-        let (starts, _, effects) = shared.with(|state| state.drive(&cx, now)).expect("it is open");
+        let (starts, _, effects) = shared.with(|state| state.drive(&mut None, now)).expect("it is open");
         effects.settle();
         let link = starts[0].link;
         let mut feed = ClientFeed { shared: Arc::clone(&shared), link };
@@ -519,6 +520,54 @@ mod tests {
         let _ = feed.poll_call(&mut cx, offer);
         assert_eq!(Arc::strong_count(&locked), 1, "both were dropped");
         assert_eq!(locked.load(Ordering::Relaxed), 0);
+    }
+
+    /// A waker that looks, when the last of it is dropped, whether the lock is held.
+    struct Leaves(Arc<Shared>, Arc<AtomicUsize>);
+
+    impl Wake for Leaves {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Leaves {
+        fn drop(&mut self) {
+            let is_free = !self.0.is_locked();
+            self.1.fetch_add(if is_free { 1 } else { 1_000 }, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn wakers_are_not_dropped_under_the_lock() {
+        let now = Instant::now();
+        let shared = Arc::new(Shared::new(state()));
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let node = shared.with(|state| *state.metadata.view().brokers.keys().next().expect("the bootstrap"));
+        let (call, _reply) = Typed::boxed(MetadataRequest::default());
+        shared.with(|state| state.enqueue(node, call)).settle();
+        let (starts, _, effects) = shared.with(|state| state.drive(&mut None, now)).expect("it is open");
+        effects.settle();
+        let mut feed = ClientFeed { shared: Arc::clone(&shared), link: starts[0].link };
+        let (versions, stats) = (Versions::default(), ConnectionStats::default());
+        let offer = Offer { now, versions: &versions, in_flight: 0, stats: &stats };
+        let waker = || Waker::from(Arc::new(Leaves(Arc::clone(&shared), Arc::clone(&dropped))));
+        for round in 1..=2 {
+            // Each takes the place of the one before it; in the first round one comes back unused, for there is a call.
+            let _ = feed.poll_demand(&mut Context::from_waker(&waker()), now);
+            let _ = feed.poll_call(&mut Context::from_waker(&waker()), offer);
+            let _ = feed.poll_call(&mut Context::from_waker(&waker()), offer);
+            let drive = |state: &mut State, waker: &mut Option<Waker>| state.drive(waker, now);
+            let turn = shared.with_waker(&Context::from_waker(&waker()), drive);
+            turn.expect("it is open").2.settle();
+            let same = waker();
+            for _ in 0..2 {
+                shared.with_waker(&Context::from_waker(&same), State::wait);
+            }
+            assert!(dropped.load(Ordering::Relaxed) < 1_000, "round {round}");
+        }
+        shared.with(|state| state.close(now)).settle();
+        drop(feed);
+        assert_eq!(dropped.load(Ordering::Relaxed), 10, "each of them, and none under the lock");
     }
 
     #[test]

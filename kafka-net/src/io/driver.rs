@@ -32,7 +32,7 @@ impl Driver {
         let mut sleep: Option<std::pin::Pin<Box<Sleep>>> = None;
         poll_fn(|cx| {
             loop {
-                let turn = self.shared.with(|state| state.drive(cx, clock::now()));
+                let turn = self.shared.with_waker(cx, |state, waker| state.drive(waker, clock::now()));
                 let Some((starts, timeout, effects)) = turn else { return Poll::Ready(()) };
                 effects.settle();
                 for start in starts {

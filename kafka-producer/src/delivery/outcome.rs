@@ -1,7 +1,7 @@
 //! [`Outcome`]: the answer of a batch, set once, and who waits for it.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -55,7 +55,7 @@ impl Outcome {
             debug_assert!(false, "a batch is resolved once");
             return Vec::new();
         }
-        std::mem::take(&mut *waiting).into_iter().map(|(_, waker)| waker).collect()
+        mem::take(&mut *waiting).into_iter().map(|(_, waker)| waker).collect()
     }
 
     /// Waits for the whole batch, and gives how many of its `count` records were delivered and failed.
@@ -115,6 +115,8 @@ impl Outcome {
         if let Some(result) = self.result.get() {
             return Some(result);
         }
+        // Foreign code: cloned before the lock is taken, and what is not kept of the two is dropped after it.
+        let mut waker = waker.clone();
         let mut waiting = self.lock();
         // Set between the look above and the lock: whoever set it has already taken the wakers.
         if let Some(result) = self.result.get() {
@@ -122,20 +124,22 @@ impl Outcome {
         }
         if index == BYSTANDER {
             // There may be several, and none may take another's place.
-            if !waiting.iter().rev().take_while(|(at, _)| *at == index).any(|(_, one)| one.will_wake(waker)) {
-                waiting.push((index, waker.clone()));
+            let mut bystanders = waiting.iter().rev().take_while(|(at, _)| *at == index);
+            if !bystanders.any(|(_, one)| one.will_wake(&waker)) {
+                waiting.push((index, waker));
             }
             return None;
         }
         match waiting.binary_search_by_key(&index, |(at, _)| *at) {
-            Ok(at) => waiting[at].1.clone_from(waker),
-            Err(at) => waiting.insert(at, (index, waker.clone())),
+            Ok(at) => mem::swap(&mut waiting[at].1, &mut waker),
+            Err(at) => waiting.insert(at, (index, waker)),
         }
         None
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(u32, Waker)>> {
-        // Nothing but a Vec is touched under this lock: a panic elsewhere cannot have left it half changed.
+        // Nothing but a Vec is touched under this lock, and no waker cloned or dropped: a panic elsewhere cannot have left it
+        // half changed.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

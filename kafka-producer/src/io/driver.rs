@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    mem,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -45,15 +46,17 @@ impl Signal {
 
     /// Whether it was set since the last time; from now on it is not.
     fn take(&self) -> bool {
-        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).is_set)
+        mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).is_set)
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // Cloned before the lock is taken; it, or the one it replaces, is dropped after the lock.
+        let mut waker = Some(cx.waker().clone());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_set {
             return Poll::Ready(());
         }
-        state.waker = Some(cx.waker().clone());
+        mem::swap(&mut state.waker, &mut waker);
         Poll::Pending
     }
 }

@@ -118,6 +118,7 @@ impl Feed for PumpFeed {
 
     fn poll_demand(&mut self, cx: &mut Context<'_>, now: Instant) -> Demand {
         let node = self.gate.node;
+        let mut waker = Some(cx.waker().clone());
         // Registered before it is looked: what changes in between wakes.
         {
             let mut state = self.gate.lock();
@@ -128,7 +129,7 @@ impl Feed for PumpFeed {
             }
             // A connection that is there and takes no call asks again by itself, when it does.
             let is_full = self.is_ready && self.sealer.is_some();
-            state.sleep(cx.waker(), if is_full { Armed::Full } else { Armed::Off });
+            state.sleep(&mut waker, if is_full { Armed::Full } else { Armed::Off });
             if !state.index.is_empty() && !self.is_ready {
                 return Demand::Connect;
             }

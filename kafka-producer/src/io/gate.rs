@@ -5,7 +5,7 @@
 //! waker if the pump would not look in time by itself.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, PoisonError},
     task::Waker,
     time::{Duration, Instant},
@@ -84,6 +84,11 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_locked(&self) -> bool {
+        self.state.try_lock().is_err()
+    }
+
     /// The first look of the pump: whether there is something, and what [`rest`](Self::rest) wants to know.
     pub(crate) fn glance(&self, now: Instant) -> Result<Glance, End> {
         let mut state = self.lock();
@@ -104,6 +109,8 @@ impl Gate {
         now: Instant,
         waker: &Waker,
     ) -> Option<Option<Instant>> {
+        // Cloned before the lock is taken; it, or the one it replaces, is dropped after the lock.
+        let mut waker = Some(waker.clone());
         let mut state = self.lock();
         if state.told != glance.seen {
             return None;
@@ -111,7 +118,7 @@ impl Gate {
         // What is due already is held up by something that ends with a wake.
         let due = state.index.poll_timeout().filter(|due| *due > now);
         let until = until.into_iter().chain(due).min();
-        state.sleep(waker, until.map_or(Armed::Off, Armed::At));
+        state.sleep(&mut waker, until.map_or(Armed::Off, Armed::At));
         Some(until)
     }
 
@@ -160,13 +167,10 @@ impl GateState {
         self.is_stalled
     }
 
-    /// The pump goes to sleep.
-    pub(crate) fn sleep(&mut self, waker: &Waker, armed: Armed) {
+    /// The pump goes to sleep, until `waker` is woken. The one it replaces is in its place, to be dropped after the lock.
+    pub(crate) fn sleep(&mut self, waker: &mut Option<Waker>, armed: Armed) {
         self.armed = armed;
-        match &mut self.waker {
-            Some(kept) => kept.clone_from(waker),
-            kept => *kept = Some(waker.clone()),
-        }
+        mem::swap(&mut self.waker, waker);
     }
 
     /// The waker, if the pump would not look in time by itself.

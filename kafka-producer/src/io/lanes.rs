@@ -212,11 +212,44 @@ impl Supply for GateDraw<'_> {
 mod tests {
     use kafka_batch::{Readiness, Wait};
 
-    use std::time::Duration;
+    use std::{
+        sync::atomic::AtomicUsize,
+        task::{Wake, Waker},
+        time::Duration,
+    };
 
     use kafka_wire::NodeId;
 
     use super::*;
+
+    /// A waker that looks, when the last of it is dropped, whether the gate is locked.
+    struct Leaves(Arc<Gate>, Arc<AtomicUsize>);
+
+    impl Wake for Leaves {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl Drop for Leaves {
+        fn drop(&mut self) {
+            let is_free = !self.0.is_locked();
+            self.1.fetch_add(if is_free { 1 } else { 1_000 }, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn a_pumps_waker_is_not_dropped_under_the_lock() {
+        let (now, gate, dropped) = (Instant::now(), Gate::new(NodeId(1)), Arc::new(AtomicUsize::new(0)));
+        let waker = || Waker::from(Arc::new(Leaves(Arc::clone(&gate), Arc::clone(&dropped))));
+        let glance = gate.glance(now).expect("it is open");
+        assert_eq!(gate.rest(glance, None, now, &waker()), Some(None));
+        assert_eq!(gate.rest(glance, None, now, &waker()), Some(None));
+        assert_eq!(dropped.load(Ordering::Relaxed), 1, "the second one has its place");
+        gate.wake();
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
+        assert_eq!(gate.rest(glance, None, now, &waker()), None, "there is something new");
+        assert_eq!(dropped.load(Ordering::Relaxed), 3);
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any instant will do")]

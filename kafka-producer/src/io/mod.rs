@@ -291,9 +291,11 @@ impl Shared {
 
     /// Whether the tasks have ended; if not, the waker is kept.
     pub(crate) fn poll_over(&self, waker: &Waker) -> bool {
+        // Foreign code: cloned before the lock is taken, and dropped after it unless it is kept.
+        let waker = waker.clone();
         let mut control = self.lock("to wait for the end");
-        if !control.is_over && !control.closing.iter().any(|kept| kept.will_wake(waker)) {
-            control.closing.push(waker.clone());
+        if !control.is_over && !control.closing.iter().any(|kept| kept.will_wake(&waker)) {
+            control.closing.push(waker);
         }
         control.is_over
     }

@@ -143,7 +143,7 @@ fn the_end_is_always_seen() {
 fn what_came_while_the_connection_was_full_is_seen_after_it() {
     check(|| {
         let desk = Desk::new();
-        desk.gate.lock().sleep(std::task::Waker::noop(), Armed::Full);
+        desk.gate.lock().sleep(&mut Some(std::task::Waker::noop().clone()), Armed::Full);
         let appends = {
             let desk = Arc::clone(&desk);
             thread::spawn(move || desk.append(0))

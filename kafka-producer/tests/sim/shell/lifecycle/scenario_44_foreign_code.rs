@@ -1,4 +1,4 @@
-//! Partitioners and wakers that panic, block, or send again.
+//! Partitioners and wakers that panic, block, or send again; wakers that do so as they are dropped.
 
 use super::*;
 
@@ -226,4 +226,114 @@ fn a_waker_that_sends_does_not_deadlock() {
     });
     assert_eq!(count, 2, "one for the delivery, one for the flush");
     assert_eq!(values(&net), ["first", "woken 0", "woken 1"]);
+}
+
+/// What is done when the last of a waker is dropped: with a task that owned it, for one.
+struct Leaves<F: Fn()>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for Leaves<F> {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl<F: Fn()> Drop for Leaves<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A waker that uses the producer as the last of it is dropped, and counts it. `look` takes the lock that is in question.
+fn leaves(
+    producer: &Producer,
+    count: &Arc<AtomicUsize>,
+    look: impl Fn() + Clone + Send + Sync + 'static,
+) -> Waker {
+    let (producer, count) = (producer.clone(), Arc::clone(count));
+    let leaves = Leaves(move || {
+        // First on another thread, so that a lock that is held fails the test and does not hang it.
+        let (looked, has_looked) = mpsc::channel();
+        let (other, look) = (producer.clone(), look.clone());
+        std::thread::spawn(move || {
+            drop(other.stats());
+            look();
+            looked.send(())
+        });
+        if has_looked.recv_timeout(SECOND * 60).is_ok() {
+            drop(producer.try_send(order("left")));
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    Arc::new(leaves).into()
+}
+
+#[test]
+fn a_waker_of_a_delivery_that_uses_the_producer_as_it_is_dropped_does_not_deadlock() {
+    let ((), net) = play(|net| async move {
+        let producer = start(config(&net).linger(SECOND));
+        warm_up(&producer).await;
+        let mut delivery = producer.send(order("first")).await.expect("accepted");
+        let (count, twin) = (Arc::new(AtomicUsize::new(0)), Arc::new(delivery.twin()));
+        let leaves = leaves(&producer, &count, move || assert!(!is_ready(&mut twin.twin())));
+        assert!(delivery.poll_unpin(&mut Context::from_waker(&leaves)).is_pending());
+        drop(leaves);
+        assert_eq!(count.load(Ordering::Relaxed), 0, "it is kept");
+        assert!(!is_ready(&mut delivery));
+        assert_eq!(count.load(Ordering::Relaxed), 1, "another one has its place");
+        delivery.await.expect("delivered");
+    });
+    assert_eq!(values(&net), ["first", "left"]);
+}
+
+#[test]
+fn nor_does_that_of_one_who_waits_for_room() {
+    let ((), net) = play(|net| async move {
+        let producer = start(config(&net).buffer_memory(2 * CHUNK).max_block(SECOND));
+        warm_up(&producer).await;
+        freeze(&net);
+        let large = "x".repeat(OF_TWO_CHUNKS);
+        let accepted = producer.send(order(&large)).await.expect("accepted");
+        let count = Arc::new(AtomicUsize::new(0));
+        for is_asked_again in [true, false] {
+            let leaves = leaves(&producer, &count, || ());
+            let mut sending = Box::pin(producer.send(order("waits")));
+            assert!(sending.poll_unpin(&mut Context::from_waker(&leaves)).is_pending());
+            drop(leaves);
+            // Then its timer has woken it, and has no waker any more.
+            sleep(SECOND * 2).await;
+            if is_asked_again {
+                assert!(is_ready(&mut sending), "its time is over");
+            }
+        }
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+        assert_eq!(producer.stats().buffer_waiting, 0);
+        net.clear();
+        accepted.await.expect("delivered");
+        producer.send(order("after")).await.expect("accepted").await.expect("delivered");
+    });
+    assert_eq!(values(&net)[1..], ["after"]);
+}
+
+#[test]
+fn nor_does_that_of_one_who_waits_for_a_topic() {
+    play(|net| async move {
+        let producer = start(config(&net).max_block(SECOND * 5));
+        warm_up(&producer).await;
+        // Nor does any news of it wake whoever waits.
+        freeze(&net);
+        let topic = producer.shared().topic("unknown").expect("a legal name");
+        let count = Arc::new(AtomicUsize::new(0));
+        for is_asked_again in [true, false] {
+            let waits = Arc::clone(&topic);
+            let leaves = leaves(&producer, &count, move || assert!(waits.waiting() < 2));
+            let mut sending = Box::pin(producer.send(Record::to("unknown").value("waits")));
+            assert!(sending.poll_unpin(&mut Context::from_waker(&leaves)).is_pending());
+            drop(leaves);
+            sleep(SECOND * 10).await;
+            assert_eq!(topic.waiting(), 1);
+            if is_asked_again {
+                assert!(is_ready(&mut sending), "its time is over");
+            }
+        }
+        assert_eq!((count.load(Ordering::Relaxed), topic.waiting()), (2, 0));
+        net.clear();
+    });
 }
