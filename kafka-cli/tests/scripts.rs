@@ -75,6 +75,53 @@ fn a_mock_cluster_misbehaves_as_its_file_says() {
     mock.stop();
 }
 
+/// Scenario 12: every record is acknowledged, and some are lost all the same. That is said.
+#[test]
+fn what_brokers_lose_is_said_in_the_summary() {
+    let script = file(
+        "unclean",
+        r#"
+        [[rule]]
+        api = "Produce"
+        nth = 6
+        change = { elect-unclean = { topic = "one", batches = 2 } }
+        "#,
+    );
+    let path = script.to_str().unwrap();
+    let mock = || Running::start(linger(&["mock", "--port", "0", "--topic", "one", "--script", path]));
+    let cluster = mock();
+    let small = ["-b", &cluster.servers, "--topic", "one", "-X", "batch.size=0", "-X", "retry.backoff.ms=1"];
+    let lines: String = (0..20).map(|number| format!("line {number}\n")).collect();
+    let output = run(&[&["produce"], &small[..]].concat(), lines.as_bytes());
+    succeeds(&output);
+    let summary = errors(&output);
+    for words in
+        ["delivered     20, failed 0", "losses        1 time", "unclean.leader.election.enable=false"]
+    {
+        assert!(summary.contains(words), "{words}: {summary}");
+    }
+    let output = run(&["consume", "-b", &cluster.servers, "--topic", "one"], b"");
+    let there = String::from_utf8_lossy(&output.stdout).into_owned();
+    let kept: String = lines
+        .lines()
+        .filter(|line| !["line 3", "line 4"].contains(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(there, kept, "the last two before the sixth request");
+    let output = run(&[&["produce"], &small[..]].concat(), b"one more\n");
+    assert!(!errors(&output).contains("losses"), "{}", errors(&output));
+    cluster.stop();
+    let cluster = mock();
+    let output = run(
+        &["perf", "-b", &cluster.servers, "--topic", "one", "-n", "2000", "-X", "batch.size=2000", "--json"],
+        b"",
+    );
+    succeeds(&output);
+    let json = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(json.contains("\"losses\":1"), "{json}");
+    cluster.stop();
+}
+
 #[test]
 fn a_proxy_does_as_its_file_says() {
     let cluster = three_brokers();

@@ -97,12 +97,17 @@ impl Cluster {
     /// When what it is about is not there, or cannot be so.
     pub fn carry_out(&mut self, change: Change) -> Result<(), Refusal> {
         match change {
-            Change::MoveLeader { topic, partition: Some(partition), to } => self.elect(&topic, partition, to),
-            Change::MoveLeader { topic, partition: None, to } => {
-                let count =
-                    self.topic(topic.as_str()).ok_or_else(|| no_topic(topic.as_str()))?.partitions.len();
-                let mut partitions = (0..).map(PartitionId).take(count);
-                partitions.try_for_each(|partition| self.elect(&topic, partition, to))
+            Change::MoveLeader { topic, partition, to } => {
+                self.meant(&topic, partition)?.into_iter().try_for_each(|partition| {
+                    let to = self.successor(&topic, partition, to);
+                    self.move_leader(topic.as_str(), partition, to)
+                })
+            }
+            Change::ElectUnclean { topic, partition, to, batches } => {
+                self.meant(&topic, partition)?.into_iter().try_for_each(|partition| {
+                    let to = self.successor(&topic, partition, to);
+                    self.elect_unclean(topic.as_str(), partition, to, batches).map(drop)
+                })
             }
             Change::StopBroker(node) => self.stop_broker(node),
             Change::StartBroker(node) => self.start_broker(node),
@@ -156,18 +161,21 @@ impl Cluster {
         std::mem::take(&mut self.notes)
     }
 
-    /// Moves a leadership; to the next broker that is up, if none is named.
-    fn elect(
-        &mut self,
-        topic: &TopicName,
-        partition: PartitionId,
-        to: Option<NodeId>,
-    ) -> Result<(), Refusal> {
-        let to = match (to, self.leader(topic.as_str(), partition)) {
+    /// The partitions that a change is about: the one it names, or all of its topic.
+    fn meant(&self, topic: &TopicName, named: Option<PartitionId>) -> Result<Vec<PartitionId>, Refusal> {
+        if let Some(partition) = named {
+            return Ok(vec![partition]);
+        }
+        let found = self.topic(topic.as_str()).ok_or_else(|| no_topic(topic.as_str()))?;
+        Ok((0..).map(PartitionId).take(found.partitions.len()).collect())
+    }
+
+    /// Who leads a partition next: who is named, or the next broker that is up.
+    fn successor(&self, topic: &TopicName, partition: PartitionId, named: Option<NodeId>) -> NodeId {
+        match (named, self.leader(topic.as_str(), partition)) {
             (None, Some((leader, _))) => self.next_up(leader).unwrap_or(leader),
-            (to, _) => to.unwrap_or(NodeId::NONE),
-        };
-        self.move_leader(topic.as_str(), partition, to)
+            (named, _) => named.unwrap_or(NodeId::NONE),
+        }
     }
 
     /// The first broker after this one that is up, in turn.

@@ -332,8 +332,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Has a broker lead a partition that lacks its last `batches` batches, as after an unclean election: they are gone,
-    /// acknowledged or not, and so is what was known of their producers but for what the rest of the log tells. Answers how many records that were.
+    /// Has a broker lead a partition that lacks its last `batches` batches: see
+    /// [`Change::ElectUnclean`](crate::Change::ElectUnclean). Answers how many records that were.
     ///
     /// # Errors
     /// As [`move_leader`](Self::move_leader).
@@ -346,7 +346,11 @@ impl Cluster {
     ) -> Result<u64, Refusal> {
         self.move_leader(topic, partition, node)?;
         let found = self.topics.get_mut(topic).and_then(|topic| topic.partition_mut(partition));
-        Ok(found.map_or(0, |partition| partition.lose(batches)))
+        let Some(partition) = found else { return Ok(0) };
+        let before = partition.log.bytes();
+        let records = partition.lose(batches);
+        self.log_bytes -= before - partition.log.bytes();
+        Ok(records)
     }
 
     /// Creates a topic with the replicas planned for each of its partitions.

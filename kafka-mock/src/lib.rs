@@ -43,8 +43,8 @@
 //!
 //! A [`Script`] has the cluster misbehave on cue: [`Rule`]s say on which requests (by API, broker, topic, partition, client,
 //! version; the n-th, some, or with a probability) and how: error codes, before or after what was asked is done, delays,
-//! silence, disconnects, throttling, bytes that no broker writes. [`Change`]s stop and start brokers, move leaders, let topics
-//! grow or be made anew, serve older versions. Rules can come and go while the cluster runs, and requests can be recorded, with
+//! silence, disconnects, throttling, bytes that no broker writes. [`Change`]s stop and start brokers, move leaders, elect
+//! ones that lack the end of the log, let topics grow or be made anew, serve older versions. Rules can come and go while the cluster runs, and requests can be recorded, with
 //! a hash of each batch's bytes. The same can be said in a text file (`Script::from_toml`, feature `toml`), and
 //! `linger mock --script FILE` runs it for clients in any language.
 //!

@@ -33,7 +33,7 @@ pub(crate) struct Mock {
     #[arg(long)]
     no_auto_create: bool,
 
-    /// Misbehave as this file says, in TOML: errors, delays, silence, disconnects, moving leaders, stopping brokers
+    /// Misbehave as this file says, in TOML: errors, delays, silence, disconnects, elections (unclean, too), stopping brokers
     ///
     /// For example, every tenth batch is appended and said not to be, and broker 2 is away from 5 s to 9 s after the start:
     ///
@@ -49,6 +49,12 @@ pub(crate) struct Mock {
     ///   [[at]]
     ///   time = "9s"
     ///   change = { start-broker = 2 }
+    ///
+    /// And after 12 s another broker leads partition 0 that lacks its last three batches, acknowledged or not:
+    ///
+    ///   [[at]]
+    ///   time = "12s"
+    ///   change = { elect-unclean = { topic = "orders", partition = 0, batches = 3 } }
     #[arg(long, value_name = "FILE", conflicts_with = "sink", verbatim_doc_comment)]
     #[expect(rustdoc::broken_intra_doc_links, reason = "headings of TOML tables are no links")]
     script: Option<PathBuf>,

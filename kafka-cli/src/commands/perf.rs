@@ -189,6 +189,7 @@ impl Perf {
                 "cpu_seconds": measured.cpu.map(|cpu| cpu.as_secs_f64()), "cpu_ns_per_record": cpu_per_record,
                 "batches": stats.batches, "mean_fill": stats.mean_fill, "requests": stats.requests,
                 "batches_per_request": stats.mean_batches_per_request(), "retries": stats.retries,
+                "losses": stats.losses,
             });
             return output::print(&format!("{line}\n"));
         }

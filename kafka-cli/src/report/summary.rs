@@ -23,6 +23,14 @@ pub(crate) fn summary(stats: &Stats, settings: &Settings, size: u64, took: Durat
     }
     line("records", format!("{}, {}, in {}: {speed}", count(stats.records), bytes(size), time(took)));
     line("delivered", format!("{}, failed {}", count(stats.delivered), count(stats.failed)));
+    if stats.losses > 0 {
+        let times = counted(stats.losses, "time");
+        line(
+            "losses",
+            format!("{times} a leader lacked records that had been acknowledged: brokers lost them"),
+        );
+        LOSSES.iter().for_each(|text| line("", (*text).to_owned()));
+    }
     let size = count(settings.batch_size as u64);
     let fill = match settings.batch_size {
         0 => "one for each record".to_owned(),
@@ -61,6 +69,12 @@ pub(crate) fn summary(stats: &Stats, settings: &Settings, size: u64, took: Durat
     }
     text
 }
+
+/// What to do where brokers lose records.
+const LOSSES: [&str; 2] = [
+    "Compare the topic with what was sent, and send again what is missing; not every loss shows here. Against it:",
+    "unclean.leader.election.enable=false, min.insync.replicas=2 and a replication factor of 3 for the topic",
+];
 
 /// `full 12, linger 3`.
 pub(crate) fn reasons(stats: &Stats) -> String {

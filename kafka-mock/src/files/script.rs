@@ -55,6 +55,10 @@ impl Script {
     ///     [[at]]
     ///     time = "9s"
     ///     change = { start-broker = 2 }
+    ///
+    ///     [[at]]         # the new leader lacks the last three batches, acknowledged or not
+    ///     time = "12s"
+    ///     change = { elect-unclean = { topic = "orders", partition = 0, batches = 3 } }
     /// "#)?;
     /// # Ok::<(), kafka_mock::ScriptError>(())
     /// ```
@@ -188,6 +192,7 @@ enum Malformed {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum ChangeTable {
     MoveLeader { topic: String, partition: Option<i32>, to: Option<i32> },
+    ElectUnclean { topic: String, partition: Option<i32>, to: Option<i32>, batches: usize },
     StopBroker(i32),
     StartBroker(i32),
     CreateTopic { topic: String, partitions: i32 },
@@ -272,6 +277,12 @@ impl From<ChangeTable> for Change {
                 topic: topic.into(),
                 partition: partition.map(PartitionId),
                 to: to.map(NodeId),
+            },
+            ChangeTable::ElectUnclean { topic, partition, to, batches } => Self::ElectUnclean {
+                topic: topic.into(),
+                partition: partition.map(PartitionId),
+                to: to.map(NodeId),
+                batches,
             },
             ChangeTable::StopBroker(node) => Self::StopBroker(NodeId(node)),
             ChangeTable::StartBroker(node) => Self::StartBroker(NodeId(node)),
@@ -383,6 +394,19 @@ mod tests {
     }
 
     #[test]
+    fn an_unclean_election_is_of_one_partition_or_all_and_of_anybody_or_one() {
+        let read = |fields: &str| {
+            let change = format!("{{ elect-unclean = {{ topic = \"orders\", {fields} batches = 2 }} }}");
+            Script::from_toml(&format!("[[at]]\ntime = \"4s\"\nchange = {change}\n"))
+        };
+        for (fields, partition, to) in [("", None, None), ("partition = 1, to = 3,", Some(1), Some(3))] {
+            let (partition, to) = (partition.map(PartitionId), to.map(NodeId));
+            let change = Change::ElectUnclean { topic: "orders".into(), partition, to, batches: 2 };
+            assert_eq!(read(fields), Ok(Script::new().at(Duration::from_secs(4), change)));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (text, line, words) in [
             ("seed = 1\n[[rule]\n", 2, ""),
@@ -394,6 +418,11 @@ mod tests {
             ("[[rule]]\ndelay = [\"2s\", \"1s\"]\n", 2, "the shorter one first"),
             ("[[rule]]\nprobability = 2.0\n", 2, "2 is no probability"),
             ("[[rule]]\nchange = { stop = 1 }\n", 2, "unknown variant `stop`"),
+            (
+                "[[rule]]\nchange = { elect-unclean = { topic = \"t\", batches = -1 } }\n",
+                2,
+                "invalid value: integer `-1`",
+            ),
             ("[[rule]]\nmalformed = \"truncated\"\n", 2, ""),
             (
                 "\n[[at]]\ntime = \"1s\"\nevery = \"1s\"\nchange = { stop-broker = 1 }\n",

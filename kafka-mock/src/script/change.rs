@@ -20,6 +20,20 @@ pub enum Change {
         /// The new leader; `None` for the next broker that is up.
         to: Option<NodeId>,
     },
+    /// A replica that lags behind leads a partition, under a new leader epoch: an unclean election
+    /// (`unclean.leader.election.enable`). What it lacks is gone, acknowledged or not: the log ends earlier. Of idempotent
+    /// producers the partition knows what is left in the log: of each the last five batches, by which the next number is
+    /// judged; one of which nothing is left may begin with any number.
+    ElectUnclean {
+        /// The partition's topic.
+        topic: TopicName,
+        /// The partition; `None` for all of the topic.
+        partition: Option<PartitionId>,
+        /// The new leader; `None` for the next broker that is up.
+        to: Option<NodeId>,
+        /// How many batches it lacks, of those at the end of the log.
+        batches: usize,
+    },
     /// A broker ends: its port is closed, its connections break, its partitions go to replicas that are up. A partition
     /// without one has no leader until a replica is back.
     StopBroker(NodeId),

@@ -45,6 +45,24 @@ fn bytes_beyond_the_bound_go_and_the_topics_own_bound_is_tighter() {
 }
 
 #[test]
+fn what_an_unclean_election_cuts_off_is_accounted_for() {
+    let size = TestBatch::of(1).build().len() as u64;
+    let mut world = World::with(ClusterConfig::default().brokers(3).memory(size * 3));
+    for _ in 0..5 {
+        world.produce(9, TestBatch::of(1));
+        world.cluster.elect_unclean("orders", PartitionId(0), LEADER, 1).expect("exists");
+    }
+    for _ in 0..3 {
+        world.produce(9, TestBatch::of(1));
+    }
+    assert_eq!(
+        world.cluster.offsets("orders", PartitionId(0)),
+        Some((0, 3)),
+        "there is room for all of them"
+    );
+}
+
+#[test]
 fn all_logs_together_stay_within_the_memory_allowed() {
     let size = TestBatch::of(1).build().len() as u64;
     let mut world = World::with(ClusterConfig::default().brokers(3).memory(size * 4));

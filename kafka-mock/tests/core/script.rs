@@ -361,6 +361,61 @@ fn changes_come_with_the_request_and_at_their_time() {
     assert_eq!(world.cluster.poll_timeout(), None);
 }
 
+/// Scenario 12: what the new leader lacks is gone although it was acknowledged, and it judges producers by what it has.
+#[test]
+fn an_unclean_election_cuts_the_log_and_what_is_known_of_producers() {
+    let mut world = World::new();
+    for number in 0..7 {
+        world.produce(9, TestBatch::numbered(1, 1000, 0, number));
+    }
+    let unclean = Change::ElectUnclean {
+        topic: "orders".into(),
+        partition: Some(PartitionId(0)),
+        to: Some(OTHER),
+        batches: 3,
+    };
+    world.cluster.add_rule(Rule::on(ApiKey::PRODUCE).times(1).change(unclean));
+    let answer = scripted(world.ask(LEADER, 9, &produce(&[0])));
+    assert_eq!(only(read::<ProduceRequest>(&answer, 9)).error_code, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    assert_eq!(world.cluster.leader("orders", PartitionId(0)), Some((OTHER, 1)));
+    assert_eq!(
+        (end(&world, 0), world.cluster.batches("orders", PartitionId(0)).map(|it| it.len())),
+        (4, Some(4))
+    );
+    let mut send = |number| {
+        let request = world.request(9, Acks::ALL, TestBatch::numbered(1, 1000, 0, number));
+        let answer = only(world.call(OTHER, 9, &request));
+        (answer.error_code, answer.base_offset)
+    };
+    assert_eq!(send(7), (ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, -1), "it has nothing after the fourth");
+    assert_eq!(send(3), (ErrorCode::NONE, 3), "that one it has");
+    assert_eq!(send(4), (ErrorCode::NONE, 4), "the place of what was lost is free");
+}
+
+#[test]
+fn an_unclean_election_of_all_of_a_topic_comes_at_its_time() {
+    let unclean = |topic: &str, batches| Change::ElectUnclean {
+        topic: topic.into(),
+        partition: None,
+        to: None,
+        batches,
+    };
+    let script = Script::new().at(Duration::from_secs(1), unclean("orders", 1));
+    let mut world = scripted_world(script);
+    for (node, partition) in [(LEADER, 0), (LEADER, 0), (OTHER, 1)] {
+        assert_eq!(only(world.call(node, 9, &produce(&[partition]))).error_code, ErrorCode::NONE);
+    }
+    world.pass(Duration::from_secs(1));
+    world.cluster.handle_timeout(world.now);
+    assert_eq!([0, 1, 2].map(|partition| end(&world, partition)), [1, 0, 0]);
+    let leader = |partition| world.cluster.leader("orders", PartitionId(partition)).expect("exists");
+    assert_eq!([0, 1, 2].map(leader), [(OTHER, 1), (NodeId(3), 1), (LEADER, 1)]);
+    world.cluster.carry_out(unclean("none", 1)).expect_err("there is no such topic");
+    // More than there is.
+    world.cluster.carry_out(unclean("orders", usize::MAX)).expect("exists");
+    assert_eq!(end(&world, 0), 0);
+}
+
 #[test]
 fn versions_are_limited() {
     let script = Script::new()

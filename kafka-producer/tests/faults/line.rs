@@ -153,7 +153,7 @@ async fn s25_a_leader_that_accepts_and_says_nothing_for_a_while() {
     // Those that were accepted stay silent: they are given up.
     proxy.set_line(Line::new());
     let settled = run.settle().await;
-    run.compare(&settled);
+    run.compare(&settled, &std::collections::BTreeSet::new());
     for settled in settled {
         settled.result.expect("delivered");
     }

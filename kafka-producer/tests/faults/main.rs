@@ -7,12 +7,13 @@ mod brokers;
 mod bytes;
 mod limits;
 mod line;
+mod losses;
 mod metadata;
 mod names;
 mod numbers;
 mod weaker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -89,14 +90,25 @@ impl Run {
     /// Waits for the answers, closes the producer, and compares everything with the logs.
     pub(crate) async fn finish(mut self, producer: Producer) -> Vec<Settled> {
         let settled = self.settle().await;
-        self.compare(&settled);
+        self.compare(&settled, &BTreeSet::new());
         close(producer).await;
         settled
     }
 
     /// The same, where no record may have failed.
     pub(crate) async fn finish_delivered(self, producer: Producer) -> Vec<Settled> {
-        let settled = self.finish(producer).await;
+        self.finish_delivered_but(&BTreeSet::new(), producer).await
+    }
+
+    /// The same, where brokers lost some of what they had acknowledged.
+    pub(crate) async fn finish_delivered_but(
+        mut self,
+        lost: &BTreeSet<usize>,
+        producer: Producer,
+    ) -> Vec<Settled> {
+        let settled = self.settle().await;
+        self.compare(&settled, lost);
+        close(producer).await;
         for (number, settled) in settled.iter().enumerate() {
             if let Err(error) = &settled.result {
                 panic!("record {number} failed: {error}: {:#?}", error.timeline());
@@ -114,7 +126,8 @@ impl Run {
         settled
     }
 
-    pub(crate) fn compare(&self, settled: &[Settled]) {
+    /// Compares what became of the records with the logs. Those that brokers `lost` were acknowledged, and are not there.
+    pub(crate) fn compare(&self, settled: &[Settled], lost: &BTreeSet<usize>) {
         self.retries_are_identical();
         let mut places = BTreeMap::new();
         for partition in 0..self.partitions {
@@ -131,6 +144,10 @@ impl Run {
         }
         for (number, settled) in settled.iter().enumerate() {
             let place = places.get(&number).copied();
+            if lost.contains(&number) {
+                assert!(settled.result.is_ok() && place.is_none(), "record {number} was to be lost");
+                continue;
+            }
             match &settled.result {
                 // Success without an offset: the broker knew the batch, and not where it was.
                 Ok(None) => assert!(place.is_some(), "record {number} was acknowledged and is not there"),
