@@ -1,4 +1,5 @@
-//! What a stranger's bytes can make a connection allocate: at most a constant times their length, whatever they promise.
+//! What a stranger's bytes can make a connection allocate: at most a constant times their length, whatever they promise. And
+//! what an honest broker's can.
 
 #![expect(clippy::disallowed_methods, reason = "a test starts threads and tells the time where it likes")]
 
@@ -11,10 +12,17 @@ use std::{
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
-use kafka_net::{Client, ClientConfig, Connection, KafkaCodec, NetConfig};
+use kafka_net::{
+    Action, Client, ClientConfig, Connection, Endpoint, KafkaCodec, LeaderHint, Metadata, MetadataConfig,
+    NetConfig, Status,
+};
 use kafka_wire::{
-    ApiKey, CorrelationId, FrameBuf, NodeId, VersionRange, WireError, encode_response,
-    messages::{ApiVersion, ApiVersionsResponse},
+    ApiKey, CorrelationId, FrameBuf, NodeId, PartitionId, TopicName, VersionRange, WireError,
+    encode_response,
+    messages::{
+        ApiVersion, ApiVersionsResponse, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
+        MetadataResponseTopic,
+    },
 };
 use tokio_util::codec::Decoder;
 
@@ -133,4 +141,63 @@ fn a_client_makes_room_for_what_has_come() {
     assert!(info.bytes_max < 1 << 20, "{} bytes held", info.bytes_max);
     drop(runtime);
     stranger.join().expect("it saw the client go");
+}
+
+/// Brokers 0 and 1, and a topic with so many partitions, all led by broker 0 in epoch 5.
+fn described(name: &TopicName, partitions: i32) -> MetadataResponse {
+    let broker = |node_id| MetadataResponseBroker {
+        node_id: NodeId(node_id),
+        host: "broker".into(),
+        port: 9092,
+        ..MetadataResponseBroker::default()
+    };
+    let partition = |index| MetadataResponsePartition {
+        partition_index: PartitionId(index),
+        leader_id: NodeId(0),
+        leader_epoch: 5,
+        replica_nodes: vec![NodeId(0), NodeId(1)],
+        isr_nodes: vec![NodeId(0), NodeId(1)],
+        ..MetadataResponsePartition::default()
+    };
+    let topic = MetadataResponseTopic {
+        name: Some(name.clone()),
+        partitions: (0..partitions).map(partition).collect(),
+        ..MetadataResponseTopic::default()
+    };
+    MetadataResponse {
+        brokers: vec![broker(0), broker(1)],
+        topics: vec![topic],
+        ..MetadataResponse::default()
+    }
+}
+
+/// A broker that hands everything on names a new leader for each partition of a request.
+#[test]
+fn a_thousand_leader_hints_make_one_view() {
+    let (name, now, partitions) = (TopicName::from("t"), Instant::now(), 10_000);
+    let bootstrap = [Endpoint::new("a", 1)];
+    let mut metadata = Metadata::new(&bootstrap, MetadataConfig::default(), fastrand::Rng::with_seed(1));
+    metadata.want(&name, now);
+    let Some(Action::Connect(node)) = metadata.poll_action(|_| Some(0), now) else {
+        panic!("one to connect to")
+    };
+    metadata.handle_status(node, &Status::Ready, now);
+    let Some(Action::Ask { ticket, .. }) = metadata.poll_action(|_| Some(0), now) else {
+        panic!("one to ask")
+    };
+    metadata.handle_response(ticket, described(&name, partitions), now);
+    let hint = |partition| LeaderHint {
+        topic: &name,
+        partition: PartitionId(partition),
+        leader: NodeId(1),
+        leader_epoch: 6,
+        endpoint: None,
+    };
+    let hints: Vec<_> = (0..1_000).map(hint).collect();
+    let info = measure(|| {
+        let (_, taken) = metadata.handle_leader_hints(&hints);
+        assert!(taken.iter().all(|taken| *taken));
+    });
+    // Two lists of replicas for each partition, once.
+    assert!(info.count_total < 3 * partitions as u64, "{} allocations", info.count_total);
 }

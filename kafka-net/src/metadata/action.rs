@@ -57,3 +57,10 @@ pub struct LeaderHint<'a> {
     /// The leader's address, if the answer has it.
     pub endpoint: Option<Broker>,
 }
+
+impl LeaderHint<'_> {
+    /// Where the leader is, as far as the answer says.
+    pub(super) fn broker(&self) -> Option<&Broker> {
+        self.endpoint.as_ref().filter(|broker| broker.node == self.leader)
+    }
+}

@@ -39,7 +39,7 @@ use crate::{
 ///
 /// - questions: [`view`](Self::view), [`fatal_since`](Self::fatal_since), ...
 /// - inputs: [`handle_response`](Self::handle_response), [`handle_failure`](Self::handle_failure),
-///   [`handle_status`](Self::handle_status), [`handle_leader_hint`](Self::handle_leader_hint);
+///   [`handle_status`](Self::handle_status), [`handle_leader_hints`](Self::handle_leader_hints);
 /// - commands: [`want`](Self::want), [`request_update`](Self::request_update);
 /// - outputs: [`poll_action`](Self::poll_action) until it gives none, after any input or command;
 ///   [`poll_timeout`](Self::poll_timeout).
@@ -247,33 +247,24 @@ impl Metadata {
         update
     }
 
-    /// An answer named a partition's new leader (KIP-951), possibly with its address. Taken if it is newer than what
-    /// is known, and its address with it; otherwise an update is asked for, as without the hint.
-    pub fn handle_leader_hint(&mut self, hint: LeaderHint<'_>) -> Update {
-        let known = self.view.brokers.contains_key(&hint.leader);
-        let broker = hint.endpoint.filter(|broker| broker.node == hint.leader);
-        let topic = self.view.topics.get(hint.topic);
-        let is_newer = topic
-            .and_then(|topic| topic.partition(hint.partition))
-            .is_some_and(|old| old.leader_epoch.is_none_or(|epoch| epoch < hint.leader_epoch));
-        if !is_newer || hint.leader_epoch < 0 || !(known || broker.is_some()) {
-            self.refresh.request();
-            return Update::default();
-        }
-        let mut view = ClusterView::clone(&self.view);
-        if let Some(broker) = broker {
-            view.brokers.insert(hint.leader, broker);
-        }
-        if let Some(topic) = view.topics.get_mut(hint.topic) {
-            let partitions = &mut Arc::make_mut(topic).partitions;
-            let index = usize::try_from(hint.partition.0).unwrap_or(usize::MAX);
-            if let Some(partition) = partitions.get_mut(index) {
-                partition.leader = Some(hint.leader);
-                partition.leader_epoch = Some(hint.leader_epoch);
-                partition.error = ErrorCode::NONE;
+    /// An answer named the new leaders of partitions (KIP-951), possibly with their addresses. A hint is taken if it is newer
+    /// than what is known, and the address with it; otherwise an update is asked for, as without the hint. Beside what is
+    /// different then: which hints were taken, in their order.
+    ///
+    /// One new view comes of all hints together, since it costs as much as there are partitions of their topics.
+    pub fn handle_leader_hints(&mut self, hints: &[LeaderHint<'_>]) -> (Update, Vec<bool>) {
+        let mut next: Option<ClusterView> = None;
+        let taken = hints.iter().map(|hint| {
+            let is_news = next.as_ref().unwrap_or(&self.view).is_news(hint);
+            if is_news {
+                next.get_or_insert_with(|| ClusterView::clone(&self.view)).follow(hint);
+            } else {
+                self.refresh.request();
             }
-        }
-        self.take(view)
+            is_news
+        });
+        let taken = taken.collect();
+        (next.map_or_else(Update::default, |view| self.take(view)), taken)
     }
 
     /// Whom to ask something that any broker can answer; `load` gives the calls that a connected node has in flight,

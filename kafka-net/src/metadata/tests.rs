@@ -72,6 +72,12 @@ impl Bench {
         }
     }
 
+    fn hint(&mut self, hint: LeaderHint<'_>) -> Update {
+        let (update, taken) = self.metadata.handle_leader_hints(&[hint]);
+        assert_eq!(taken, [update != Update::default()]);
+        update
+    }
+
     fn answer(&mut self, response: MetadataResponse) -> Update {
         let (ticket, _) = self.ask();
         self.metadata.handle_response(ticket, response, self.now)
@@ -432,17 +438,39 @@ fn a_hint_is_taken_if_it_is_newer() {
         endpoint,
     };
     let before = Arc::clone(bench.metadata.view());
-    assert_eq!(bench.metadata.handle_leader_hint(hint(2, 5, None)), Update::default());
-    assert_eq!(bench.metadata.handle_leader_hint(hint(9, 6, None)), Update::default());
-    let update = bench.metadata.handle_leader_hint(hint(2, 6, None));
+    assert_eq!(bench.hint(hint(2, 5, None)), Update::default());
+    assert_eq!(bench.hint(hint(9, 6, None)), Update::default());
+    let update = bench.hint(hint(2, 6, None));
     assert_eq!(update, Update { topics: vec![name.clone()], brokers: false });
     assert_eq!((bench.leader(0), bench.leader(1)), (Some(2), Some(1)));
     assert_eq!(before.leader("t", PartitionId(0)), Some(NodeId(0)), "a view once taken does not change");
     let broker = Broker::named(NodeId(9), "broker9", 9092, None);
-    assert!(bench.metadata.handle_leader_hint(hint(9, 7, broker)).brokers);
+    assert!(bench.hint(hint(9, 7, broker)).brokers);
     assert_eq!(bench.leader(0), Some(9));
     // A hint that could not be taken asked for an update.
     bench.ask();
+}
+
+#[test]
+fn one_view_comes_of_all_hints_of_an_answer() {
+    let mut bench = Bench::known();
+    let (known, unknown) = (TopicName::from("t"), TopicName::from("u"));
+    let hint = |topic, partition, leader_epoch| LeaderHint {
+        topic,
+        partition: PartitionId(partition),
+        leader: NodeId(2),
+        leader_epoch,
+        endpoint: None,
+    };
+    let before = bench.metadata.view().generation;
+    let hints = [hint(&known, 0, 6), hint(&known, 0, 6), hint(&unknown, 0, 6), hint(&known, 1, 7)];
+    let (update, taken) = bench.metadata.handle_leader_hints(&hints);
+    assert_eq!(update, Update { topics: vec![known.clone()], brokers: false });
+    assert_eq!(taken, [true, false, false, true], "the second says nothing new");
+    assert_eq!((bench.leader(0), bench.leader(1)), (Some(2), Some(2)));
+    assert_eq!(bench.metadata.view().generation, before + 1);
+    let (update, taken) = bench.metadata.handle_leader_hints(&[]);
+    assert_eq!((update, taken), (Update::default(), Vec::new()));
 }
 
 #[test]
@@ -457,11 +485,11 @@ fn a_hint_knows_where_a_broker_has_moved_to() {
         leader_epoch,
         endpoint,
     };
-    let update = bench.metadata.handle_leader_hint(hint(6, broker(9092)));
+    let update = bench.hint(hint(6, broker(9092)));
     assert!(update.brokers, "connections to where it was lead nowhere");
     assert_eq!(bench.metadata.view().brokers.get(&NodeId(2)), broker(9092).as_ref());
     // What is no news about the leader is none about its address.
-    assert_eq!(bench.metadata.handle_leader_hint(hint(6, broker(9093))), Update::default());
+    assert_eq!(bench.hint(hint(6, broker(9093))), Update::default());
     assert_eq!(bench.metadata.view().brokers.get(&NodeId(2)), broker(9092).as_ref());
 }
 

@@ -7,6 +7,7 @@ use kafka_wire::{
     messages::{MetadataResponsePartition, MetadataResponseTopic},
 };
 
+use super::action::LeaderHint;
 use crate::config::Endpoint;
 
 /// An immutable snapshot of the cluster: brokers, and the topics that are wanted with their leaders.
@@ -51,6 +52,29 @@ impl ClusterView {
     #[must_use]
     pub fn is_bootstrap(&self) -> bool {
         self.brokers.keys().next().is_none_or(|node| node.0 < 0)
+    }
+
+    /// Whether a hint names a newer leader than is known here, and where that is.
+    pub(super) fn is_news(&self, hint: &LeaderHint<'_>) -> bool {
+        let known = self.topic(hint.topic.as_str()).and_then(|topic| topic.partition(hint.partition));
+        let is_newer =
+            known.is_some_and(|known| known.leader_epoch.is_none_or(|epoch| epoch < hint.leader_epoch));
+        let is_placed = self.brokers.contains_key(&hint.leader) || hint.broker().is_some();
+        is_newer && hint.leader_epoch >= 0 && is_placed
+    }
+
+    /// Takes a hint over that is [news](Self::is_news).
+    pub(super) fn follow(&mut self, hint: &LeaderHint<'_>) {
+        if let Some(broker) = hint.broker() {
+            self.brokers.insert(hint.leader, broker.clone());
+        }
+        let Some(topic) = self.topics.get_mut(hint.topic) else { return };
+        let index = usize::try_from(hint.partition.0).unwrap_or(usize::MAX);
+        if let Some(partition) = Arc::make_mut(topic).partitions.get_mut(index) {
+            partition.leader = Some(hint.leader);
+            partition.leader_epoch = Some(hint.leader_epoch);
+            partition.error = ErrorCode::NONE;
+        }
     }
 }
 

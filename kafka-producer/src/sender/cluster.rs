@@ -315,7 +315,7 @@ impl Sender {
         response: &ProduceResponse,
         now: Instant,
     ) -> Vec<LaneId> {
-        let mut learnt = Vec::new();
+        let (mut lanes, mut hints) = (Vec::new(), Vec::new());
         for topic in &response.responses {
             for answer in topic.partition_responses.iter().filter(|it| it.error_code.is_invalid_metadata()) {
                 let hint = &answer.current_leader;
@@ -326,22 +326,20 @@ impl Sender {
                     continue;
                 };
                 let endpoint = response.node_endpoints.iter().find(|it| it.node_id == hint.leader_id);
-                let hint = LeaderHint {
+                lanes.push(part.lane);
+                hints.push(LeaderHint {
                     topic: &part.topic,
                     partition: answer.index,
                     leader: hint.leader_id,
                     leader_epoch: hint.leader_epoch,
                     endpoint: endpoint
                         .and_then(|it| Broker::named(it.node_id, &it.host, it.port, it.rack.as_deref())),
-                };
-                let update = self.metadata.handle_leader_hint(hint);
-                if !update.topics.is_empty() {
-                    learnt.push(part.lane);
-                    self.apply(&update, now);
-                }
+                });
             }
         }
-        learnt
+        let (update, taken) = self.metadata.handle_leader_hints(&hints);
+        self.apply(&update, now);
+        lanes.into_iter().zip(taken).filter_map(|(lane, is_taken)| is_taken.then_some(lane)).collect()
     }
 
     /// Takes over what an answer brought.
