@@ -277,7 +277,7 @@ impl fmt::Display for NetError {
             }
             Kind::FrameTooLarge { size, limit } => write!(
                 f,
-                "{place} announced a response of {size} bytes, outside 0 to {limit}: \
+                "{place} announced a response of {size} bytes, outside {LEAST_RESPONSE} to {limit}: \
                  this is not the Kafka protocol, or the limit is too small"
             ),
             Kind::Correlation { expected: Some(expected), found } => {
@@ -368,3 +368,6 @@ impl From<io::Error> for NetError {
         Self::new(Kind::Disconnected { during_setup: false, source: Some(source) })
     }
 }
+
+/// The bytes of a correlation id, which every response has.
+const LEAST_RESPONSE: usize = 4;

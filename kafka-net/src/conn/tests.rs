@@ -241,6 +241,17 @@ fn garbage_fails_its_own_call_by_name_and_the_others_with_the_connection() {
 }
 
 #[test]
+fn a_response_without_room_for_a_correlation_id_is_told_by_its_size() {
+    let mut bench = Bench::ready();
+    bench.call('a');
+    bench.write();
+    bench.connection.handle_frame(Bytes::from_static(&[0; 3]), bench.now);
+    let events = bench.events();
+    let Some(Event::Closed(error)) = events.last() else { panic!("{events:?}") };
+    assert!(error.to_string().contains("a response of 3 bytes, outside 4 to 104857600"), "{error}");
+}
+
+#[test]
 fn one_late_request_ends_the_connection_at_its_minute() {
     let mut bench = Bench::ready();
     bench.call('a');
