@@ -50,6 +50,8 @@ pub struct Metadata {
     view: Arc<ClusterView>,
     nodes: Nodes,
     topics: BTreeMap<TopicName, Wanted>,
+    /// With so many topics, those are forgotten of which nobody knows anything.
+    look_at: usize,
     refresh: Refresh,
     /// Questions without an answer, oldest first: one, and after a while a few more to other brokers.
     asked: Vec<Asked>,
@@ -98,6 +100,7 @@ impl Metadata {
             bootstrap,
             nodes,
             topics: BTreeMap::new(),
+            look_at: MAX_UNKNOWN,
             asked: Vec::new(),
             next_ticket: 0,
             must_hang_up: false,
@@ -147,18 +150,35 @@ impl Metadata {
 
     /// Somebody uses the topic: it is asked for, and kept for `max_idle` from now. Returns whether it is new.
     ///
-    /// Cheap, but a map lookup: call it per batch or per second, not per record.
+    /// Cheap, but a map lookup: call it per batch or per second, not per record. Of topics without a partition, very many of
+    /// which are names of nothing, no more than some ten thousand are kept, the last ones used: who waits for one wants it
+    /// again and again.
     pub fn want(&mut self, topic: &TopicName, now: Instant) -> bool {
-        match self.topics.get_mut(topic) {
-            Some(wanted) => {
-                wanted.last_use = now;
-                false
-            }
-            None => {
-                self.topics.insert(topic.clone(), Wanted { last_use: now, is_new: true });
-                true
-            }
+        if let Some(wanted) = self.topics.get_mut(topic) {
+            wanted.last_use = now;
+            return false;
         }
+        if self.topics.len() >= self.look_at {
+            self.forget_unknown();
+        }
+        self.topics.insert(topic.clone(), Wanted { last_use: now, is_new: true });
+        true
+    }
+
+    /// Forgets the older half of the topics without a partition, if there are too many: who sends to whatever name he is
+    /// given must not fill the memory with names of nothing, whether or not brokers answer.
+    fn forget_unknown(&mut self) {
+        let topics = &self.view.topics;
+        let is_unknown = |name: &TopicName| topics.get(name).is_none_or(|topic| topic.partitions.is_empty());
+        let unknown = self.topics.iter().filter(|(name, _)| is_unknown(name));
+        let mut uses: Vec<_> = unknown.map(|(_, wanted)| wanted.last_use).collect();
+        if uses.len() >= MAX_UNKNOWN {
+            let (_, median, _) = uses.select_nth_unstable(MAX_UNKNOWN / 2);
+            let median = *median;
+            self.topics.retain(|name, wanted| wanted.last_use > median || !is_unknown(name));
+        }
+        // Looked through once for many new names, so that each costs little.
+        self.look_at = self.topics.len() + MAX_UNKNOWN / 2;
     }
 
     /// Somebody has reason to think that the view is out of date. Updates still keep their distance.
@@ -448,6 +468,8 @@ impl Metadata {
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 /// How many brokers may have the same question at a time.
 const MAX_ASKED: usize = 3;
+/// So many topics without a partition are too many.
+const MAX_UNKNOWN: usize = 10_000;
 
 fn topic_by_name(name: TopicName) -> MetadataRequestTopic {
     MetadataRequestTopic { name: Some(name), ..MetadataRequestTopic::default() }

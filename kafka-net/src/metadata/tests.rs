@@ -374,6 +374,28 @@ fn old_views_and_forgotten_topics() {
 }
 
 #[test]
+fn of_very_many_names_of_nothing_the_last_ones_used_are_kept() {
+    let mut bench = Bench::known();
+    // Who waits for a topic wants it once a second.
+    let waited_for = TopicName::from("waited-for");
+    for number in 0..20 * MAX_UNKNOWN {
+        if number % 1000 == 0 {
+            bench.metadata.want(&waited_for, bench.now);
+        }
+        bench.metadata.want(&format!("nothing-{number}").as_str().into(), bench.now);
+        bench.pass(ms(1));
+        // One that is known, and half as many new names as there may be before it is looked again.
+        assert!(bench.metadata.topics.len() <= MAX_UNKNOWN + MAX_UNKNOWN / 2 + 1, "after {number}");
+    }
+    assert!(bench.metadata.is_wanted("waited-for"));
+    assert!(bench.metadata.is_wanted("t"), "known, if not used for long");
+    assert!(bench.metadata.is_wanted(&format!("nothing-{}", 20 * MAX_UNKNOWN - 1)));
+    assert!(!bench.metadata.is_wanted("nothing-0"));
+    let (_, asked) = bench.ask();
+    assert!(asked.iter().any(|name| name == "waited-for"));
+}
+
+#[test]
 fn a_broker_that_lags_behind_changes_nothing() {
     let mut bench = Bench::known();
     bench.metadata.request_update();
