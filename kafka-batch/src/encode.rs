@@ -256,10 +256,10 @@ pub(crate) const fn is_plain(record: &Record<'_>) -> bool {
 }
 
 /// Zig-zagged values below this take one byte, ...
-const ONE_BYTE: u64 = 1 << 7;
+pub(crate) const ONE_BYTE: u64 = 1 << 7;
 
 /// ... and below this at most two: deltas of 8 s, 8192 records a batch, records of nearly 8 KiB.
-const TWO_BYTES: u64 = 1 << 14;
+pub(crate) const TWO_BYTES: u64 = 1 << 14;
 
 /// The most that key and value of a packed record have together, so that with what else its body has, its length takes two
 /// bytes: attributes 1, deltas 2 + 2, lengths 2 + 2, header count 1.
