@@ -8,7 +8,7 @@ mod progress;
 use std::{
     cell::{Cell, RefCell},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use kafka_batch::{AppendError, Chunk, ChunkSource, Edges, SendReason, single_record_batch_size};
@@ -145,8 +145,20 @@ impl Shared {
         if let Some(refusal) = self.refusal() {
             return Err(Stop::Refused(refusal));
         }
-        let topic = self.named(record)?;
-        self.clock.refresh();
+        let named;
+        let topic = match record.topic.0 {
+            Named::Handle(topic) if topic.shared.producer == self.id => &topic.shared,
+            Named::Handle(topic) => {
+                named = self.named(topic.name())?;
+                &named
+            }
+            Named::Name(name) => {
+                named = self.named(name)?;
+                &named
+            }
+        };
+        let now = now();
+        self.clock.refresh(now);
         let timestamp = record.timestamp.unwrap_or_else(|| self.clock.wall());
         if timestamp < 0 {
             return Err(Stop::Refused(Refusal::Timestamp(timestamp)));
@@ -160,20 +172,22 @@ impl Shared {
         }
         let count = topic.count();
         if count == 0 {
-            return Err(Stop::Topic(topic, count));
+            return Err(Stop::Topic(Arc::clone(topic), count));
         }
-        match self.choose(&topic, record, count)? {
-            Choice::Sticky => self.append_sticky(&topic, &encoded, source, count, yields),
+        match self.choose(topic, record, count)? {
+            Choice::Sticky => self.append_sticky(topic, &encoded, source, count, yields, now),
             Choice::Partition(partition) => {
-                let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(topic, count)) };
+                let Some(lane) = topic.lane(partition) else {
+                    return Err(Stop::Topic(Arc::clone(topic), count));
+                };
                 let state = lane.lock();
                 if state.queue.fits(&encoded) {
-                    return self.append_at(lane, state, &encoded, source);
+                    return self.append_at(lane, state, &encoded, source, now);
                 }
                 if self.close_full(lane, state) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
-                self.append_at(lane, lane.lock(), &encoded, source)
+                self.append_at(lane, lane.lock(), &encoded, source, now)
             }
         }
     }
@@ -213,12 +227,13 @@ impl Shared {
         source: &mut Source<'_>,
         count: u32,
         yields: bool,
+        now: Instant,
     ) -> Result<Delivery, Stop> {
         let current = Sticky::current(topic.key).filter(|partition| *partition < count);
         if let Some(lane) = current.and_then(|partition| topic.lane(partition)) {
             if let Some(state) = lane.try_lock() {
                 if state.queue.fits(record) {
-                    return self.append_at(lane, state, record, source);
+                    return self.append_at(lane, state, record, source, now);
                 }
                 if self.close_full(lane, state) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
@@ -231,7 +246,7 @@ impl Shared {
             if let Some(lane) = topic.lane(shared) {
                 if let Some(state) = lane.try_lock().filter(|state| state.queue.fits(record)) {
                     Sticky::stay(topic.key, shared);
-                    return self.append_at(lane, state, record, source);
+                    return self.append_at(lane, state, record, source, now);
                 }
             }
         }
@@ -240,7 +255,7 @@ impl Shared {
         let partition = topic.spread.draw(count, current, if adaptive { Some(&load) } else { None });
         Sticky::stay(topic.key, partition);
         let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic), count)) };
-        self.append_at(lane, lane.lock(), record, source)
+        self.append_at(lane, lane.lock(), record, source, now)
     }
 
     /// Whether this thread has filled so much that the pumps should have a turn: its runtime may have no other thread.
@@ -268,6 +283,7 @@ impl Shared {
         mut state: std::sync::MutexGuard<'_, LaneState>,
         record: &kafka_batch::Record<'_>,
         source: &mut Source<'_>,
+        now: Instant,
     ) -> Result<Delivery, Stop> {
         if state.closed {
             return Err(Stop::Refused(Refusal::Closed));
@@ -277,7 +293,7 @@ impl Shared {
             return Ok(Delivery::new(slot.tag, slot.index));
         }
         let make = || Arc::new(Outcome::new(lane.topic.clone(), lane.partition));
-        let appended = state.queue.append_slow(record, now(), source, make);
+        let appended = state.queue.append_slow(record, now, source, make);
         let gate = appended.edges.any().then(|| Arc::clone(&state.gate));
         drop(state);
         if let Some(gate) = gate {
@@ -296,13 +312,8 @@ impl Shared {
         }
     }
 
-    /// The topic of a record, known or not.
-    fn named(&self, record: &Record<'_>) -> Result<Arc<TopicShared>, Stop> {
-        let name = match record.topic.0 {
-            Named::Handle(topic) if topic.shared.producer == self.id => return Ok(Arc::clone(&topic.shared)),
-            Named::Handle(topic) => topic.shared.name.as_str(),
-            Named::Name(name) => name,
-        };
+    /// The topic of that name, known or not, which this thread has at hand from now on.
+    fn named(&self, name: &str) -> Result<Arc<TopicShared>, Stop> {
         let topic = self.topic(name).map_err(Stop::Refused)?;
         // A borrowed cell means that a partitioner sends from within a send: then it is looked up each time.
         let _ = LAST.try_with(|last| {

@@ -1,22 +1,25 @@
 //! The crate's one look at the clock.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicI64, AtomicU64, Ordering},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Wall time for records, as fresh as the last look, which costs nothing to read.
 ///
 /// It is looked at whenever a batch is opened or drained, and every [`CLOCK_TICK`](crate::CLOCK_TICK) while there
-/// are open batches.
+/// are open batches; but not again within a [`RESOLUTION`].
 #[derive(Debug)]
 pub(crate) struct Clock {
     wall: AtomicI64,
+    began: Instant,
+    /// When it was last looked at, in nanoseconds since it began.
+    looked: AtomicU64,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { wall: AtomicI64::new(wall()) }
+        Self { wall: AtomicI64::new(wall()), began: now(), looked: AtomicU64::new(0) }
     }
 
     /// Milliseconds since the epoch, by the last look.
@@ -25,11 +28,19 @@ impl Clock {
         self.wall.load(Ordering::Relaxed)
     }
 
-    /// Looks at the wall clock.
-    pub(crate) fn refresh(&self) {
+    /// Looks at the wall clock, unless it can hardly show another time than when it was last looked at.
+    pub(crate) fn refresh(&self, now: Instant) {
+        let now = now.saturating_duration_since(self.began).as_nanos() as u64;
+        if now.saturating_sub(self.looked.load(Ordering::Relaxed)) < RESOLUTION {
+            return;
+        }
+        self.looked.store(now, Ordering::Relaxed);
         self.wall.store(wall(), Ordering::Relaxed);
     }
 }
+
+/// In nanoseconds: records tell time in milliseconds.
+const RESOLUTION: u64 = 1_000_000;
 
 /// Monotonic time, as tokio's timers see it: it stands still in a test with paused time.
 #[expect(clippy::disallowed_methods, reason = "the one place of this crate that reads the clock")]
@@ -103,5 +114,28 @@ pub(crate) mod simulated {
 
     pub(super) fn seed() -> Option<u64> {
         SIMULATED.get().map(|simulated| simulated.seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_wall_clock_is_looked_at_once_in_a_millisecond() {
+        simulated::begin(1_000_000, 1);
+        let clock = Clock::new();
+        let looks = [999, 1000, 1999, 2000].map(|micros| {
+            simulated::jump(1_000_000);
+            clock.refresh(clock.began + Duration::from_micros(micros));
+            clock.wall() / 1_000_000
+        });
+        assert_eq!(looks, [1, 3, 3, 5]);
+        // Somebody was told the time before, and comes later.
+        simulated::jump(1_000_000);
+        clock.refresh(clock.began);
+        assert_eq!(clock.wall() / 1_000_000, 5);
     }
 }

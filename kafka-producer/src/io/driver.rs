@@ -102,7 +102,7 @@ impl Driver {
     /// Does what is due, and says when there is more.
     fn turn(&mut self, now: Instant) -> Option<Instant> {
         let shared = Arc::clone(&self.shared);
-        shared.clock.refresh();
+        shared.clock.refresh(now);
         shared.with_control("to keep the time", None, |control, afterwards| {
             control.sender.handle_timeout(now);
             let orphans: Vec<_> = shared.nowhere.lock().index.keys().collect();

@@ -146,7 +146,7 @@ impl Feed for PumpFeed {
 
     fn poll_call(&mut self, cx: &mut Context<'_>, offer: Offer<'_>) -> Next<Call> {
         let (node, now) = (self.gate.node, offer.now);
-        self.shared.clock.refresh();
+        self.shared.clock.refresh(now);
         for _ in 0..MAX_LOOKS {
             let glance = match self.gate.glance(now) {
                 Ok(glance) => glance,
