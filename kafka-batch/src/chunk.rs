@@ -139,8 +139,10 @@ impl Pool {
     fn with_wakers<R>(&self, f: impl FnOnce(&mut Memory, &mut Vec<Waker>) -> R) -> R {
         let mut wakers = Vec::new();
         let result = f(&mut self.lock(), &mut wakers);
-        // Wakers are foreign code: they run without the lock.
-        wake_all(wakers);
+        // Wakers are foreign code: they run without the lock. Mostly nobody waits.
+        if !wakers.is_empty() {
+            wake_all(wakers);
+        }
         result
     }
 

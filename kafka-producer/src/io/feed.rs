@@ -63,11 +63,14 @@ impl PumpFeed {
     ) -> R {
         let Self { shared, gate, drained, afterwards, .. } = self;
         shared.with_control_reusing(afterwards, purpose, Some(gate.node), |control, afterwards| {
-            shared.expire(control, afterwards, gate, now);
-            let Control { sender, lanes, .. } = control;
-            let pressure = shared.pool.waiting() > 0;
-            let mut draw = GateDraw::new(lanes, gate, Draw { now, pressure, takes_along });
-            sender.drain(gate.node, now, &mut draw, drained);
+            let what = Draw { now, pressure: shared.pool.waiting() > 0, takes_along };
+            let mut draw = GateDraw::new(&control.lanes, gate, what);
+            if draw.has_expired() {
+                drop(draw);
+                shared.expire(control, afterwards, gate, now);
+                draw = GateDraw::new(&control.lanes, gate, what);
+            }
+            control.sender.drain(gate.node, now, &mut draw, drained);
             drop(draw);
             f(control, drained)
         })

@@ -170,6 +170,11 @@ impl<'a> GateDraw<'a> {
         let round = state.index.round(draw.now);
         Self { open: OpenGate { lanes, gate, state }, round, draw }
     }
+
+    /// Whether a batch has waited too long to be drawn.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.open.state.index.first_expiry().is_some_and(|expiry| expiry <= self.draw.now)
+    }
 }
 
 impl Lanes for OpenGate<'_> {

@@ -118,6 +118,18 @@ struct Span {
     next: i32,
 }
 
+/// What is left of a batch that was acknowledged. An entry is large; this much of it is still wanted.
+#[derive(Debug)]
+pub(super) struct Acknowledged<B> {
+    pub(super) outcome: Arc<Outcome>,
+    pub(super) batch: Option<B>,
+    pub(super) count: u32,
+    pub(super) begun: Instant,
+    pub(super) attempts: u32,
+    /// It stands behind all that was acknowledged before.
+    pub(super) is_in_place: bool,
+}
+
 /// Where the bytes of a batch are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -254,7 +266,7 @@ impl<B> Ledger<B> {
     /// not have it; nor those of which the answer for it decides (see [`settle_by_gap`](Self::settle_by_gap)).
     pub(super) fn candidate(&self, now: Instant, identity: Option<Numbers>) -> Candidate {
         let is_known = identity.is_none() || self.is_known(now) || planted!(PipelineToStrangers);
-        let last_open = self.entries.iter().rposition(Entry::is_open);
+        let last_open = if self.bump { self.entries.iter().rposition(Entry::is_open) } else { None };
         let is_passed_over = |at: usize, entry: &Entry<B>| {
             let has_answered = !entry.doubt || entry.is_refused && last_open.is_some_and(|last| at < last);
             self.bump && is_known && entry.sequence.is_some() && has_answered
@@ -361,7 +373,7 @@ impl<B> Ledger<B> {
         }
     }
 
-    /// Takes an acknowledged entry out, and says whether it stands behind all that was acknowledged before.
+    /// Takes an acknowledged entry out.
     ///
     /// Its number says that those before it were appended too: the leader would have refused it for a gap. But not where its
     /// offset says that the log is another one, or was cut off.
@@ -370,7 +382,7 @@ impl<B> Ledger<B> {
         at: usize,
         base_offset: i64,
         now: Instant,
-    ) -> Option<(Entry<B>, bool)> {
+    ) -> Option<Acknowledged<B>> {
         let entry = self.entries.remove(at)?;
         let is_in_place = self.note_place(&entry, base_offset);
         if let (0, Some(span)) = (at, entry.span()) {
@@ -386,7 +398,8 @@ impl<B> Ledger<B> {
         } else {
             self.forget_log();
         }
-        Some((entry, is_in_place))
+        let Entry { outcome, batch, count, begun, attempts, .. } = entry;
+        Some(Acknowledged { outcome, batch, count, begun, attempts, is_in_place })
     }
 
     /// Where a batch stands that was acknowledged. False if records stood there that were acknowledged before: the log does

@@ -84,6 +84,8 @@ pub(crate) struct Sender {
     drains: u64,
     /// Nodes that had more to drain than could be sealed.
     starved: BTreeSet<NodeId>,
+    /// Which parts of a request have their answer, while a response is read: kept so that none needs another list.
+    answered: Vec<bool>,
     rng: fastrand::Rng,
     effects: Effects,
     counters: Counters,
@@ -257,6 +259,7 @@ impl Sender {
             last_offer: 0,
             drains: 0,
             starved: BTreeSet::new(),
+            answered: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
             effects: Effects::default(),
             counters: Counters::default(),

@@ -15,11 +15,11 @@ use super::{
     Call, IdentityState, LaneId, Reply, Resolution, Sealed, Sender, SplitJob,
     call::{Part, ProduceCall},
     disposition::{Appended, Disposition, rule},
-    ledger::{Entry, Place},
+    ledger::Place,
     log::Event,
 };
 use crate::{
-    delivery::BatchResult,
+    delivery::{BatchResult, Outcome},
     error::{Failure, FailureKind, Persistence},
     planted::planted,
 };
@@ -82,7 +82,9 @@ impl Sender {
     fn handle_response(&mut self, id: NodeId, call: &ProduceCall, response: &ProduceResponse, now: Instant) {
         let hints = self.learn_leaders(call, response, now);
         let parts = &call.parts;
-        let mut answered = vec![false; parts.len()];
+        let mut answered = std::mem::take(&mut self.answered);
+        answered.clear();
+        answered.resize(parts.len(), false);
         // Brokers answer in the order of the request: the search goes on where it stopped.
         let mut cursor = 0;
         for topic in &response.responses {
@@ -100,6 +102,7 @@ impl Sender {
         for (part, _) in parts.iter().zip(&answered).filter(|(_, answered)| !**answered) {
             self.handle_silence(id, part, "the response does not mention the partition", now);
         }
+        self.answered = answered;
     }
 
     fn handle_answer(
@@ -236,13 +239,14 @@ impl Sender {
 
     fn acknowledge(&mut self, lane: LaneId, at: usize, base_offset: i64, log_append_time: i64, now: Instant) {
         let Some(partition) = self.partition_mut(lane) else { return };
-        let Some((entry, is_in_place)) = partition.ledger.acknowledge(at, base_offset, now) else { return };
-        if !is_in_place {
+        let Some(done) = partition.ledger.acknowledge(at, base_offset, now) else { return };
+        if !done.is_in_place {
             self.note_loss(lane);
         }
         let log_append_time = (log_append_time >= 0).then_some(log_append_time);
-        self.counters.acknowledged(entry.count, now.saturating_duration_since(entry.begun));
-        self.resolve(entry, BatchResult::Acknowledged { base_offset, log_append_time });
+        self.counters.acknowledged(done.count, now.saturating_duration_since(done.begun));
+        let result = BatchResult::Acknowledged { base_offset, log_append_time };
+        self.resolve(done.outcome, done.batch, done.attempts, result);
         self.offer_more(lane);
     }
 
@@ -316,21 +320,21 @@ impl Sender {
             self.effects.events.push(event);
         }
         self.counters.failed += u64::from(entry.count);
-        self.resolve(entry, BatchResult::Failed(Arc::new(failure)));
+        self.resolve(entry.outcome, entry.batch, entry.attempts, BatchResult::Failed(Arc::new(failure)));
         self.offer_more(lane);
     }
 
-    fn resolve(&mut self, entry: Entry<Sealed>, result: BatchResult) {
+    fn resolve(&mut self, outcome: Arc<Outcome>, batch: Option<Sealed>, attempts: u32, result: BatchResult) {
         self.unresolved = self.unresolved.saturating_sub(1);
-        if planted!(MemoryKept) && entry.attempts > 1 {
-            std::mem::forget(entry.batch.clone());
+        if planted!(MemoryKept) && attempts > 1 {
+            std::mem::forget(batch.clone());
         }
-        if planted!(ResolveTwice) && entry.attempts > 1 {
+        if planted!(ResolveTwice) && attempts > 1 {
             let result = BatchResult::Acknowledged { base_offset: UNKNOWN_OFFSET, log_append_time: None };
-            self.effects.resolved.push(Resolution { outcome: Arc::clone(&entry.outcome), result });
+            self.effects.resolved.push(Resolution { outcome: Arc::clone(&outcome), result });
         }
-        self.effects.released.extend(entry.batch);
-        self.effects.resolved.push(Resolution { outcome: entry.outcome, result });
+        self.effects.released.extend(batch);
+        self.effects.resolved.push(Resolution { outcome, result });
     }
 
     /// A batch left the ledger: those behind it may have waited for that, and the lane may give one more.
