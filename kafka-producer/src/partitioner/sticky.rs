@@ -9,7 +9,7 @@
 use std::{
     cell::Cell,
     sync::{
-        Mutex, PoisonError, RwLock,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
@@ -45,15 +45,21 @@ impl Sticky {
 /// The partitions of a topic that records without a key may go to.
 #[derive(Debug, Default)]
 pub(crate) struct Spread {
-    /// Partitions that have a leader. When none has, all are as good.
-    available: RwLock<Vec<u32>>,
-    walk: Mutex<Walk>,
-    /// How likely each is, by what waits there. Nothing if all are as good.
-    weights: RwLock<Weights>,
-    /// Draws by weight so far.
-    draws: AtomicU32,
+    drawing: Mutex<Drawing>,
     /// Where the last thread went that began a batch: others join it there. It is a hint, and may be out of range.
     open: AtomicU32,
+}
+
+/// What partitions are drawn by.
+#[derive(Debug, Default)]
+struct Drawing {
+    /// Partitions that have a leader. When none has, all are as good.
+    available: Vec<u32>,
+    walk: Walk,
+    /// How likely each is, by what waits there. Nothing if all are as good.
+    weights: Weights,
+    /// Draws by weight so far.
+    draws: u32,
 }
 
 /// How many batches wait for a partition; none if its broker takes nothing.
@@ -109,7 +115,7 @@ impl Weights {
 impl Spread {
     /// Pushed here by metadata updates.
     pub(crate) fn set_available(&self, partitions: Vec<u32>) {
-        *self.available.write().unwrap_or_else(PoisonError::into_inner) = partitions;
+        self.lock().available = partitions;
     }
 
     /// Where another thread began a batch.
@@ -120,19 +126,17 @@ impl Spread {
     /// Draws a partition: by what waits there, if that is asked for and differs; else one after the other in an order that is
     /// drawn anew each time around, but not the one that was just left.
     pub(crate) fn draw(&self, count: u32, left: Option<u32>, load: Option<Load<'_>>) -> u32 {
-        if let Some(drawn) = load.and_then(|load| self.draw_by_load(count, load)) {
-            self.open.store(drawn, Ordering::Relaxed);
-            return drawn;
-        }
-        let available = self.available.read().unwrap_or_else(PoisonError::into_inner);
-        let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
-        let drawn = match available.as_slice() {
-            [] => walk.pick(count, left, |at| at),
-            some => walk.pick(some.len() as u32, left, |at| some[at as usize]),
-        };
-        drop((walk, available));
+        let mut drawing = self.lock();
+        let by_load = load.and_then(|load| drawing.draw_by_load(count, load));
+        let drawn = by_load.unwrap_or_else(|| drawing.walk_on(count, left));
+        drop(drawing);
         self.open.store(drawn, Ordering::Relaxed);
         drawn
+    }
+
+    /// Held for a draw. What waits at partitions is asked for under it, which takes no lock.
+    fn lock(&self) -> MutexGuard<'_, Drawing> {
+        self.drawing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -183,22 +187,28 @@ fn are_coprime(mut a: u32, mut b: u32) -> bool {
     a == 1
 }
 
-impl Spread {
-    fn draw_by_load(&self, count: u32, load: Load<'_>) -> Option<u32> {
-        let draws = self.draws.fetch_add(1, Ordering::Relaxed);
+impl Drawing {
+    fn walk_on(&mut self, count: u32, left: Option<u32>) -> u32 {
+        match self.available.as_slice() {
+            [] => self.walk.pick(count, left, |at| at),
+            some => self.walk.pick(some.len() as u32, left, |at| some[at as usize]),
+        }
+    }
+
+    fn draw_by_load(&mut self, count: u32, load: Load<'_>) -> Option<u32> {
         // Weighed anew so often that a draw looks at a few partitions on average, however many there are.
-        if draws % (count / WEIGHED_A_DRAW).max(1) == 0 {
-            if let Ok(mut weights) = self.weights.try_write() {
-                let available = self.available.read().unwrap_or_else(PoisonError::into_inner);
-                match available.as_slice() {
-                    [] => weights.weigh(0..count, load),
-                    some => weights.weigh(some.iter().copied(), load),
-                }
+        if self.draws % (count / WEIGHED_A_DRAW).max(1) == 0 {
+            match self.available.as_slice() {
+                [] => self.weights.weigh(0..count, load),
+                some => self.weights.weigh(some.iter().copied(), load),
             }
         }
-        let weights = self.weights.read().unwrap_or_else(PoisonError::into_inner);
-        let total = u32::try_from(weights.total()).unwrap_or(u32::MAX);
-        if total == 0 { None } else { weights.pick(u64::from(random(total))).filter(|drawn| *drawn < count) }
+        self.draws = self.draws.wrapping_add(1);
+        let total = u32::try_from(self.weights.total()).unwrap_or(u32::MAX);
+        if total == 0 {
+            return None;
+        }
+        self.weights.pick(u64::from(random(total))).filter(|drawn| *drawn < count)
     }
 }
 
