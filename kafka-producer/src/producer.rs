@@ -82,7 +82,7 @@ impl Producer {
     /// Accepts a record, and gives the future of its delivery.
     ///
     /// Where the topic is known and there is room, it is accepted at once; otherwise this waits, at most
-    /// `max.block.ms`. A loop of sends yields to other tasks once for each batch it fills.
+    /// `max.block.ms`. A loop of sends yields to other tasks once it has filled some batches.
     ///
     /// Keep the deliveries in a queue and await the oldest when there are many, or use [`send_all`](Self::send_all): a
     /// task for each would cost more than the record.
