@@ -83,11 +83,11 @@ impl Book {
         self.lock().fates.insert(id, Fate::Accepted { twin, order: None, size });
     }
 
-    /// The topic of a record that was accepted, and whether it has no answer yet.
-    pub(super) fn find(&self, id: Id) -> Option<(String, bool)> {
+    /// Whether a record has no answer yet. None if that is not known: its user has not been told that it was accepted.
+    pub(super) fn is_unresolved(&self, id: Id) -> Option<bool> {
         match self.lock().fates.get(&id)? {
-            Fate::Accepted { twin, .. } => Some((twin.topic().to_owned(), twin.peek().is_none())),
-            _ => None,
+            Fate::Unknown => None,
+            fate => Some(fate.is_unresolved()),
         }
     }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use kafka_batch::{Batch, BatchReader};
-use kafka_wire::{NodeId, messages::ProduceRequest};
+use kafka_wire::{
+    NodeId, TopicId, TopicName,
+    messages::{ProduceRequest, TopicProduceData},
+};
 
 use super::book::{Book, Id, parse};
 use crate::{
@@ -51,14 +54,14 @@ impl Watch {
     }
 }
 
-/// A partition, and the producer id and epoch that its batches are numbered under.
-type Numbered = (String, i32, i64, i16);
+/// A partition of a topic as requests name it, and the producer id and epoch that its batches are numbered under.
+type Numbered = ((TopicName, TopicId), i32, i64, i16);
 
 /// What reached brokers of a producer.
 #[derive(Default)]
 pub(super) struct Arrivals {
-    /// Batches by partition and who numbered them, in the order in which they first came, from the oldest one on that is
-    /// unresolved: what a broker has to remember.
+    /// Batches by partition and who numbered them, in the order of their numbers, from the oldest one on that is unresolved:
+    /// what a broker has to remember.
     batches: BTreeMap<Numbered, VecDeque<(i32, Id)>>,
     /// When batches came, by their first record.
     attempts: BTreeMap<Id, VecDeque<Instant>>,
@@ -67,20 +70,22 @@ pub(super) struct Arrivals {
 impl Arrivals {
     /// A Produce request arrived whole.
     pub(super) fn add(&mut self, watch: &Watch, request: &ProduceRequest) {
-        for data in request.topic_data.iter().flat_map(|topic| &topic.partition_data) {
-            let bytes = data.records.as_ref().map(kafka_wire::Records::to_bytes).unwrap_or_default();
-            for batch in BatchReader::new(bytes) {
-                match batch {
-                    Ok(batch) => self.add_batch(watch, data.index.0, &batch),
-                    Err(error) => {
-                        watch.violate(format!("a broken batch reached a broker: {error:?} (bytes)"));
+        for topic in &request.topic_data {
+            for data in &topic.partition_data {
+                let bytes = data.records.as_ref().map(kafka_wire::Records::to_bytes).unwrap_or_default();
+                for batch in BatchReader::new(bytes) {
+                    match batch {
+                        Ok(batch) => self.add_batch(watch, (topic, data.index.0), &batch),
+                        Err(error) => {
+                            watch.violate(format!("a broken batch reached a broker: {error:?} (bytes)"));
+                        }
                     }
                 }
             }
         }
     }
 
-    fn add_batch(&mut self, watch: &Watch, partition: i32, batch: &Batch) {
+    fn add_batch(&mut self, watch: &Watch, (topic, partition): (&TopicProduceData, i32), batch: &Batch) {
         let first = batch.records().ok().and_then(|mut records| records.next()?.ok());
         let Some(first) = first.and_then(|read| parse(read.record.value.as_deref()?)) else { return };
         let times = self.attempts.entry(first).or_default();
@@ -92,24 +97,37 @@ impl Arrivals {
             watch.violate(format!("the batch of {first:?} came {} times in {WINDOW:?} (I9)", times.len()));
         }
         let header = batch.header();
+        let is_unresolved = |id: &Id| watch.book.is_unresolved(*id);
         // One that is resolved already, and comes late, is one that nobody relies on.
-        let Some((topic, true)) = watch.book.find(first).filter(|_| header.producer_id.0 >= 0) else {
+        if header.producer_id.0 < 0 || is_unresolved(&first) == Some(false) {
             return;
-        };
-        let place = (topic, partition, header.producer_id.0, header.producer_epoch.0);
-        let batches = self.batches.entry(place).or_default();
-        if batches.iter().all(|(sequence, _)| *sequence != header.base_sequence) {
-            batches.push_back((header.base_sequence, first));
         }
-        while batches.front().is_some_and(|(_, id)| !watch.book.find(*id).is_some_and(|(_, open)| open)) {
+        let named = (topic.name.clone(), topic.topic_id);
+        let place = (named, partition, header.producer_id.0, header.producer_epoch.0);
+        let batches = self.batches.entry(place).or_default();
+        let sequence = header.base_sequence;
+        if batches.iter().all(|(known, _)| *known != sequence) {
+            // What was lost on its way comes after those behind it.
+            let front = batches.iter().rposition(|(known, _)| is_before(*known, sequence));
+            batches.insert(front.map_or(0, |front| front + 1), (sequence, first));
+        }
+        while batches.front().is_some_and(|(_, id)| is_unresolved(id) == Some(false)) {
             batches.pop_front();
         }
-        if batches.len() > BROKER_MEMORY {
-            let what =
-                format!("{} batches came since {:?}, which is unresolved (five)", batches.len(), first);
-            watch.violate(what);
+        let Some(oldest) = batches.iter().position(|(_, id)| is_unresolved(id) == Some(true)) else { return };
+        let count = batches.len() - oldest;
+        if count > BROKER_MEMORY {
+            let oldest = batches[oldest].1;
+            watch.violate(format!(
+                "{count} batches came since that of {oldest:?}, which is unresolved (five)"
+            ));
         }
     }
+}
+
+/// Whether a number is older than another one of the same epoch. Numbers wrap, and few are out at a time.
+fn is_before(sequence: i32, other: i32) -> bool {
+    (1..i32::MAX / 2).contains(&(other.wrapping_sub(sequence) & i32::MAX))
 }
 
 /// Who led each partition, one after the other.
