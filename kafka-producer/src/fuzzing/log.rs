@@ -52,8 +52,9 @@ pub(super) struct Log {
     producers: BTreeMap<i64, Producer>,
     /// Which record each number was given to that reached a broker, by id, epoch and sequence.
     numbers: BTreeMap<(i64, i16, i32), u32>,
-    /// The last one that reached a broker, of each record without an answer: id and epoch, and its batch's first sequence.
-    unresolved: BTreeMap<u32, (i64, i16, i32)>,
+    /// The last one that reached a broker, of each record without an answer: id and epoch, its batch's first sequence, and how many
+    /// records that has.
+    unresolved: BTreeMap<u32, (i64, i16, i32, usize)>,
     /// The newest id and epoch that reached a broker.
     newest: (i64, i16),
 }
@@ -74,13 +75,20 @@ impl Log {
             let number = (id, epoch, advance(batch.sequence, offset));
             let owner = *self.numbers.entry(number).or_insert(*record);
             assert_eq!(owner, *record, "{number:?} was another record's: {batch:?}");
-            self.unresolved.insert(*record, (id, epoch, batch.sequence));
+            let place = (id, epoch, batch.sequence, batch.records.len());
+            let before = self.unresolved.insert(*record, place);
+            // A batch that was split is none any more, also where parts of it did not arrive yet.
+            if let Some(whole) =
+                before.filter(|before| *before != place && (before.0, before.1) == (id, epoch))
+            {
+                self.unresolved.retain(|_, it| *it != whole);
+            }
         }
         self.newest = self.newest.max(batch.producer);
         self.unresolved.retain(|record, _| !is_resolved(*record));
         let newest = self.newest;
-        let current = self.unresolved.values().filter(|(id, epoch, _)| (*id, *epoch) == newest);
-        let mut batches: Vec<i32> = current.map(|(.., sequence)| *sequence).collect();
+        let current = self.unresolved.values().filter(|(id, epoch, ..)| (*id, *epoch) == newest);
+        let mut batches: Vec<i32> = current.map(|(.., sequence, _)| *sequence).collect();
         batches.sort_unstable();
         batches.dedup();
         assert!(batches.len() <= REMEMBERED, "more batches unresolved than a broker remembers: {batches:?}");

@@ -2,7 +2,7 @@
 //!
 //! A list of operations on a `Sender` with its queues and memory, two bytes each, beside brokers that take batches by
 //! Kafka's rules. Requests and answers pass as bytes, in any version. Connections break, brokers freeze and work on what
-//! they had read when nobody waits for it any more, restart and remember less, and answer with any code that they could
+//! they had read when nobody waits for it any more, restart and remember less, answer late, and with any code that they could
 //! mean. After every step: each batch has one answer; a number that reached a broker is never another record's; no more
 //! batches are unresolved than a broker remembers; logs are in order and have nothing twice; what is acknowledged is where
 //! it was said to be; what is said not to be persisted never gets there; no loss is told of. In the end all is resolved, and
@@ -103,6 +103,8 @@ struct Request {
     call: Call,
     version: i16,
     parts: Vec<Arrived>,
+    /// What the broker says, which has worked on it; the answer is on its way.
+    answers: Option<Vec<PartitionProduceResponse>>,
 }
 
 struct Sent {
@@ -171,6 +173,9 @@ impl World {
         let more = usize::from(detail) / NODES.len();
         if op >= RESTART {
             return self.restart(node, more % 6);
+        }
+        if op >= WORK {
+            return self.work_ahead(node);
         }
         match op % 20 {
             0 | 1 => self.append(usize::from(detail) % PARTITIONS, more % 8),
@@ -279,7 +284,7 @@ impl World {
             let version = self.version.min(call.versions().max);
             let frame = call.encode(version, CorrelationId(1), "fuzz").expect("it can be encoded");
             let parts = read(&frame.into_bytes());
-            self.requests.push(Request { node, call, version, parts });
+            self.requests.push(Request { node, call, version, parts, answers: None });
         }
         self.settle();
     }
@@ -292,8 +297,23 @@ impl World {
     /// A broker works on its oldest request, and answers.
     fn serve(&mut self, node: NodeId) {
         let Some(request) = self.first(node) else { return };
-        let answers = request.parts.iter().map(|part| self.work(node, part)).collect();
+        self.finish_off(request);
+    }
+
+    fn finish_off(&mut self, mut request: Request) {
+        let answers = request.answers.take();
+        let work =
+            |world: &mut Self| request.parts.iter().map(|part| world.work(request.node, part)).collect();
+        let answers = answers.unwrap_or_else(|| work(self));
         self.respond(&request, answers);
+    }
+
+    /// A broker works on the next request. The answer comes later.
+    fn work_ahead(&mut self, node: NodeId) {
+        let next = |request: &Request| request.node == node && request.answers.is_none();
+        let Some(at) = self.requests.iter().position(next) else { return };
+        let parts = self.requests[at].parts.clone();
+        self.requests[at].answers = Some(parts.iter().map(|part| self.work(node, part)).collect());
     }
 
     fn work(&mut self, node: NodeId, batch: &Arrived) -> PartitionProduceResponse {
@@ -322,6 +342,9 @@ impl World {
     /// appended, it was or was not.
     fn answer_any(&mut self, node: NodeId, more: usize) {
         let Some(request) = self.first(node) else { return };
+        if request.answers.is_some() {
+            return self.finish_off(request);
+        }
         let (code, may_append) = CODES[more % CODES.len()];
         let appends = may_append && more / CODES.len() % 2 == 0;
         let mut answers = Vec::new();
@@ -371,8 +394,10 @@ impl World {
             count += 1;
             if is_written {
                 request.parts.iter().for_each(|part| self.arrive(part));
-                self.strays.extend(request.parts.iter().map(|part| (node, part.clone())));
+                let unanswered = request.parts.iter().filter(|_| request.answers.is_none());
+                self.strays.extend(unanswered.map(|part| (node, part.clone())));
             }
+            let is_written = is_written || request.answers.is_some();
             self.reply(node, &request.call, Err(NetError::aborted(is_written)));
         }
         for at in (0..self.controls.len()).rev() {
@@ -623,8 +648,7 @@ impl World {
             self.cancel();
         }
         for request in std::mem::take(&mut self.requests) {
-            let answers = request.parts.iter().map(|part| self.work(request.node, part)).collect();
-            self.respond(&request, answers);
+            self.finish_off(request);
         }
         self.seal();
         self.split();
@@ -697,5 +721,7 @@ const CONTROL_INIT: i16 = 4;
 const GOOD: u8 = 7;
 /// Operations from here on are restarts.
 const RESTART: u8 = 250;
+/// Those from here on are work on requests whose answers come later.
+const WORK: u8 = 246;
 const MAX_OPS: usize = 1_000;
 const MAX_RECORDS: usize = 2_000;

@@ -12,6 +12,7 @@ use crate::planted::{self, Bug};
 fn draw(seed: u64) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let mut restarts = fastrand::Rng::with_seed(!seed);
+    let mut ahead = fastrand::Rng::with_seed(seed.rotate_left(32));
     let mut data = vec![rng.u8(..8), rng.u8(..)];
     for _ in 0..rng.usize(10..80) {
         let node = rng.u8(..3);
@@ -21,6 +22,9 @@ fn draw(seed: u64) -> Vec<u8> {
         }
         if restarts.u8(..8) == 0 {
             data.extend([255, restarts.u8(..6) * 3 + node, 17, node, 11, 20, 4, node]);
+        }
+        for _ in 0..ahead.u8(..8).saturating_sub(5) {
+            data.extend([246, node]);
         }
         match rng.u8(..10) {
             0..5 => data.extend([6, node, 6, node]),

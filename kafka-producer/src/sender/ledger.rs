@@ -41,10 +41,9 @@ pub(super) struct Ledger<B> {
     /// Attempts of this epoch that nobody waits for any more, whose calls are not back. No more than the connections have
     /// calls out.
     abandoned: Vec<Abandoned>,
-    /// Batches of this epoch that were given up, and of which an attempt was lost: see [`Entry::is_at_large`].
-    strays: Vec<Span>,
-    /// Batches of this epoch that were given up and may be in the log.
-    lost_track: Vec<Span>,
+    /// Batches of this epoch that were given up and may be in the log, or get there. No more than had numbers when the first
+    /// of them was given up: from then on a bump is wanted.
+    given_up: Vec<GivenUp>,
     last_key: u64,
     /// The [ordinal](Entry::ordinal) that the next batch gets.
     next_ordinal: u64,
@@ -54,6 +53,8 @@ pub(super) struct Ledger<B> {
     told_end: i64,
     /// The sequence after the last batch of this identity that was acknowledged while none before it was unresolved.
     acknowledged: Option<i32>,
+    /// How many batches were refused for a gap.
+    refusals: u64,
     /// How many batches may be in flight: what a broker remembers, or fewer.
     max_in_flight: usize,
 }
@@ -80,8 +81,9 @@ pub(super) struct Entry<B> {
     is_at_large: bool,
     /// A later batch was acknowledged: with numbers, this one is in the log, or gets there out of order if at all.
     is_overtaken: bool,
-    /// The leader of now refused it for a gap when it was last asked for.
-    is_refused: bool,
+    /// Which [refusal](Ledger::refusals) it was when the leader of now refused it for a gap, if since then neither it nor one
+    /// before it was sent or came back.
+    refused: Option<u64>,
     /// How many batches of the partition were sent before it was first sent under the numbers it has.
     ordinal: Option<u64>,
     pub(super) place: Place,
@@ -107,7 +109,17 @@ pub(super) struct Entry<B> {
 struct Abandoned {
     key: u64,
     attempt: u32,
+}
+
+/// A batch that was given up, of which nobody knows whether it is in the log.
+#[derive(Debug, Clone, Copy)]
+struct GivenUp {
+    key: u64,
     span: Span,
+    /// See [`Entry::is_at_large`].
+    is_at_large: bool,
+    /// The same of the one right behind it: then this one was not the last one in the log.
+    passed: Option<u64>,
 }
 
 /// The numbers of a batch, or of some that follow one another.
@@ -173,13 +185,13 @@ impl<B> Ledger<B> {
             next: 0,
             bump: false,
             abandoned: Vec::new(),
-            strays: Vec::new(),
-            lost_track: Vec::new(),
+            given_up: Vec::new(),
             last_key: 0,
             next_ordinal: 0,
             known_at: None,
             told_end: 0,
             acknowledged: None,
+            refusals: 0,
             max_in_flight,
         }
     }
@@ -236,7 +248,7 @@ impl<B> Ledger<B> {
             doubt: false,
             is_at_large: false,
             is_overtaken: false,
-            is_refused: false,
+            refused: None,
             ordinal: None,
             place: Place::Sealing,
             outcome,
@@ -266,10 +278,9 @@ impl<B> Ledger<B> {
     /// not have it; nor those of which the answer for it decides (see [`settle_by_gap`](Self::settle_by_gap)).
     pub(super) fn candidate(&self, now: Instant, identity: Option<Numbers>) -> Candidate {
         let is_known = identity.is_none() || self.is_known(now) || planted!(PipelineToStrangers);
-        let last_open = if self.bump { self.entries.iter().rposition(Entry::is_open) } else { None };
         let is_passed_over = |at: usize, entry: &Entry<B>| {
-            let has_answered = !entry.doubt || entry.is_refused && last_open.is_some_and(|last| at < last);
-            self.bump && is_known && entry.sequence.is_some() && has_answered
+            let has_answered = || !entry.doubt || entry.refused.is_some_and(|it| self.may_follow(at, it));
+            self.bump && is_known && entry.sequence.is_some() && has_answered()
         };
         let mut in_flight = 0;
         let mut found = (0..).zip(&self.entries).position(|(at, entry)| {
@@ -339,7 +350,7 @@ impl<B> Ledger<B> {
             self.entries[at].sequence = Some(self.next);
             self.next = advance(self.next, self.entries[at].count as i32);
         }
-        self.doubt_behind(at);
+        self.reopen_behind(at);
         let entry = &mut self.entries[at];
         if entry.ordinal.is_none() {
             entry.ordinal = Some(self.next_ordinal);
@@ -347,7 +358,7 @@ impl<B> Ledger<B> {
         }
         entry.attempts += 1;
         entry.is_current = true;
-        entry.is_refused = false;
+        entry.refused = None;
         entry.place = Place::InFlight { node, since: now };
         match entry.sequence {
             Some(sequence) => (self.identity, sequence, entry.attempts),
@@ -384,6 +395,8 @@ impl<B> Ledger<B> {
         now: Instant,
     ) -> Option<Acknowledged<B>> {
         let entry = self.entries.remove(at)?;
+        // Whatever comes of other attempts at it, it is no news.
+        self.abandoned.retain(|it| it.key != entry.key);
         let is_in_place = self.note_place(&entry, base_offset);
         if let (0, Some(span)) = (at, entry.span()) {
             self.acknowledged = Some(span.next);
@@ -394,7 +407,7 @@ impl<B> Ledger<B> {
             }
             self.entries.range_mut(..at).for_each(|before| before.is_overtaken = true);
             // The gap before it may have been this one.
-            self.entries.range_mut(at..).for_each(|behind| behind.is_refused = false);
+            self.entries.range_mut(at..).for_each(|behind| behind.refused = None);
         } else {
             self.forget_log();
         }
@@ -405,7 +418,8 @@ impl<B> Ledger<B> {
     /// Where a batch stands that was acknowledged. False if records stood there that were acknowledged before: the log does
     /// not have them any more.
     fn note_place(&mut self, entry: &Entry<B>, base_offset: i64) -> bool {
-        if base_offset < 0 || entry.is_overtaken {
+        // What was sent before a leader came may have been answered by that of a topic that is no more.
+        if base_offset < 0 || entry.is_overtaken || !entry.is_current {
             return true;
         }
         let told_end =
@@ -416,7 +430,8 @@ impl<B> Ledger<B> {
     /// Whether the leader lacks what was acknowledged: it refuses the number that comes right after that, and has none of
     /// those behind it. Told once.
     pub(super) fn take_loss(&mut self) -> bool {
-        let head = self.entries.front().filter(|head| head.is_refused && !head.doubt && head.is_current);
+        let head =
+            self.entries.front().filter(|head| head.refused.is_some() && !head.doubt && head.is_current);
         let has_lost = head.is_some_and(|head| head.sequence.is_some() && head.sequence == self.acknowledged);
         if has_lost {
             self.note_loss();
@@ -429,20 +444,13 @@ impl<B> Ledger<B> {
         (self.told_end, self.acknowledged) = (0, None);
     }
 
-    /// The batch at `at` was refused for a gap. A broker takes any number from a producer it does not know, so it knows
-    /// this one; the answer of one that was elected again since says nothing, since it may have lost what it knew.
-    pub(super) fn note_gap(&mut self, at: usize, now: Instant) {
-        if self.entries.get(at).is_some_and(|entry| entry.is_current) {
-            self.known_at = Some(now);
-        }
-    }
-
     /// The partition has another leader: who knows what it knows of the producer. What is in the log stays there.
     pub(super) fn forget(&mut self) {
         self.known_at = None;
         for entry in &mut self.entries {
-            (entry.is_current, entry.is_refused) = (false, false);
+            (entry.is_current, entry.refused) = (false, None);
         }
+        self.given_up.iter_mut().for_each(|it| it.passed = None);
     }
 
     /// What was in the log may be in none any more.
@@ -463,31 +471,34 @@ impl<B> Ledger<B> {
         let Some(entry) = self.entries.get_mut(at) else { return };
         entry.doubt |= !planted!(MoveLeavesNoDoubt);
         entry.place = Place::Waiting(now);
-        if let Some(span) = entry.span() {
-            self.abandoned.push(Abandoned { key: entry.key, attempt: entry.attempts, span });
+        if entry.sequence.is_some() {
+            self.abandoned.push(Abandoned { key: entry.key, attempt: entry.attempts });
         }
     }
 
-    /// A call came back with an attempt that nobody waits for, answered or lost.
+    /// A call came back with an attempt that nobody waits for, answered or lost. It may have been appended at any time until
+    /// now: that its batch, or one behind it, was refused for a gap says nothing any more.
     pub(super) fn note_abandoned(&mut self, key: u64, attempt: u32, is_lost: bool) {
-        // Not there if all have gone on to another epoch since, of which its numbers are not.
+        // Not there if it was acknowledged since, or if all have gone on to another epoch, of which its numbers are not.
         let found = self.abandoned.iter().position(|it| (it.key, it.attempt) == (key, attempt));
-        let Some(Abandoned { span, .. }) = found.map(|found| self.abandoned.swap_remove(found)) else {
+        if found.map(|found| self.abandoned.swap_remove(found)).is_none() {
             return;
+        }
+        let back = match self.find(key) {
+            Some(at) => {
+                self.entries[at].is_at_large |= is_lost;
+                self.entries[at].sequence
+            }
+            None => self.given_up.iter_mut().find(|it| it.key == key).map(|it| {
+                it.is_at_large |= is_lost;
+                it.passed = None;
+                it.span.first
+            }),
         };
-        match self.find(key) {
-            Some(at) => self.entries[at].is_at_large |= is_lost,
-            None if is_lost => self.note_stray(span),
-            None => {}
-        }
-    }
-
-    fn note_stray(&mut self, span: Span) {
-        // Batches are mostly given up in their order. What is twice here does no harm.
-        match self.strays.last_mut().filter(|last| last.next == span.first) {
-            Some(last) => last.next = span.next,
-            None => self.strays.push(span),
-        }
+        let is_behind = |entry: &&mut Entry<B>| {
+            back.zip(entry.sequence).is_some_and(|(back, sequence)| !is_before(sequence, back))
+        };
+        self.entries.iter_mut().filter(is_behind).for_each(|entry| entry.refused = None);
     }
 
     /// The attempt of an entry in flight was lost.
@@ -500,14 +511,21 @@ impl<B> Ledger<B> {
 
     /// Whether an attempt of this entry without an answer may still lie with a broker.
     fn is_out_somewhere(&self, entry: &Entry<B>) -> bool {
-        entry.is_at_large || self.abandoned.iter().any(|it| it.key == entry.key)
+        entry.is_at_large || self.is_abandoned(entry.key)
     }
 
-    /// The entry at `at` is sent, and may close a gap: attempts at those behind that still lie with a broker may follow.
-    fn doubt_behind(&mut self, at: usize) {
+    fn is_abandoned(&self, key: u64) -> bool {
+        self.abandoned.iter().any(|it| it.key == key)
+    }
+
+    /// The entry at `at` is sent, and may close a gap: attempts at those behind that still lie with a broker may follow, and
+    /// that they were refused for it says nothing any more.
+    fn reopen_behind(&mut self, at: usize) {
         for behind in at + 1..self.entries.len() {
             let is_out = self.is_out_somewhere(&self.entries[behind]);
-            self.entries[behind].doubt |= is_out;
+            let entry = &mut self.entries[behind];
+            entry.doubt |= is_out;
+            entry.refused = None;
         }
     }
 
@@ -534,13 +552,13 @@ impl<B> Ledger<B> {
         if !is_doubtful || entry.is_proven() {
             self.abandoned.retain(|it| it.key != entry.key);
         } else if let Some(span) = entry.span() {
-            self.lost_track.push(span);
-            if matches!(entry.place, Place::InFlight { .. }) && !is_answered {
-                self.abandoned.push(Abandoned { key: entry.key, attempt: entry.attempts, span });
+            if entry.is_in_flight() && !is_answered {
+                self.abandoned.push(Abandoned { key: entry.key, attempt: entry.attempts });
             }
-            if entry.is_at_large {
-                self.note_stray(span);
-            }
+            let behind = self.entries.get(at).filter(|behind| behind.sequence == Some(span.next));
+            let passed = behind.and_then(|behind| behind.refused);
+            let Entry { key, is_at_large, .. } = entry;
+            self.given_up.push(GivenUp { key, span, is_at_large, passed });
         }
         if let (true, Some(sequence)) = (planted!(ReuseSequence) && at == self.entries.len(), entry.sequence)
         {
@@ -551,7 +569,10 @@ impl<B> Ledger<B> {
         Some(entry)
     }
 
-    /// OUT_OF_ORDER for the batch at `at`: what that proves of its attempts, and of those before it.
+    /// OUT_OF_ORDER for the batch at `at`: what that proves of its attempts, and of those before it. False if nothing: the
+    /// answer of a broker that was elected again since, which may have lost what it had.
+    ///
+    /// A broker takes any number from a producer it does not know, so it knows this one.
     ///
     /// If nothing behind it may be in the log, it is not there either: brokers remember the last batch of a producer,
     /// whatever befalls them. If something may, it proves nothing, since a broker that was restarted remembers no other:
@@ -561,39 +582,53 @@ impl<B> Ledger<B> {
     /// So the attempts that were answered did not get it there. Of one that was lost that is proven only if nothing may
     /// close the gap first. Brokers work on requests whose connection is gone: if one that carried a batch before it is still
     /// among them, given up or not, what was sent behind that is appended after all.
-    pub(super) fn settle_by_gap(&mut self, at: usize) {
-        let Some(entry) = self.entries.get_mut(at) else { return };
-        entry.is_refused = true;
-        for behind in at + 1..self.entries.len() {
-            // It may have been appended since it was refused.
-            let is_out = self.is_out_somewhere(&self.entries[behind]);
-            self.entries[behind].is_refused &= !is_out;
-        }
-        // Those behind the last one that may be in the log for all that is known.
-        let last_open = self.entries.iter().rposition(Entry::is_open);
+    pub(super) fn settle_by_gap(&mut self, at: usize, now: Instant) -> bool {
+        let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.is_current) else { return false };
+        self.refusals += 1;
+        self.known_at = Some(now);
+        entry.refused = Some(self.refusals);
+        let right_before = self.given_up.iter_mut().filter(|it| Some(it.span.next) == entry.sequence);
+        right_before.for_each(|it| it.passed = entry.refused);
         for at in 0..self.entries.len() {
             let entry = &self.entries[at];
-            let Some(sequence) = entry.sequence.filter(|_| entry.is_refused && entry.doubt) else { continue };
-            let may_follow = last_open.is_some_and(|last| at < last)
-                || self
-                    .lost_track
-                    .iter()
-                    .any(|lost| is_before(sequence, lost.first) && !self.is_not_last(lost));
+            // What is proven to be there stays so, whatever is refused now.
+            let is_open = entry.doubt && !entry.is_overtaken;
+            let Some(refused) = entry.refused.filter(|_| is_open) else { continue };
+            let may_follow = self.may_follow(at, refused) || self.may_follow_given_up(at, refused);
             if !may_follow || planted!(GapIsFinal) {
                 let doubt = !self.is_gap_final(at) && self.is_out_somewhere(&self.entries[at]);
                 self.entries[at].doubt = doubt;
             }
         }
+        true
     }
 
-    /// Whether a batch that was given up is not the last one in the log: then the next one would not be refused.
-    fn is_not_last(&self, lost: &Span) -> bool {
-        self.entries.iter().any(|entry| entry.is_refused && entry.sequence == Some(lost.next))
+    /// Whether an entry behind the one at `at` may have been in the log when that was refused. If it was refused later, it was
+    /// not there; if earlier, neither, unless an attempt was out that could get it there in between.
+    fn may_follow(&self, at: usize, refused: u64) -> bool {
+        self.entries.range(at + 1..).any(|entry| {
+            let may_be_there = entry.sequence.is_some() && (entry.doubt || entry.is_in_flight());
+            may_be_there && !entry.refused.is_some_and(|its| its > refused || !self.is_out_somewhere(entry))
+        })
+    }
+
+    /// The same of those that were given up, as the last one in the log.
+    fn may_follow_given_up(&self, at: usize, refused: u64) -> bool {
+        let sequence = self.entries.get(at).and_then(|entry| entry.sequence);
+        self.given_up.iter().any(|it| {
+            let is_behind = sequence.is_some_and(|sequence| is_before(sequence, it.span.first));
+            is_behind && !it.passed.is_some_and(|passed| passed > refused || !self.is_stray(it))
+        })
+    }
+
+    /// Whether an attempt of a batch that was given up may still lie with a broker.
+    fn is_stray(&self, it: &GivenUp) -> bool {
+        it.is_at_large || self.is_abandoned(it.key)
     }
 
     /// Whether nothing may be appended any more that closes the gap before an entry, but what is sent again.
     fn is_gap_final(&self, at: usize) -> bool {
-        let is_doubtful = |entry: &Entry<B>| entry.doubt || entry.is_in_flight() && !entry.is_refused;
+        let is_doubtful = |entry: &Entry<B>| entry.doubt || entry.is_in_flight() && entry.refused.is_none();
         let Some(sequence) = self.entries.get(at).and_then(|entry| entry.sequence) else { return false };
         if self.entries.range(..at).any(is_doubtful) {
             return false;
@@ -601,8 +636,7 @@ impl<B> Ledger<B> {
         // What was given up stays out if the batch right before it does.
         let mut out: Vec<i32> =
             self.entries.range(..at).filter_map(|entry| Some(entry.span()?.next)).collect();
-        let given_up = self.abandoned.iter().filter(|it| self.find(it.key).is_none()).map(|it| it.span);
-        let strays = given_up.chain(self.strays.iter().copied());
+        let strays = self.given_up.iter().filter(|it| self.is_stray(it)).map(|it| it.span);
         let mut strays: Vec<Span> = strays.filter(|stray| is_before(stray.first, sequence)).collect();
         strays.sort_unstable_by_key(|stray| stray.first.wrapping_sub(sequence) & i32::MAX);
         strays.iter().all(|stray| {
@@ -641,7 +675,7 @@ impl<B> Ledger<B> {
         for entry in self.entries.iter_mut().filter(|entry| entry.sequence.is_some()) {
             entry.ordinal = None;
             entry.is_at_large = false;
-            entry.is_refused = false;
+            entry.refused = None;
             entry.sequence = Some(self.next);
             self.next = advance(self.next, entry.count as i32);
         }
@@ -654,8 +688,7 @@ impl<B> Ledger<B> {
         self.identity = identity;
         // Whatever still comes of them is refused for its epoch.
         self.abandoned.clear();
-        self.strays.clear();
-        self.lost_track.clear();
+        self.given_up.clear();
         self.acknowledged = None;
         self.next = 0;
     }
@@ -681,7 +714,7 @@ impl<B> Ledger<B> {
                 // With an attempt that may still be appended, it was not split.
                 is_at_large: false,
                 is_overtaken: whole.is_overtaken,
-                is_refused: false,
+                refused: None,
                 ordinal: None,
                 place: Place::Waiting(now),
                 outcome,
@@ -720,11 +753,6 @@ impl<B> Entry<B> {
 
     fn is_in_flight(&self) -> bool {
         matches!(self.place, Place::InFlight { .. })
-    }
-
-    /// Whether it may be in the log, and was not refused for a gap when it was last asked for.
-    fn is_open(&self) -> bool {
-        self.sequence.is_some() && !self.is_refused && (self.doubt || self.is_in_flight())
     }
 
     fn span(&self) -> Option<Span> {

@@ -149,14 +149,12 @@ impl Sender {
                 self.acknowledge(lane, at, UNKNOWN_OFFSET, UNKNOWN_TIME, now);
             }
             Disposition::OutOfOrder if idempotent => {
-                ledger.settle_by_gap(at);
-                ledger.note_gap(at, now);
+                if ledger.settle_by_gap(at, now) && at == 0 && !planted!(NoBumpAfterLoss) {
+                    // Nothing of ours is missing before it: the broker forgot, or has numbers we gave up.
+                    ledger.want_bump();
+                }
                 if ledger.take_loss() {
                     self.note_loss(lane);
-                }
-                if at == 0 && !planted!(NoBumpAfterLoss) {
-                    // Nothing of ours is missing before it: the broker forgot, or has numbers we gave up.
-                    self.want_bump(lane);
                 }
                 self.retry(lane, at, false, now);
             }

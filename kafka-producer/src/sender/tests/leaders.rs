@@ -125,6 +125,24 @@ fn an_answer_about_the_old_topic_of_the_same_name_is_not_taken_for_one_about_the
     assert_eq!(offset(&deliveries[0]), Some(6));
 }
 
+/// Its offsets are of another log.
+#[test]
+fn an_answer_of_the_old_topic_that_comes_late_says_nothing_of_the_new_one() {
+    let mut rig = Rig::new(1);
+    rig.topic_id = TopicId([1; 16]);
+    rig.refresh();
+    let deliveries = [rig.batch(0, 1).remove(0), rig.batch(0, 1).remove(0)];
+    let old = rig.request(A).expect("ready");
+    rig.topic_id = TopicId([2; 16]);
+    rig.leaders[0] = (A, 0);
+    rig.refresh();
+    rig.respond_with(old, response_by_id(TopicId([1; 16]), OK, 5));
+    let new = rig.request(A).expect("the next one");
+    rig.respond_with(new, response_by_id(TopicId([2; 16]), OK, 0));
+    assert_eq!(deliveries.iter().map(offset).collect::<Vec<_>>(), [Some(5), Some(0)]);
+    assert_eq!(rig.sender.counters().losses, 0);
+}
+
 fn response_by_id(topic_id: TopicId, code: ErrorCode, base_offset: i64) -> ProduceResponse {
     let partition_responses = vec![answer(PartitionId(0), code, base_offset)];
     let responses = vec![TopicProduceResponse { topic_id, partition_responses, ..Default::default() }];

@@ -108,6 +108,25 @@ fn a_restarted_broker_that_knows_the_last_batch_has_those_before_it() {
     }
 }
 
+/// What is refused behind them, since the broker is busy, is another matter.
+#[test]
+fn what_is_proven_to_be_in_the_log_stays_proven_when_later_batches_are_refused() {
+    let (mut rig, deliveries) = in_doubt(2);
+    drop([rig.batch(0, 1), rig.batch(0, 1)]);
+    let requests = rig.requests(A);
+    assert_eq!(sequences(&requests), [1, 2, 3, 4]);
+    let answers = [OUT_OF_ORDER, OK, ErrorCode::THROTTLING_QUOTA_EXCEEDED, OUT_OF_ORDER];
+    for (request, code) in requests.into_iter().zip(answers) {
+        rig.answer(request, &[(code, 2)]);
+    }
+    rig.advance(Duration::from_millis(200));
+    let again = rig.request(A).expect("in doubt");
+    assert_eq!((again.seen[0].epoch, again.seen[0].sequence), (0, 1));
+    rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+    assert!(result(&deliveries[0]).expect("answered").is_ok());
+    assert_eq!(rig.sender.counters().losses, 0);
+}
+
 /// The same, asked one at a time since another broker leads meanwhile.
 #[test]
 fn a_new_leader_that_was_restarted_is_asked_for_all_before_anything_is_sent_anew() {
@@ -166,6 +185,73 @@ fn before_a_batch_given_up_in_doubt_a_gap_proves_nothing() {
     rig.advance(Duration::from_secs(121));
     let error = result(&deliveries[0]).expect("expired").expect_err("expired");
     assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
+}
+
+/// Neither could be appended any more when the one right behind it was refused.
+#[test]
+fn what_is_refused_right_behind_a_batch_given_up_shows_that_it_is_not_the_last_one() {
+    let mut rig = Rig::new(1);
+    drop(rig.batch(0, 1));
+    let first = rig.request(A).expect("alone");
+    rig.answer(first, &[(OK, 0)]);
+    drop((0..3).map(|_| rig.batch(0, 1)).collect::<Vec<_>>());
+    let answers = [(AFTER_APPEND, -1), (ErrorCode::UNKNOWN_SERVER_ERROR, -1), (OUT_OF_ORDER, -1)];
+    for (request, answer) in rig.requests(A).into_iter().zip(answers) {
+        rig.answer(request, &[answer]);
+    }
+    rig.advance(Duration::from_millis(200));
+    let again = rig.request(A).expect("in doubt");
+    assert_eq!((again.seen[0].epoch, again.seen[0].sequence), (0, 1));
+    rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    let anew: Vec<_> = rig.requests(A).iter().map(|it| (it.seen[0].epoch, it.seen[0].sequence)).collect();
+    assert_eq!(anew, [(1, 0), (1, 1)], "none of them is in the log");
+}
+
+/// The partition's head is asked for without end, and refused, until it expires.
+fn is_never_settled(rig: &mut Rig, head: &Delivery) {
+    for _ in 0..3 {
+        rig.advance(Duration::from_millis(200));
+        let again = rig.request(A).expect("asked for, since it is in doubt");
+        assert_eq!((again.seen[0].epoch, again.seen[0].sequence), (0, 1), "its old numbers");
+        rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+    }
+    rig.advance(Duration::from_secs(121));
+    let error = result(head).expect("expired").expect_err("expired");
+    assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
+}
+
+/// The lost attempt of the one that was given up arrives afterwards; then the broker is restarted, and knows it alone.
+#[test]
+fn a_batch_given_up_that_may_still_arrive_may_become_the_last_one() {
+    let (mut rig, deliveries) = in_doubt(2);
+    drop(rig.batch(0, 1));
+    let answers = [AFTER_APPEND, ErrorCode::TOPIC_AUTHORIZATION_FAILED, OUT_OF_ORDER];
+    for (request, code) in rig.requests(A).into_iter().zip(answers) {
+        rig.answer(request, &[(code, -1)]);
+    }
+    is_never_settled(&mut rig, &deliveries[0]);
+}
+
+/// Both in front were appended after it had been refused; then the broker is restarted, and knows the second alone.
+#[test]
+fn what_was_refused_before_a_batch_was_sent_once_more_says_nothing_of_it() {
+    let mut rig = Rig::new(1);
+    drop(rig.batch(0, 1));
+    let first = rig.request(A).expect("alone");
+    rig.answer(first, &[(OK, 0)]);
+    let deliveries: Vec<_> = (0..3).map(|_| rig.batch(0, 1).remove(0)).collect();
+    let mut requests = rig.requests(A);
+    rig.answer(requests.pop_front().expect("three"), &[(ErrorCode::NOT_ENOUGH_REPLICAS, -1)]);
+    rig.answer(requests.pop_front().expect("three"), &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(50));
+    rig.answer(requests.pop_front().expect("three"), &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(50));
+    let mut requests = rig.requests(A);
+    assert_eq!(sequences(&requests), [1, 2], "the third one still backs off");
+    rig.answer(requests.pop_front().expect("two"), &[(AFTER_APPEND, -1)]);
+    rig.answer(requests.pop_front().expect("two"), &[(ErrorCode::UNKNOWN_SERVER_ERROR, -1)]);
+    is_never_settled(&mut rig, &deliveries[0]);
 }
 
 #[test]

@@ -180,6 +180,91 @@ fn the_late_answer_of_an_old_leader_says_that_nothing_more_comes_of_the_request(
     assert_eq!(ask(&mut rig), (1, 0));
 }
 
+/// The first batch of a partition expires, those behind it are refused for that by the new leader, while the old one still has
+/// requests with all of them.
+fn behind_a_batch_at_an_old_leader() -> (Rig, Vec<Request>, Vec<Delivery>) {
+    let (mut rig, mut at_the_old_leader, _) = in_flight(1);
+    rig.advance(Duration::from_secs(10));
+    let deliveries = vec![rig.batch(0, 1).remove(0), rig.batch(0, 1).remove(0)];
+    at_the_old_leader.extend(rig.requests(A));
+    assert_eq!(at_the_old_leader.len(), 3);
+    rig.leaders[0] = (B, 2);
+    rig.refresh();
+    rig.advance(Duration::from_secs(110));
+    (rig, at_the_old_leader, deliveries)
+}
+
+/// The old leader was elected again and worked on them all; then the new one was, had been restarted, and knows the last
+/// batch alone.
+#[test]
+fn what_comes_back_from_an_old_leader_may_be_in_the_log_since_it_was_refused() {
+    let (mut rig, at_the_old_leader, deliveries) = behind_a_batch_at_an_old_leader();
+    let ask = |rig: &mut Rig, sequence, code, offset| {
+        let request = rig.request(B).expect("in doubt");
+        assert_eq!(numbers(&request), (0, sequence), "its old numbers");
+        rig.advance(Duration::from_millis(50));
+        rig.answer(request, &[(code, offset)]);
+    };
+    ask(&mut rig, 2, OUT_OF_ORDER, -1);
+    ask(&mut rig, 3, OUT_OF_ORDER, -1);
+    for (request, offset) in at_the_old_leader.into_iter().zip(1..) {
+        rig.answer(request, &[(OK, offset)]);
+    }
+    rig.advance(Duration::from_millis(50));
+    ask(&mut rig, 2, OUT_OF_ORDER, -1);
+    ask(&mut rig, 3, OK, 3);
+    rig.advance(Duration::from_millis(50));
+    ask(&mut rig, 2, OUT_OF_ORDER, -1);
+    assert_eq!(deliveries.iter().map(offset).collect::<Vec<_>>(), [None, Some(3)]);
+    assert!(result(&deliveries[0]).expect("answered").is_ok());
+}
+
+/// The one that was given up closes the gap, and a lost attempt of the one behind it may follow.
+#[test]
+fn what_was_given_up_and_comes_back_from_an_old_leader_may_have_closed_a_gap() {
+    let (mut rig, mut at_the_old_leader, _deliveries) = behind_a_batch_at_an_old_leader();
+    for request in at_the_old_leader.drain(1..) {
+        rig.answer(request, &[(ErrorCode::NOT_LEADER_OR_FOLLOWER, -1)]);
+    }
+    let lost = rig.request(B).expect("the one behind");
+    rig.lose(lost, true);
+    rig.advance(Duration::from_millis(200));
+    let again = rig.request(B).expect("asked for again");
+    assert_eq!(numbers(&again), (0, 2));
+    rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+    let last = rig.request(B).expect("in doubt");
+    assert_eq!(numbers(&last), (0, 3));
+    rig.answer(at_the_old_leader.remove(0), &[(OK, 1)]);
+    rig.answer(last, &[(OUT_OF_ORDER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    assert_eq!(numbers(&rig.request(B).expect("in doubt")), (0, 2), "its old numbers");
+}
+
+/// It is in the log, and an attempt that an old leader still has closes no gap.
+#[test]
+fn an_old_attempt_of_what_was_acknowledged_holds_nobody_up() {
+    for is_back in [false, true] {
+        let (mut rig, mut at_the_old_leader, _) = in_flight(1);
+        rig.leaders[0] = (B, 2);
+        rig.refresh();
+        let again = rig.request(B).expect("at the new leader");
+        rig.answer(again, &[(OK, 1)]);
+        if is_back {
+            rig.lose(at_the_old_leader.remove(0), true);
+        }
+        drop([rig.batch(0, 1), rig.batch(0, 1)]);
+        let mut requests = rig.requests(B);
+        rig.answer(requests.pop_front().expect("two"), &[(ErrorCode::INVALID_RECORD, -1)]);
+        rig.lose(requests.pop_front().expect("two"), true);
+        rig.advance(Duration::from_millis(200));
+        let again = rig.request(B).expect("in doubt");
+        assert_eq!(numbers(&again), (0, 3));
+        rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+        rig.advance(Duration::from_millis(200));
+        assert_eq!(numbers(&rig.request(B).expect("proven not to be there")), (1, 0));
+    }
+}
+
 #[test]
 fn what_was_given_up_behind_a_gap_closes_none() {
     let (mut rig, requests, _deliveries) = in_flight(3);
@@ -256,6 +341,24 @@ fn what_a_broker_said_before_it_was_elected_again_does_not_show_that_it_knows_th
         rig.advance(Duration::from_millis(200));
         assert_eq!(rig.requests(A).len(), 1, "one at a time: {code:?}");
     }
+}
+
+/// Nor does it show what is in the log: that may have come back shorter, or longer.
+#[test]
+fn what_a_broker_refused_before_it_was_elected_again_proves_nothing() {
+    let (mut rig, mut requests, _deliveries) = in_flight(1);
+    rig.lose(requests.remove(0), true);
+    rig.advance(Duration::from_millis(200));
+    let mut again = rig.request(A).expect("in doubt");
+    rig.leaders[0] = (A, 3);
+    rig.refresh();
+    for _ in 0..2 {
+        assert_eq!(numbers(&again), (0, 1), "its old numbers");
+        rig.answer(again, &[(OUT_OF_ORDER, -1)]);
+        rig.advance(Duration::from_millis(200));
+        again = rig.request(A).expect("sent again");
+    }
+    assert_eq!(numbers(&again), (1, 0));
 }
 
 #[test]
