@@ -6,7 +6,10 @@ use std::{
 };
 
 use kafka_net::{Action, Answer, Broker, CallResult, LeaderHint, Pick, Status};
-use kafka_wire::{ErrorCode, NodeId, TopicName, messages::ProduceResponse};
+use kafka_wire::{
+    ErrorCode, NodeId, TopicName,
+    messages::{MetadataResponseTopic, ProduceResponse},
+};
 
 use super::{
     Call, Connection, IdentityState, LaneId, Partition, Reply, Sender,
@@ -17,7 +20,6 @@ use super::{
     sequence::Identity,
     waits::Spans,
 };
-#[cfg(test)]
 use crate::planted::planted;
 
 impl Sender {
@@ -202,13 +204,11 @@ impl Sender {
         let before = self.metadata.fatal_count();
         match result {
             Ok(Answer::Reply { body: Reply::Metadata(response), .. }) => {
-                #[cfg(test)]
-                let answered = response.topics.clone();
+                let believed = planted!(StaleLeader).then(|| response.topics.clone());
                 let update = self.metadata.handle_response(call.ticket, response, now);
                 self.apply(&update, now);
-                #[cfg(test)]
-                if planted!(StaleLeader) {
-                    self.believe(&answered, now);
+                if let Some(topics) = believed {
+                    self.believe(&topics, now);
                 }
             }
             Ok(_) => debug_assert!(false, "a Metadata call gets a Metadata response"),
@@ -376,8 +376,7 @@ impl Sender {
     }
 
     /// Takes leaders from an answer as they are: only when that bug is planted.
-    #[cfg(test)]
-    fn believe(&mut self, topics: &[kafka_wire::messages::MetadataResponseTopic], now: Instant) {
+    fn believe(&mut self, topics: &[MetadataResponseTopic], now: Instant) {
         for topic in topics {
             let known = topic.name.as_ref().and_then(|name| self.topics.get(name));
             let lanes = known.map(|known| known.lanes.clone()).unwrap_or_default();
