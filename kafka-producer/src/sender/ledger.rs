@@ -17,6 +17,8 @@
 //!   take any sequence from an id they do not know, so that a second batch could be appended although the first was
 //!   refused.
 
+mod gaps;
+
 use std::{
     collections::VecDeque,
     sync::Arc,
@@ -25,7 +27,11 @@ use std::{
 
 use kafka_wire::NodeId;
 
-use super::sequence::{Identity, advance};
+use self::gaps::GivenUp;
+use super::{
+    evidence::Evidence,
+    sequence::{Identity, advance},
+};
 use crate::{delivery::Outcome, planted::planted, timeline::Timeline};
 
 /// The unresolved batches of a partition. `B` is the sealed batch.
@@ -38,9 +44,6 @@ pub(super) struct Ledger<B> {
     next: i32,
     /// A bump is wanted: see [`is_settled`](Self::is_settled).
     bump: bool,
-    /// Attempts of this epoch that nobody waits for any more, whose calls are not back. No more than the connections have
-    /// calls out.
-    abandoned: Vec<Abandoned>,
     /// Batches of this epoch that were given up and may be in the log, or get there. No more than had numbers when the first
     /// of them was given up: from then on a bump is wanted.
     given_up: Vec<GivenUp>,
@@ -66,24 +69,14 @@ pub(super) struct Entry<B> {
     pub(super) key: u64,
     pub(super) sequence: Option<i32>,
     pub(super) count: u32,
-    /// It was last sent to who leads the partition now, as far as is known.
-    is_current: bool,
+    /// Whether it is in the log, for all that is known.
+    pub(super) evidence: Evidence,
     /// When its first record came.
     pub(super) begun: Instant,
     /// When it is given up.
     pub(super) deadline: Instant,
     /// How often it was sent.
     pub(super) attempts: u32,
-    /// An attempt that may have been appended, or may still be, has no answer that settles it.
-    pub(super) doubt: bool,
-    /// An attempt by the numbers it has was lost with its connection, without an answer: it may still lie with a broker,
-    /// which may append it. One that was answered is dealt with, whatever the answer.
-    is_at_large: bool,
-    /// A later batch was acknowledged: with numbers, this one is in the log, or gets there out of order if at all.
-    is_overtaken: bool,
-    /// Which [refusal](Ledger::refusals) it was when the leader of now refused it for a gap, if since then neither it nor one
-    /// before it was sent or came back.
-    refused: Option<u64>,
     /// How many batches of the partition were sent before it was first sent under the numbers it has.
     ordinal: Option<u64>,
     pub(super) place: Place,
@@ -102,32 +95,6 @@ pub(super) struct Entry<B> {
     pub(super) rests_until: Option<Instant>,
     /// What came of the attempts that failed.
     pub(super) timeline: Timeline,
-}
-
-/// An attempt that nobody waits for.
-#[derive(Debug, Clone, Copy)]
-struct Abandoned {
-    key: u64,
-    attempt: u32,
-}
-
-/// A batch that was given up, of which nobody knows whether it is in the log.
-#[derive(Debug, Clone, Copy)]
-struct GivenUp {
-    key: u64,
-    span: Span,
-    /// See [`Entry::is_at_large`].
-    is_at_large: bool,
-    /// The same of the one right behind it: then this one was not the last one in the log.
-    passed: Option<u64>,
-}
-
-/// The numbers of a batch, or of some that follow one another.
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    first: i32,
-    /// The number after the last one.
-    next: i32,
 }
 
 /// What is left of a batch that was acknowledged. An entry is large; this much of it is still wanted.
@@ -184,7 +151,6 @@ impl<B> Ledger<B> {
             identity: Identity::NONE,
             next: 0,
             bump: false,
-            abandoned: Vec::new(),
             given_up: Vec::new(),
             last_key: 0,
             next_ordinal: 0,
@@ -241,14 +207,10 @@ impl<B> Ledger<B> {
             key: self.last_key,
             sequence: None,
             count,
-            is_current: false,
+            evidence: Evidence::default(),
             begun,
             deadline,
             attempts: 0,
-            doubt: false,
-            is_at_large: false,
-            is_overtaken: false,
-            refused: None,
             ordinal: None,
             place: Place::Sealing,
             outcome,
@@ -279,7 +241,7 @@ impl<B> Ledger<B> {
     pub(super) fn candidate(&self, now: Instant, identity: Option<Numbers>) -> Candidate {
         let is_known = identity.is_none() || self.is_known(now) || planted!(PipelineToStrangers);
         let is_passed_over = |at: usize, entry: &Entry<B>| {
-            let has_answered = || !entry.doubt || entry.refused.is_some_and(|it| self.may_follow(at, it));
+            let has_answered = || !entry.evidence.is_in_doubt() || self.is_decided_behind(at);
             self.bump && is_known && entry.sequence.is_some() && has_answered()
         };
         let mut in_flight = 0;
@@ -308,7 +270,9 @@ impl<B> Ledger<B> {
             (None, _) => true,
             // Proven not appended, and about to be renumbered: sent again with its old number only if that is needed
             // to settle one behind it.
-            (Some(_), Some(_)) => !self.bump || self.entries.range(at..).any(|entry| entry.doubt),
+            (Some(_), Some(_)) => {
+                !self.bump || self.entries.range(at..).any(|entry| entry.evidence.is_in_doubt())
+            }
             (Some(Numbers::Wanted), None) => false,
             (Some(Numbers::Fading(identity)), None) => !self.bump && self.identity == identity,
             (Some(Numbers::By(identity)), None) => {
@@ -350,15 +314,14 @@ impl<B> Ledger<B> {
             self.entries[at].sequence = Some(self.next);
             self.next = advance(self.next, self.entries[at].count as i32);
         }
-        self.reopen_behind(at);
+        self.entries.range_mut(at + 1..).for_each(|behind| behind.evidence.note_sent_before());
         let entry = &mut self.entries[at];
         if entry.ordinal.is_none() {
             entry.ordinal = Some(self.next_ordinal);
             self.next_ordinal += 1;
         }
         entry.attempts += 1;
-        entry.is_current = true;
-        entry.refused = None;
+        entry.evidence.note_sent();
         entry.place = Place::InFlight { node, since: now };
         match entry.sequence {
             Some(sequence) => (self.identity, sequence, entry.attempts),
@@ -395,19 +358,17 @@ impl<B> Ledger<B> {
         now: Instant,
     ) -> Option<Acknowledged<B>> {
         let entry = self.entries.remove(at)?;
-        // Whatever comes of other attempts at it, it is no news.
-        self.abandoned.retain(|it| it.key != entry.key);
         let is_in_place = self.note_place(&entry, base_offset);
         if let (0, Some(span)) = (at, entry.span()) {
             self.acknowledged = Some(span.next);
         }
         if is_in_place {
-            if entry.sequence.is_some() && entry.is_current {
+            if entry.sequence.is_some() && entry.evidence.is_current() {
                 self.known_at = Some(now);
             }
-            self.entries.range_mut(..at).for_each(|before| before.is_overtaken = true);
+            self.entries.range_mut(..at).for_each(|before| before.evidence.note_overtaken());
             // The gap before it may have been this one.
-            self.entries.range_mut(at..).for_each(|behind| behind.refused = None);
+            self.entries.range_mut(at..).for_each(|behind| behind.evidence.reopen());
         } else {
             self.forget_log();
         }
@@ -419,7 +380,8 @@ impl<B> Ledger<B> {
     /// not have them any more.
     fn note_place(&mut self, entry: &Entry<B>, base_offset: i64) -> bool {
         // What was sent before a leader came may have been answered by that of a topic that is no more.
-        if base_offset < 0 || entry.is_overtaken || !entry.is_current {
+        let evidence = &entry.evidence;
+        if base_offset < 0 || evidence.is_overtaken() || !evidence.is_current() {
             return true;
         }
         let told_end =
@@ -430,8 +392,8 @@ impl<B> Ledger<B> {
     /// Whether the leader lacks what was acknowledged: it refuses the number that comes right after that, and has none of
     /// those behind it. Told once.
     pub(super) fn take_loss(&mut self) -> bool {
-        let head =
-            self.entries.front().filter(|head| head.refused.is_some() && !head.doubt && head.is_current);
+        let is_missing = |it: &Evidence| it.refused().is_some() && !it.is_in_doubt() && it.is_current();
+        let head = self.entries.front().filter(|head| is_missing(&head.evidence));
         let has_lost = head.is_some_and(|head| head.sequence.is_some() && head.sequence == self.acknowledged);
         if has_lost {
             self.note_loss();
@@ -447,96 +409,21 @@ impl<B> Ledger<B> {
     /// The partition has another leader: who knows what it knows of the producer. What is in the log stays there.
     pub(super) fn forget(&mut self) {
         self.known_at = None;
-        for entry in &mut self.entries {
-            (entry.is_current, entry.refused) = (false, None);
-        }
-        self.given_up.iter_mut().for_each(|it| it.passed = None);
+        self.entries.iter_mut().for_each(|entry| entry.evidence.forget_leader());
+        self.given_up.iter_mut().for_each(GivenUp::forget_leader);
     }
 
     /// What was in the log may be in none any more.
     fn forget_log(&mut self) {
         self.forget();
-        self.entries.iter_mut().for_each(|entry| entry.is_overtaken = false);
+        self.entries.iter_mut().for_each(|entry| entry.evidence.forget_log());
     }
 
     /// An entry that is not in the log although a later one is: the leader did not know the producer when it took that.
     /// Sent again, this one would be out of order.
     pub(super) fn overtaken(&self) -> Option<usize> {
-        let is_behind = |entry: &Entry<B>| entry.sequence.is_some() && entry.is_overtaken && !entry.doubt;
+        let is_behind = |entry: &Entry<B>| entry.sequence.is_some() && entry.evidence.is_too_late();
         self.entries.iter().position(|entry| is_behind(entry) && !entry.is_in_flight())
-    }
-
-    /// The call with the attempt of an entry that is in flight is waited for no longer: it is sent again elsewhere.
-    pub(super) fn abandon(&mut self, at: usize, now: Instant) {
-        let Some(entry) = self.entries.get_mut(at) else { return };
-        entry.doubt |= !planted!(MoveLeavesNoDoubt);
-        entry.place = Place::Waiting(now);
-        if entry.sequence.is_some() {
-            self.abandoned.push(Abandoned { key: entry.key, attempt: entry.attempts });
-        }
-    }
-
-    /// A call came back with an attempt that nobody waits for, answered or lost. It may have been appended at any time until
-    /// now: that its batch, or one behind it, was refused for a gap says nothing any more.
-    pub(super) fn note_abandoned(&mut self, key: u64, attempt: u32, is_lost: bool) {
-        // Not there if it was acknowledged since, or if all have gone on to another epoch, of which its numbers are not.
-        let found = self.abandoned.iter().position(|it| (it.key, it.attempt) == (key, attempt));
-        if found.map(|found| self.abandoned.swap_remove(found)).is_none() {
-            return;
-        }
-        let back = match self.find(key) {
-            Some(at) => {
-                self.entries[at].is_at_large |= is_lost;
-                self.entries[at].sequence
-            }
-            None => self.given_up.iter_mut().find(|it| it.key == key).map(|it| {
-                it.is_at_large |= is_lost;
-                it.passed = None;
-                it.span.first
-            }),
-        };
-        let is_behind = |entry: &&mut Entry<B>| {
-            back.zip(entry.sequence).is_some_and(|(back, sequence)| !is_before(sequence, back))
-        };
-        self.entries.iter_mut().filter(is_behind).for_each(|entry| entry.refused = None);
-    }
-
-    /// The attempt of an entry in flight was lost.
-    pub(super) fn note_lost(&mut self, at: usize) {
-        if let Some(entry) = self.entries.get_mut(at) {
-            entry.doubt = true;
-            entry.is_at_large |= entry.sequence.is_some();
-        }
-    }
-
-    /// Whether an attempt of this entry without an answer may still lie with a broker.
-    fn is_out_somewhere(&self, entry: &Entry<B>) -> bool {
-        entry.is_at_large || self.is_abandoned(entry.key)
-    }
-
-    fn is_abandoned(&self, key: u64) -> bool {
-        self.abandoned.iter().any(|it| it.key == key)
-    }
-
-    /// The entry at `at` is sent, and may close a gap: attempts at those behind that still lie with a broker may follow, and
-    /// that they were refused for it says nothing any more.
-    fn reopen_behind(&mut self, at: usize) {
-        for behind in at + 1..self.entries.len() {
-            let is_out = self.is_out_somewhere(&self.entries[behind]);
-            let entry = &mut self.entries[behind];
-            entry.doubt |= is_out;
-            entry.refused = None;
-        }
-    }
-
-    /// Whether an entry may be in the log, or get there, although nobody sends it again. `is_answered`: if it is in flight,
-    /// this attempt is not meant.
-    pub(super) fn is_doubtful(&self, at: usize, is_answered: bool) -> bool {
-        self.entries.get(at).is_some_and(|entry| {
-            let is_out = matches!(entry.place, Place::InFlight { .. }) && !is_answered;
-            // With another one before it, a gap that was proven may be closed.
-            entry.doubt || is_out || at > 0 && self.is_out_somewhere(entry)
-        })
     }
 
     /// It is another partition under the same name, and its offsets begin anew.
@@ -549,16 +436,8 @@ impl<B> Ledger<B> {
     pub(super) fn give_up(&mut self, at: usize, is_answered: bool) -> Option<Entry<B>> {
         let is_doubtful = self.is_doubtful(at, is_answered);
         let entry = self.entries.remove(at)?;
-        if !is_doubtful || entry.is_proven() {
-            self.abandoned.retain(|it| it.key != entry.key);
-        } else if let Some(span) = entry.span() {
-            if entry.is_in_flight() && !is_answered {
-                self.abandoned.push(Abandoned { key: entry.key, attempt: entry.attempts });
-            }
-            let behind = self.entries.get(at).filter(|behind| behind.sequence == Some(span.next));
-            let passed = behind.and_then(|behind| behind.refused);
-            let Entry { key, is_at_large, .. } = entry;
-            self.given_up.push(GivenUp { key, span, is_at_large, passed });
+        if is_doubtful && !entry.is_proven() {
+            self.lose_track(&entry, at, is_answered);
         }
         if let (true, Some(sequence)) = (planted!(ReuseSequence) && at == self.entries.len(), entry.sequence)
         {
@@ -567,83 +446,6 @@ impl<B> Ledger<B> {
         }
         self.bump |= entry.sequence.is_some() && !planted!(NoBumpAfterLoss);
         Some(entry)
-    }
-
-    /// OUT_OF_ORDER for the batch at `at`: what that proves of its attempts, and of those before it. False if nothing: the
-    /// answer of a broker that was elected again since, which may have lost what it had.
-    ///
-    /// A broker takes any number from a producer it does not know, so it knows this one.
-    ///
-    /// If nothing behind it may be in the log, it is not there either: brokers remember the last batch of a producer,
-    /// whatever befalls them. If something may, it proves nothing, since a broker that was restarted remembers no other:
-    /// then those behind it are asked for. One that is acknowledged proves that all before it are in the log; when all are
-    /// refused, none is.
-    ///
-    /// So the attempts that were answered did not get it there. Of one that was lost that is proven only if nothing may
-    /// close the gap first. Brokers work on requests whose connection is gone: if one that carried a batch before it is still
-    /// among them, given up or not, what was sent behind that is appended after all.
-    pub(super) fn settle_by_gap(&mut self, at: usize, now: Instant) -> bool {
-        let Some(entry) = self.entries.get_mut(at).filter(|entry| entry.is_current) else { return false };
-        self.refusals += 1;
-        self.known_at = Some(now);
-        entry.refused = Some(self.refusals);
-        let right_before = self.given_up.iter_mut().filter(|it| Some(it.span.next) == entry.sequence);
-        right_before.for_each(|it| it.passed = entry.refused);
-        for at in 0..self.entries.len() {
-            let entry = &self.entries[at];
-            // What is proven to be there stays so, whatever is refused now.
-            let is_open = entry.doubt && !entry.is_overtaken;
-            let Some(refused) = entry.refused.filter(|_| is_open) else { continue };
-            let may_follow = self.may_follow(at, refused) || self.may_follow_given_up(at, refused);
-            if !may_follow || planted!(GapIsFinal) {
-                let doubt = !self.is_gap_final(at) && self.is_out_somewhere(&self.entries[at]);
-                self.entries[at].doubt = doubt;
-            }
-        }
-        true
-    }
-
-    /// Whether an entry behind the one at `at` may have been in the log when that was refused. If it was refused later, it was
-    /// not there; if earlier, neither, unless an attempt was out that could get it there in between.
-    fn may_follow(&self, at: usize, refused: u64) -> bool {
-        self.entries.range(at + 1..).any(|entry| {
-            let may_be_there = entry.sequence.is_some() && (entry.doubt || entry.is_in_flight());
-            may_be_there && !entry.refused.is_some_and(|its| its > refused || !self.is_out_somewhere(entry))
-        })
-    }
-
-    /// The same of those that were given up, as the last one in the log.
-    fn may_follow_given_up(&self, at: usize, refused: u64) -> bool {
-        let sequence = self.entries.get(at).and_then(|entry| entry.sequence);
-        self.given_up.iter().any(|it| {
-            let is_behind = sequence.is_some_and(|sequence| is_before(sequence, it.span.first));
-            is_behind && !it.passed.is_some_and(|passed| passed > refused || !self.is_stray(it))
-        })
-    }
-
-    /// Whether an attempt of a batch that was given up may still lie with a broker.
-    fn is_stray(&self, it: &GivenUp) -> bool {
-        it.is_at_large || self.is_abandoned(it.key)
-    }
-
-    /// Whether nothing may be appended any more that closes the gap before an entry, but what is sent again.
-    fn is_gap_final(&self, at: usize) -> bool {
-        let is_doubtful = |entry: &Entry<B>| entry.doubt || entry.is_in_flight() && entry.refused.is_none();
-        let Some(sequence) = self.entries.get(at).and_then(|entry| entry.sequence) else { return false };
-        if self.entries.range(..at).any(is_doubtful) {
-            return false;
-        }
-        // What was given up stays out if the batch right before it does.
-        let mut out: Vec<i32> =
-            self.entries.range(..at).filter_map(|entry| Some(entry.span()?.next)).collect();
-        let strays = self.given_up.iter().filter(|it| self.is_stray(it)).map(|it| it.span);
-        let mut strays: Vec<Span> = strays.filter(|stray| is_before(stray.first, sequence)).collect();
-        strays.sort_unstable_by_key(|stray| stray.first.wrapping_sub(sequence) & i32::MAX);
-        strays.iter().all(|stray| {
-            let is_out = out.contains(&stray.first);
-            out.push(stray.next);
-            is_out
-        })
     }
 
     /// A bump is needed.
@@ -655,7 +457,7 @@ impl<B> Ledger<B> {
     pub(super) fn is_settled(&self) -> bool {
         self.bump
             && self.entries.iter().all(|entry| {
-                let is_doubtful = entry.doubt && !planted!(RenumberInDoubt);
+                let is_doubtful = entry.evidence.is_in_doubt() && !planted!(RenumberInDoubt);
                 let is_out = matches!(entry.place, Place::InFlight { .. }) && !planted!(BumpWhileOut);
                 entry.sequence.is_none() || !(is_doubtful || is_out)
             })
@@ -674,8 +476,7 @@ impl<B> Ledger<B> {
         self.go_on_as(identity);
         for entry in self.entries.iter_mut().filter(|entry| entry.sequence.is_some()) {
             entry.ordinal = None;
-            entry.is_at_large = false;
-            entry.refused = None;
+            entry.evidence.note_renumbered();
             entry.sequence = Some(self.next);
             self.next = advance(self.next, entry.count as i32);
         }
@@ -687,7 +488,6 @@ impl<B> Ledger<B> {
         }
         self.identity = identity;
         // Whatever still comes of them is refused for its epoch.
-        self.abandoned.clear();
         self.given_up.clear();
         self.acknowledged = None;
         self.next = 0;
@@ -698,7 +498,6 @@ impl<B> Ledger<B> {
     pub(super) fn replace(&mut self, key: u64, parts: Vec<(Arc<Outcome>, u32, usize, B)>, now: Instant) {
         let Some(at) = self.find(key) else { return };
         let Some(whole) = self.entries.remove(at) else { return };
-        self.abandoned.retain(|it| it.key != key);
         let mut sequence = whole.sequence;
         for (offset, (outcome, count, size, batch)) in parts.into_iter().enumerate() {
             self.last_key += 1;
@@ -706,15 +505,10 @@ impl<B> Ledger<B> {
                 key: self.last_key,
                 sequence,
                 count,
-                is_current: false,
+                evidence: whole.evidence.of_part(),
                 begun: whole.begun,
                 deadline: whole.deadline,
                 attempts: 0,
-                doubt: whole.doubt && !planted!(PartsWithoutDoubt),
-                // With an attempt that may still be appended, it was not split.
-                is_at_large: false,
-                is_overtaken: whole.is_overtaken,
-                refused: None,
                 ordinal: None,
                 place: Place::Waiting(now),
                 outcome,
@@ -748,15 +542,11 @@ impl<B> Ledger<B> {
 impl<B> Entry<B> {
     /// It is in the log, although no answer says so.
     pub(super) fn is_proven(&self) -> bool {
-        self.sequence.is_some() && self.is_overtaken && self.doubt
+        self.sequence.is_some() && self.evidence.is_proven()
     }
 
     fn is_in_flight(&self) -> bool {
         matches!(self.place, Place::InFlight { .. })
-    }
-
-    fn span(&self) -> Option<Span> {
-        self.sequence.map(|first| Span { first, next: advance(first, self.count as i32) })
     }
 }
 
@@ -768,12 +558,6 @@ pub(super) enum Numbers {
     /// As `Wanted`, but partitions that are well under this one, whose epochs are used up, go on meanwhile.
     Fading(Identity),
     By(Identity),
-}
-
-/// Whether a batch of the same epoch is older, by its sequence. Sequences wrap, and few are out at a time.
-fn is_before(sequence: i32, other: i32) -> bool {
-    let distance = other.wrapping_sub(sequence) & i32::MAX;
-    distance != 0 && distance < i32::MAX / 2
 }
 
 /// How long after its last acknowledgement a leader is relied on to know the producer id. Brokers forget ids that were

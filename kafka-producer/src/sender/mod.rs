@@ -5,6 +5,7 @@ mod cluster;
 mod disposition;
 mod effects;
 mod ending;
+mod evidence;
 mod ledger;
 mod log;
 mod produce;

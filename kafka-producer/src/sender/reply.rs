@@ -14,7 +14,7 @@ use kafka_wire::{
 use super::{
     Call, IdentityState, LaneId, Reply, Resolution, Sealed, Sender, SplitJob,
     call::{Part, ProduceCall},
-    disposition::{Appended, Disposition, rule},
+    disposition::{Disposition, rule},
     ledger::Place,
     log::Event,
 };
@@ -118,7 +118,7 @@ impl Sender {
             self.request_refresh(now);
         }
         // An answer to an attempt that was given up for a newer one: the newer one's is waited for.
-        let Some(at) = self.awaiting(part) else { return self.note_abandoned(part, false) };
+        let Some(at) = self.awaiting(part) else { return self.note_back(part, false) };
         let (code, lane) = (answer.error_code, part.lane);
         if code.is_err() {
             self.note_attempt(lane, at, node, now, Some(code), None);
@@ -128,9 +128,8 @@ impl Sender {
         let idempotent = !matches!(self.identity, IdentityState::Off);
         let Some(ledger) = self.partition_mut(lane).map(|partition| &mut partition.ledger) else { return };
         let Some(entry) = ledger.entry_mut(at) else { return };
-        entry.doubt &= !planted!(DoubtForgotten);
-        entry.doubt |= rule.appended == Appended::Maybe;
-        let (doubt, attempts, count) = (entry.doubt, entry.attempts, entry.count);
+        entry.evidence.note_answer(rule.appended);
+        let (doubt, attempts, count) = (entry.evidence.is_in_doubt(), entry.attempts, entry.count);
         let is_proven = entry.is_proven();
         let is_doubtful = ledger.is_doubtful(at, true);
         match rule.disposition {
@@ -189,11 +188,13 @@ impl Sender {
     /// A call came back without answer.
     fn handle_unanswered(&mut self, node: NodeId, part: &Part, error: &NetError, now: Instant) {
         let Some(at) = self.awaiting(part) else {
-            return self.note_abandoned(part, error.possibly_written());
+            return self.note_back(part, error.possibly_written());
         };
         self.note_attempt(part.lane, at, node, now, None, Some(error.to_string()));
         if let (Some(partition), true) = (self.partition_mut(part.lane), error.possibly_written()) {
-            partition.ledger.note_lost(at);
+            if let Some(entry) = partition.ledger.entry_mut(at) {
+                entry.evidence.note_lost(entry.sequence.is_some());
+            }
         }
         if error.is_unsupported_version() && !error.possibly_written() {
             let answer = PartitionProduceResponse {
@@ -211,19 +212,19 @@ impl Sender {
 
     /// A response came that does not say what became of a batch.
     fn handle_silence(&mut self, node: NodeId, part: &Part, why: &str, now: Instant) {
-        let Some(at) = self.awaiting(part) else { return self.note_abandoned(part, false) };
+        let Some(at) = self.awaiting(part) else { return self.note_back(part, false) };
         self.note_attempt(part.lane, at, node, now, None, Some(why.to_owned()));
         if let Some(entry) = self.partition_mut(part.lane).and_then(|it| it.ledger.entry_mut(at)) {
-            entry.doubt = true;
+            entry.evidence.note_silence();
         }
         self.retry(part.lane, at, false, now);
         self.settle(part.lane, now);
     }
 
     /// What nobody waited for any more came back.
-    fn note_abandoned(&mut self, part: &Part, is_lost: bool) {
+    fn note_back(&mut self, part: &Part, is_lost: bool) {
         if let Some(partition) = self.partition_mut(part.lane) {
-            partition.ledger.note_abandoned(part.key, part.attempt, is_lost);
+            partition.ledger.note_back(part.key, part.attempt, is_lost);
         }
     }
 
