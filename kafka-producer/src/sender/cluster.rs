@@ -403,6 +403,7 @@ impl Sender {
                 leader: None,
                 leader_epoch: None,
                 ledger: Ledger::new(self.settings.max_unresolved),
+                is_by_name: true,
                 offer: None,
                 rests: false,
                 expiry: None,
@@ -414,7 +415,7 @@ impl Sender {
         if std::mem::replace(&mut topic.id, view.id) != view.id {
             for lane in &lanes {
                 if let Some(partition) = self.partitions.get_mut(lane.0 as usize) {
-                    partition.ledger.start_over();
+                    partition.ledger.start_over(partition.is_by_name);
                     // Its epochs begin again.
                     partition.leader_epoch = None;
                 }

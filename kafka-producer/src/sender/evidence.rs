@@ -21,6 +21,8 @@ pub(super) struct Evidence {
     abandoned: Vec<u32>,
     /// A later batch was acknowledged: with numbers, this one is in the log, or gets there out of order if at all.
     is_overtaken: bool,
+    /// It was sent to another topic of the same name, which brokers may have taken for this one.
+    is_displaced: bool,
     /// When the leader of now refused it for a gap, by the number of that refusal, if since then neither it nor one before it was
     /// sent or came back.
     refused: Option<u64>,
@@ -59,6 +61,10 @@ impl Evidence {
 
     pub(super) fn is_overtaken(&self) -> bool {
         self.is_overtaken
+    }
+
+    pub(super) fn is_displaced(&self) -> bool {
+        self.is_displaced
     }
 
     /// Whether it is in the log, although no answer says so.
@@ -144,9 +150,15 @@ impl Evidence {
         self.is_overtaken = false;
     }
 
+    /// The topic was made again, and brokers tell topics by their names: what was on its way to the old one, the new one may have
+    /// taken, whatever its number. That it is there proves nothing of those before it.
+    pub(super) fn note_displaced(&mut self) {
+        self.is_displaced = true;
+    }
+
     /// It has other numbers: whatever still comes of the old ones is refused.
     pub(super) fn note_renumbered(&mut self) {
-        (self.is_at_large, self.refused) = (false, None);
+        (self.is_at_large, self.is_displaced, self.refused) = (false, false, None);
         self.abandoned.clear();
     }
 

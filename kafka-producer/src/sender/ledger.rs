@@ -350,7 +350,7 @@ impl<B> Ledger<B> {
     /// Takes an acknowledged entry out.
     ///
     /// Its number says that those before it were appended too: the leader would have refused it for a gap. But not where its
-    /// offset says that the log is another one, or was cut off.
+    /// offset says that the log is another one, or was cut off; nor if it was on its way to another topic of the same name.
     pub(super) fn acknowledge(
         &mut self,
         at: usize,
@@ -366,7 +366,8 @@ impl<B> Ledger<B> {
             if entry.sequence.is_some() && entry.evidence.is_current() {
                 self.known_at = Some(now);
             }
-            self.entries.range_mut(..at).for_each(|before| before.evidence.note_overtaken());
+            let proven = if entry.evidence.is_displaced() { 0 } else { at };
+            self.entries.range_mut(..proven).for_each(|before| before.evidence.note_overtaken());
             // The gap before it may have been this one.
             self.entries.range_mut(at..).for_each(|behind| behind.evidence.reopen());
         } else {
@@ -426,10 +427,12 @@ impl<B> Ledger<B> {
         self.entries.iter().position(|entry| is_behind(entry) && !entry.is_in_flight())
     }
 
-    /// It is another partition under the same name, and its offsets begin anew.
-    pub(super) fn start_over(&mut self) {
+    /// It is another partition under the same name, and its offsets begin anew. `is_by_name`: requests name it by no id.
+    pub(super) fn start_over(&mut self, is_by_name: bool) {
         self.forget_log();
         self.note_loss();
+        let sent = self.entries.iter_mut().filter(|entry| is_by_name && entry.sequence.is_some());
+        sent.for_each(|entry| entry.evidence.note_displaced());
     }
 
     /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.

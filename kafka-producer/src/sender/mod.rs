@@ -124,6 +124,8 @@ struct Partition {
     leader: Option<NodeId>,
     leader_epoch: Option<i32>,
     ledger: Ledger<Sealed>,
+    /// The last answer named it by no id, or there was none.
+    is_by_name: bool,
     /// The number of the offer to its leader that stands, if one does.
     offer: Option<u64>,
     /// That offer holds from a later time on.

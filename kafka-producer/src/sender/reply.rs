@@ -93,6 +93,9 @@ impl Sender {
                 let found = order.find(|&at| parts[at].answers(topic, answer.index));
                 let Some(at) = found else { continue };
                 cursor = at + 1;
+                if let Some(partition) = self.partition_mut(parts[at].lane) {
+                    partition.is_by_name = topic.topic_id.is_zero();
+                }
                 if !std::mem::replace(&mut answered[at], true) {
                     let hinted = hints.contains(&parts[at].lane);
                     self.handle_answer(id, &parts[at], answer, hinted, now);

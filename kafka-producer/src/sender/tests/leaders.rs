@@ -125,6 +125,38 @@ fn an_answer_about_the_old_topic_of_the_same_name_is_not_taken_for_one_about_the
     assert_eq!(offset(&deliveries[0]), Some(6));
 }
 
+/// Brokers that know no topic ids take what was on its way to the old topic, and any number. That it is there proves nothing.
+#[test]
+fn what_was_on_its_way_to_the_old_topic_proves_nothing_of_what_comes_before() {
+    let mut rig = Rig::new(1);
+    rig.topic_id = TopicId([1; 16]);
+    rig.refresh();
+    drop(rig.batch(0, 1));
+    let first = rig.request(A).expect("alone");
+    rig.answer(first, &[(OK, 0)]);
+    let deliveries = [rig.batch(0, 1).remove(0), rig.batch(0, 1).remove(0)];
+    let mut requests = rig.requests(A);
+    rig.answer(requests.pop_front().expect("two"), &[(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1)]);
+    rig.topic_id = TopicId([2; 16]);
+    rig.leaders[0] = (A, 0);
+    // The new topic takes the second one.
+    rig.lose(requests.pop_front().expect("two"), true);
+    rig.refresh();
+    for (sequence, code) in [(1, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER), (2, OK)] {
+        let request = rig.request(A).expect("asked for");
+        assert_eq!(request.seen[0].sequence, sequence);
+        rig.answer(request, &[(code, 0)]);
+    }
+    rig.advance(Duration::from_millis(200));
+    let again = rig.request(A).expect("asked for again");
+    rig.answer(again, &[(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, -1)]);
+    rig.advance(Duration::from_millis(200));
+    let anew = rig.request(A).expect("it is in no log");
+    assert_eq!((anew.seen[0].epoch, anew.seen[0].sequence), (1, 0));
+    rig.answer(anew, &[(OK, 1)]);
+    assert_eq!(deliveries.iter().map(offset).collect::<Vec<_>>(), [Some(1), Some(0)]);
+}
+
 /// Its offsets are of another log.
 #[test]
 fn an_answer_of_the_old_topic_that_comes_late_says_nothing_of_the_new_one() {
