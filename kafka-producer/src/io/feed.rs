@@ -190,8 +190,13 @@ impl Feed for PumpFeed {
                 guarded(|| tracing::warn!(node = node.0, %error, ?retry_after, "no connection to a broker"));
             }
         }
-        self.shared.with_control("to note a connection's status", None, |control, _| {
-            control.sender.handle_status(node, &status, now);
+        let Self { shared, gate, .. } = self;
+        shared.with_control("to note a connection's status", None, |control, _| {
+            // A pump that still waits for its last answers may outlive the absence of its broker from the view. What becomes
+            // of its connection says nothing of the one that the next pump has.
+            if shared.gates().get(&node).is_none_or(|current| Arc::ptr_eq(current, gate)) {
+                control.sender.handle_status(node, &status, now);
+            }
         });
     }
 }
@@ -204,3 +209,37 @@ impl fmt::Debug for PumpFeed {
 
 /// How often a pump looks for a call before it lets its connection write.
 const MAX_LOOKS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kafka_wire::NodeId;
+
+    use super::{super::now, *};
+    use crate::Producer;
+
+    #[tokio::test]
+    async fn what_becomes_of_an_old_connection_says_nothing_of_the_next_one() {
+        let producer = Producer::builder(["127.0.0.1:1"]).connect().await.expect("good settings");
+        let (shared, node) = (producer.shared(), NodeId(7));
+        let dials = || {
+            let brokers = producer.stats().brokers;
+            brokers.iter().find(|broker| broker.node == node.0).map_or(0, |broker| broker.dials)
+        };
+        let feed = |gate| PumpFeed::new(Arc::clone(shared), gate);
+        let mut old = feed(shared.gate(node));
+        old.on_status(Status::Connecting, now());
+        assert_eq!(dials(), 1);
+        // It leaves the view while an answer is waited for, and comes back.
+        shared.gates.write().expect("no panic").remove(&node);
+        old.on_status(Status::Connecting, now());
+        assert_eq!(dials(), 2, "it is the only one there is");
+        let mut new = feed(shared.gate(node));
+        old.on_status(Status::Connecting, now());
+        assert_eq!(dials(), 2);
+        new.on_status(Status::Connecting, now());
+        assert_eq!(dials(), 3);
+        producer.close(Duration::ZERO).await.expect("nothing was sent");
+    }
+}
