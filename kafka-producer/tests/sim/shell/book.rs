@@ -108,6 +108,18 @@ impl Book {
         sizes.sum()
     }
 
+    /// Whether a record of the partition was given up, and may be in the log.
+    pub(super) fn has_stray(&self, topic: &str, partition: i32) -> bool {
+        let is_stray = |fate: &Fate| match fate {
+            Fate::Accepted { twin, .. } if (twin.topic(), twin.partition()) == (topic, partition) => {
+                let given_up = twin.peek().and_then(Result::err);
+                given_up.is_some_and(|error| error.persistence() == Persistence::PossiblyPersisted)
+            }
+            _ => false,
+        };
+        self.lock().fates.values().any(is_stray)
+    }
+
     /// How many records were delivered, and how many failed.
     pub(super) fn counts(&self) -> (u64, u64) {
         let pages = self.lock();
