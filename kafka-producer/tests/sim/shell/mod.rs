@@ -216,7 +216,7 @@ impl Run {
         let mut number = 0;
         for (topic, partitions) in &self.plan.topics {
             for partition in 0..*partitions {
-                if strictly(RECOVERY, self.get_through(producer, topic, partition, &mut number))
+                if strictly(RECOVERY, self.deliver_one(producer, topic, partition, &mut number))
                     .await
                     .is_some()
                 {
@@ -225,7 +225,7 @@ impl Run {
                 // What is in doubt behind a batch that was given up in doubt waits for its own end: that is accepted.
                 let has_stray = self.book.has_stray(topic, partition);
                 let more = if has_stray { self.plan.delivery_timeout } else { Duration::ZERO };
-                if strictly(more, self.get_through(producer, topic, partition, &mut number)).await.is_none() {
+                if strictly(more, self.deliver_one(producer, topic, partition, &mut number)).await.is_none() {
                     let what = format!("{topic}-{partition} does not recover in {:?} (I10)", RECOVERY + more);
                     self.book.violate(what);
                 }
@@ -234,7 +234,7 @@ impl Run {
     }
 
     /// Sends records to a partition until one is acknowledged.
-    async fn get_through(&self, producer: &Producer, topic: &str, partition: i32, number: &mut u32) {
+    async fn deliver_one(&self, producer: &Producer, topic: &str, partition: i32, number: &mut u32) {
         loop {
             let id = (u16::MAX, *number);
             *number += 1;
