@@ -3,7 +3,7 @@
 //! callgrind counts a run of N records and one of 2 N; the difference by N is what a record costs, without start-up,
 //! connecting and the last answers. Batches must fill as they would under full load, so they linger for a second.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::client::Load;
 use super::programs::{self, Programs, Sink};
+use super::spread::Spread;
 use super::table::Table;
 use crate::args::Args;
 use crate::shell;
@@ -47,11 +48,16 @@ const SLACK: u64 = 5;
 pub(crate) fn command(mut args: Args) -> Result<()> {
     let wanted = args.all("--size")?;
     let only_check = args.flag("--check");
+    let other = args.value::<PathBuf>("--against")?.map(programs::other).transpose()?;
+    let rounds = args.value("--rounds")?;
     args.finish()?;
     if only_check {
         return check(HELD);
     }
     need_valgrind()?;
+    if let Some(other) = other {
+        return against(&other, rounds.unwrap_or(3), &wanted);
+    }
     let programs = programs::build()?;
     let mut table = Table::new(["instructions per record", "10 B", "100 B", "1 KiB", "100 B: limit, goal"]);
     for (index, way) in WAYS.iter().enumerate() {
@@ -70,6 +76,35 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     println!(
         "user-space instructions, by callgrind over N and 2 N records into a sink; 12 partitions on 3 brokers,\n\
          batches of 16 KiB, linger 1 s, acks=all, idempotent, each delivery awaited\n\n{table}"
+    );
+    Ok(())
+}
+
+/// Another build and ours, in turn.
+fn against(other: &Path, rounds: u32, wanted: &[String]) -> Result<()> {
+    let programs = programs::build()?;
+    let mut table = Table::new(["instructions per record", "the other build", "ours", "ours by it"]);
+    let mut ratios = Spread::default();
+    for way in &WAYS {
+        let sizes = SIZES.iter().filter(|(size, _)| wanted.is_empty() || wanted.contains(&size.to_string()));
+        for &(size, records) in sizes {
+            let (mut theirs, mut ours) = (Spread::default(), Spread::default());
+            for round in 1..=rounds {
+                eprintln!("{}, {size} B, round {round} of {rounds}", way.name);
+                theirs.add(per_record(&programs, other, way, size, records)?);
+                ours.add(per_record(&programs, &programs.producer, way, size, records)?);
+            }
+            let ratio = ours.median() / theirs.median();
+            ratios.add(ratio);
+            let show = |count: f64| format!("{count:.0}");
+            let name = format!("{}, {size} B", way.name);
+            table.row([name, theirs.show(show), ours.show(show), format!("{ratio:.3}")]);
+        }
+    }
+    println!(
+        "user-space instructions, by callgrind over N and 2 N records into a sink, in turn: median (min-max) of {rounds}\n\n\
+         {table}\nmean of the ratios: {:.3}",
+        ratios.mean()
     );
     Ok(())
 }

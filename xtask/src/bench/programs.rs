@@ -35,6 +35,14 @@ pub(crate) fn build() -> Result<Programs> {
     })
 }
 
+/// Another build of our producer under load, if the path leads to a file.
+pub(crate) fn other(path: PathBuf) -> Result<PathBuf> {
+    if !path.is_file() {
+        bail!("--against {}: no such file; build `bench-producer` in another checkout", path.display());
+    }
+    Ok(path)
+}
+
 /// Builds `linger`, and says where it is.
 pub(crate) fn build_linger() -> Result<PathBuf> {
     shell::run(shell::cargo().args(["build", "--release", "--quiet", "--package", "kafka-cli"]))?;

@@ -1,6 +1,6 @@
 //! The whole path into a sink: our producer, the hand-written loop and Kafka's own producer, in turn.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -45,6 +45,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     let rounds = args.value("--rounds")?.unwrap_or(if quick { 1 } else { 5 });
     let wanted = args.all("--size")?;
     let with_java = !args.flag("--without-java");
+    let other = args.value::<PathBuf>("--against")?.map(programs::other).transpose()?;
     args.finish()?;
 
     programs::need_cores()?;
@@ -70,7 +71,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
             window: WINDOW.min(WINDOW_BYTES / size.bytes),
         };
         let java = java.as_ref().zip(size.java);
-        compare(&programs, java, load, rounds)?.add_to(&mut table, load, size.target);
+        compare(&programs, java, other.as_deref(), load, rounds)?.add_to(&mut table, load, size.target);
     }
     println!(
         "into a sink: {} partitions on 3 brokers, batches of 16 KiB, linger 5 ms, acks=all, idempotent, no keys;\n\
@@ -124,6 +125,9 @@ struct Comparison {
     java: Option<Rounds>,
     /// Our CPU in percent of what Kafka's own producer took.
     ours_to_java: Spread,
+    other: Option<Rounds>,
+    /// Our CPU by that of the other build of ours.
+    ours_to_other: Spread,
 }
 
 impl Comparison {
@@ -133,6 +137,10 @@ impl Comparison {
         let reached = self.ours.cpu_to_loop.median() >= target;
         table.row(self.ours.row("ours", load, format!("at least {}", verdict(target, reached))));
         table.row(self.of_loop.row("hand-written loop", load, String::new()));
+        if let Some(other) = &self.other {
+            let note = format!("ours by it: {}", self.ours_to_other.show(|ratio| format!("{ratio:.3}")));
+            table.row(other.row("the other build", load, note));
+        }
         if let Some(java) = &self.java {
             let used = self.ours_to_java.median();
             let verdict = verdict(JAVA_TARGET, used <= JAVA_TARGET);
@@ -142,17 +150,33 @@ impl Comparison {
     }
 }
 
-fn compare(programs: &Programs, java: Option<(&Java, u64)>, load: Load, rounds: u32) -> Result<Comparison> {
+fn compare(
+    programs: &Programs,
+    java: Option<(&Java, u64)>,
+    other: Option<&Path>,
+    load: Load,
+    rounds: u32,
+) -> Result<Comparison> {
     let sink = Sink::start(programs)?;
-    let mut comparison = Comparison { java: java.map(|_| Rounds::default()), ..Comparison::default() };
+    let mut comparison = Comparison {
+        java: java.map(|_| Rounds::default()),
+        other: other.map(|_| Rounds::default()),
+        ..Comparison::default()
+    };
     for round in 1..=rounds {
         eprintln!("{} B, round {round} of {rounds}", load.size);
-        let mut ours = programs::pinned(CLIENT_CORE, &programs.producer);
-        load.add_to(&mut ours, sink.bootstrap());
-        let ours = client::run(&mut ours)?;
-        let mut of_loop = programs::pinned(CLIENT_CORE, &programs.baseline);
-        load.add_to(&mut of_loop, sink.bootstrap());
-        let of_loop = client::run(&mut of_loop)?;
+        let run = |program: &Path| {
+            let mut client = programs::pinned(CLIENT_CORE, program);
+            load.add_to(&mut client, sink.bootstrap());
+            client::run(&mut client)
+        };
+        let ours = run(&programs.producer)?;
+        let other = other.map(run).transpose()?;
+        let of_loop = run(&programs.baseline)?;
+        if let (Some(cost), Some(rounds)) = (other, &mut comparison.other) {
+            rounds.add(cost, of_loop);
+            comparison.ours_to_other.add(ours.cpu_per_record() / cost.cpu_per_record());
+        }
         comparison.ours.add(ours, of_loop);
         comparison.of_loop.add(of_loop, of_loop);
         if let (Some((java, records)), Some(rounds)) = (java, &mut comparison.java) {

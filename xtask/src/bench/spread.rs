@@ -17,6 +17,11 @@ impl Spread {
         low.zip(high).map_or(f64::NAN, |(low, high)| (low + high) / 2.0)
     }
 
+    /// The mean. Not a number where there is none.
+    pub(crate) fn mean(&self) -> f64 {
+        self.0.iter().sum::<f64>() / self.0.len() as f64
+    }
+
     /// The smallest.
     pub(crate) fn min(&self) -> f64 {
         self.0.first().copied().unwrap_or(f64::NAN)
@@ -46,7 +51,7 @@ mod tests {
         }
         assert_eq!((spread.min(), spread.median(), spread.max()), (1.0, 2.0, 3.0));
         spread.add(10.0);
-        assert_eq!(spread.median(), 2.5);
+        assert_eq!((spread.median(), spread.mean()), (2.5, 4.0));
         assert_eq!(spread.show(|value| format!("{value:.1}")), "2.5 (1.0-10.0)");
     }
 }
