@@ -94,7 +94,7 @@ pub struct Cluster {
     /// Bytes of all logs together.
     log_bytes: u64,
     next_producer_id: i64,
-    /// Gives the topic ids: the same history, the same ids.
+    /// Gives the topic ids: the same cluster id and history, the same ids.
     ids: Random,
     change: u64,
     /// Brokers that were stopped.
@@ -115,8 +115,8 @@ pub struct Cluster {
 impl Cluster {
     /// Its id, as Metadata and DescribeCluster tell it.
     #[must_use]
-    pub fn id(&self) -> &'static str {
-        CLUSTER_ID
+    pub fn id(&self) -> &str {
+        &self.config.cluster_id
     }
 
     /// A number that moves whenever a waiting request may have something to be answered with.
@@ -183,6 +183,7 @@ impl Cluster {
         let brokers = config.nodes().map(|id| Broker { id, host: "127.0.0.1".to_owned(), port: 0 }).collect();
         Self {
             recording: Recording::new(config.recorded_requests),
+            ids: Random::new(hash(&config.cluster_id)),
             config,
             brokers,
             topics: BTreeMap::new(),
@@ -191,7 +192,6 @@ impl Cluster {
             partition_count: 0,
             log_bytes: 0,
             next_producer_id: FIRST_PRODUCER_ID,
-            ids: Random::default(),
             change: 0,
             down: BTreeSet::new(),
             stops: BTreeMap::new(),
@@ -518,7 +518,7 @@ impl Cluster {
         ProducerId(id)
     }
 
-    /// A topic id like a random one (KIP-516), from a generator without a seed from outside.
+    /// A topic id like a random one (KIP-516), from a generator that begins with the cluster's id.
     fn next_topic_id(&mut self) -> TopicId {
         let mut half = || u128::from(self.ids.next());
         TopicId((half() << 64 | half()).to_be_bytes())
@@ -542,8 +542,10 @@ pub(crate) fn no_topic(name: &str) -> Refusal {
     Refusal::new(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, format!("there is no topic '{name}'"))
 }
 
-/// 22 characters, as of 16 bytes in base 64.
-const CLUSTER_ID: &str = "kafkaMockClusterInMem0";
+/// FNV-1a: the same on every machine.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
 
 const FIRST_PRODUCER_ID: i64 = 1000;
 

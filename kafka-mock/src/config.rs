@@ -7,6 +7,7 @@ use crate::log::Retention;
 /// The shape and the limits of a [`Cluster`](crate::Cluster).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterConfig {
+    pub(crate) cluster_id: String,
     pub(crate) brokers: u16,
     pub(crate) auto_create: bool,
     pub(crate) default_partitions: i32,
@@ -20,6 +21,7 @@ pub struct ClusterConfig {
 impl Default for ClusterConfig {
     fn default() -> Self {
         Self {
+            cluster_id: DEFAULT_CLUSTER_ID.to_owned(),
             brokers: 1,
             auto_create: false,
             default_partitions: 1,
@@ -33,6 +35,15 @@ impl Default for ClusterConfig {
 }
 
 impl ClusterConfig {
+    /// The id of the cluster, by which clients tell it from others: `kafkaMockClusterInMem0` unless set. Kafka's own ids have
+    /// 22 characters; any text is taken here. Topic ids follow from it, so that clusters with different ids have different
+    /// ones for topics of the same name.
+    #[must_use]
+    pub fn cluster_id(mut self, id: impl Into<String>) -> Self {
+        self.cluster_id = id.into();
+        self
+    }
+
     /// How many brokers there are, with ids from 1 on. At least one; 1 unless set.
     #[must_use]
     pub fn brokers(mut self, count: u16) -> Self {
@@ -107,6 +118,9 @@ impl ClusterConfig {
         (1..=i32::from(self.brokers)).map(NodeId)
     }
 }
+
+/// 22 characters, as of 16 bytes in base 64.
+const DEFAULT_CLUSTER_ID: &str = "kafkaMockClusterInMem0";
 
 /// More brokers than this share one machine's ports badly.
 const MAX_BROKERS: u16 = 1000;

@@ -58,6 +58,12 @@ impl Builder {
         self.config(|config| config.brokers(count))
     }
 
+    /// The id of the cluster: see [`ClusterConfig::cluster_id`]. Two clusters of one test need two ids for a client to tell
+    /// them apart.
+    pub fn cluster_id(self, id: impl Into<String>) -> Self {
+        self.config(|config| config.cluster_id(id))
+    }
+
     /// A topic that is there from the start.
     pub fn topic(mut self, name: impl Into<String>, partitions: i32) -> Self {
         self.topics.push((name.into(), partitions));

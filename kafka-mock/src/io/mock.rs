@@ -48,6 +48,12 @@ impl MockCluster {
         Self { shared, listening, tasks }
     }
 
+    /// The id of the cluster.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.cluster("id").id().to_owned()
+    }
+
     /// The addresses of all brokers, for a client's `bootstrap.servers`.
     #[must_use]
     pub fn bootstrap_servers(&self) -> String {

@@ -132,3 +132,18 @@ fn the_limit_on_partitions_holds_for_topics_that_clients_create() {
     assert_eq!(topic(&mut world, "second"), ErrorCode::NONE);
     assert_eq!(topic(&mut world, "third"), ErrorCode::INVALID_PARTITIONS);
 }
+
+#[test]
+fn clusters_of_different_ids_have_different_topic_ids_and_the_same_id_the_same() {
+    let ids = |config: ClusterConfig| {
+        let mut world = World::with(config.brokers(3));
+        let response: MetadataResponse = world.call(LEADER, 12, &by_name(&["orders"]));
+        (response.cluster_id.clone().expect("since version 2"), only(response).topic_id)
+    };
+    let plain = ids(ClusterConfig::default());
+    assert_eq!(plain, ids(ClusterConfig::default()));
+    let named = ids(ClusterConfig::default().cluster_id("another"));
+    assert_eq!(named.0, "another");
+    assert_ne!((&plain.0, plain.1), (&named.0, named.1));
+    assert_ne!(plain.1, named.1);
+}
