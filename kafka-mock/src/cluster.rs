@@ -544,7 +544,8 @@ pub(crate) fn no_topic(name: &str) -> Refusal {
 
 /// FNV-1a: the same on every machine.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 const FIRST_PRODUCER_ID: i64 = 1000;
