@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-mod v4_3_1 {
+mod v4_4_0 {
     use super::*;
 
     #[test]
@@ -334,7 +334,7 @@ fn java() -> Command {
 }
 
 fn bootstrap() -> String {
-    variable("LINGER_KAFKA_4_3_1")
+    variable("LINGER_KAFKA_4_4_0")
 }
 
 fn variable(name: &str) -> String {

@@ -75,7 +75,7 @@
 //! # What is served
 //!
 //! ApiVersions, Metadata, Produce, Fetch, ListOffsets, InitProducerId, CreateTopics, DeleteTopics, CreatePartitions,
-//! DescribeConfigs and DescribeCluster, in all versions from Kafka 2.1's to 4.3's newest. Not served: consumer groups and
+//! DescribeConfigs and DescribeCluster, in all versions from Kafka 2.1's to 4.4's newest. Not served: consumer groups and
 //! transactions. A consumer names its partitions and offsets itself (Kafka's console consumer: `--partition N --offset
 //! earliest`), and is told `UNSUPPORTED_VERSION` where it asks for a group.
 //!

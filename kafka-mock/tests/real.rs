@@ -192,9 +192,9 @@ struct Pair {
 
 impl Pair {
     async fn new(prefix: &str) -> Self {
-        let address = std::env::var("LINGER_KAFKA_4_3_1");
+        let address = std::env::var("LINGER_KAFKA_4_4_0");
         let address =
-            address.expect("LINGER_KAFKA_4_3_1 is a broker's address: run `cargo xtask test --kafka`");
+            address.expect("LINGER_KAFKA_4_4_0 is a broker's address: run `cargo xtask test --kafka`");
         let address = address.split(',').next().expect("never empty").to_owned();
         let mock = MockCluster::builder().brokers(1).auto_create(true).start().await.expect("starts");
         let prefix = format!("{prefix}-{}", std::process::id());
@@ -620,7 +620,7 @@ fn descriptions(pair: &mut Pair) {
 }
 
 /// Named after the version of the broker, so that the tests can be chosen by it.
-mod v4_3_1 {
+mod v4_4_0 {
     use super::*;
 
     #[tokio::test(flavor = "multi_thread")]

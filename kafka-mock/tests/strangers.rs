@@ -188,7 +188,7 @@ async fn a_group_member_and_the_log_are_told_that_there_are_no_groups() {
 
 /// Real brokers, which `cargo xtask test --kafka` has started.
 fn real_servers() -> String {
-    std::env::var("LINGER_KAFKA_4_3_1").expect("LINGER_KAFKA_4_3_1: run `cargo xtask test --kafka`")
+    std::env::var("LINGER_KAFKA_4_4_0").expect("LINGER_KAFKA_4_4_0: run `cargo xtask test --kafka`")
 }
 
 /// A proxy in front of real brokers, at which every client loses answers and connections now and then.

@@ -18,7 +18,7 @@ pub use error::{ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind};
 pub use rules::Settings;
 use table::{Role, Setting};
 
-/// The settings of a producer, under the names and with the defaults of Kafka 4.3.1's own.
+/// The settings of a producer, under the names and with the defaults of Kafka 4.4.0's own.
 ///
 /// Setters bear the name of Kafka's setting without its unit: `linger.ms` is [`linger`](Self::linger). Text comes in
 /// through [`from_properties`](Self::from_properties) and [`set`](Self::set). Nothing is compared with anything until

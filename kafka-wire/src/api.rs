@@ -331,4 +331,6 @@ keys! {
     90 DESCRIBE_SHARE_GROUP_OFFSETS "DescribeShareGroupOffsets";
     91 ALTER_SHARE_GROUP_OFFSETS "AlterShareGroupOffsets";
     92 DELETE_SHARE_GROUP_OFFSETS "DeleteShareGroupOffsets";
+    93 STREAMS_GROUP_TOPOLOGY_DESCRIPTION_UPDATE "StreamsGroupTopologyDescriptionUpdate";
+    94 UNREGISTER_CONTROLLER "UnregisterController";
 }

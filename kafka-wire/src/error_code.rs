@@ -125,7 +125,7 @@ impl fmt::Debug for ErrorCode {
 
 transparent!(ErrorCode, i16, Type::plain("int16"));
 
-// The classes are those of the exceptions in `org.apache.kafka.common.protocol.Errors` of Kafka 4.3.1.
+// The classes are those of the exceptions in `org.apache.kafka.common.protocol.Errors` of Kafka 4.4.0.
 codes! {
      -1 UNKNOWN_SERVER_ERROR: final_;
       0 NONE: fine;
@@ -262,6 +262,9 @@ codes! {
     131 STREAMS_INVALID_TOPOLOGY_EPOCH: final_;
     132 STREAMS_TOPOLOGY_FENCED: final_;
     133 SHARE_SESSION_LIMIT_REACHED: retriable;
+    134 GROUP_DELETION_FAILED: final_;
+    135 STREAMS_TOPOLOGY_DESCRIPTION_UPDATE_FAILED: final_;
+    136 CONTROLLER_ID_NOT_REGISTERED: final_;
 }
 
 #[cfg(test)]
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn every_number_from_the_first_to_the_last_has_a_name() {
         let numbers: alloc::vec::Vec<i16> = ErrorCode::ALL.iter().map(|code| code.get()).collect();
-        assert_eq!(numbers, (-1..=133).collect::<alloc::vec::Vec<i16>>());
+        assert_eq!(numbers, (-1..=136).collect::<alloc::vec::Vec<i16>>());
     }
 
     #[test]

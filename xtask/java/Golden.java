@@ -10,8 +10,11 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.TreeMap;
 
+import org.apache.kafka.clients.producer.ProducerConfig;
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.config.ConfigDef;
 import org.apache.kafka.common.errors.InvalidMetadataException;
 import org.apache.kafka.common.errors.RetriableException;
 import org.apache.kafka.common.message.RequestHeaderData;
@@ -26,10 +29,11 @@ import org.apache.kafka.common.protocol.types.Field;
 import org.apache.kafka.common.protocol.types.Schema;
 import org.apache.kafka.common.protocol.types.TaggedFields;
 import org.apache.kafka.common.record.internal.MemoryRecords;
-import org.apache.kafka.common.utils.AppInfoParser;
+import org.apache.kafka.common.utils.internals.AppInfoParser;
 
 /**
- * Writes golden messages with Kafka's own classes: `java -cp kafka-clients.jar Golden.java FOLDER API...`.
+ * Writes golden messages with Kafka's own classes: `java -cp kafka-clients.jar Golden.java FOLDER SETTINGS API...`, and
+ * the producer's settings into the file SETTINGS.
  *
  * One file a message; in it one line a version and variant: version, variant, header, body, in hexadecimal. The
  * variant `default` is a new object; `filled` has a value in every field of the version, two elements in every array;
@@ -51,7 +55,8 @@ public class Golden {
     public static void main(String[] arguments) throws Exception {
         Path folder = Path.of(arguments[0]);
         writeErrors(folder);
-        for (int index = 1; index < arguments.length; index++) {
+        writeSettings(Path.of(arguments[1]));
+        for (int index = 2; index < arguments.length; index++) {
             ApiKeys api = ApiKeys.valueOf(arguments[index].replaceAll("(?<=[a-z])(?=[A-Z])", "_").toUpperCase());
             write(folder, api, arguments[index] + "Request", true);
             write(folder, api, arguments[index] + "Response", false);
@@ -67,6 +72,20 @@ public class Golden {
                 String what = error.exception() instanceof InvalidMetadataException ? "refresh"
                     : error.exception() instanceof RetriableException ? "retriable" : "final";
                 out.print(error.code() + " " + error.name() + " " + what + "\n");
+            }
+        }
+    }
+
+    /** The producer's settings: name, type, default and range, parted by tabs. */
+    private static void writeSettings(Path file) throws Exception {
+        try (PrintWriter out = new PrintWriter(Files.newBufferedWriter(file))) {
+            out.print("# Names, types, defaults and ranges of the producer's settings, printed from ProducerConfig.configDef()"
+                + " of kafka-clients-" + AppInfoParser.getVersion() + ".jar, columns by tab.\n");
+            for (ConfigDef.ConfigKey key : new TreeMap<>(ProducerConfig.configDef().configKeys()).values()) {
+                String value = key.defaultValue == ConfigDef.NO_DEFAULT_VALUE ? "(required)"
+                    : key.defaultValue == null ? "(null)" : ConfigDef.convertToString(key.defaultValue, key.type);
+                String range = key.validator == null ? "" : key.validator.toString();
+                out.print(key.name + "\t" + key.type + "\t" + value + "\t" + range + "\n");
             }
         }
     }

@@ -1,5 +1,5 @@
 //! `cargo xtask golden`: messages written by Kafka's own classes, for kafka-wire's tests, and from them the seeds of
-//! the fuzz targets.
+//! the fuzz targets; and the settings of Kafka's producer.
 
 use std::fs;
 use std::path::Path;
@@ -20,6 +20,7 @@ pub(crate) fn command(args: Args) -> Result<()> {
     let lib = jars::lib(&Version::named(VERSIONS[0].0)?)?;
     let mut java = jars::tool(&lib);
     java.arg(shell::workspace().join("xtask/java/Golden.java")).arg(&golden);
+    java.arg(shell::workspace().join("kafka-producer/tests/golden/producer-settings.tsv"));
     java.args(ALL.iter().map(|api| api.name));
     shell::output(&mut java).context("Kafka's classes did not write the golden messages")?;
     println!("{}: {} messages by Kafka {}", golden.display(), 2 * ALL.len(), VERSIONS[0].0);

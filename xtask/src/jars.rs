@@ -23,7 +23,8 @@ pub(crate) struct Version {
 }
 
 /// The versions that this project is tried against, newest first, and the default ports of their clusters.
-pub(crate) const VERSIONS: [(&str, u16); 3] = [("4.3.1", 29_092), ("3.9.1", 29_392), ("2.8.2", 29_692)];
+pub(crate) const VERSIONS: [(&str, u16); 4] =
+    [("4.4.0", 29_092), ("4.3.1", 28_792), ("3.9.1", 29_392), ("2.8.2", 29_692)];
 
 impl Version {
     /// The version of that name: one of the table, or the one in `$KAFKA_HOME`.

@@ -19,7 +19,7 @@ pub struct ConfigError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// No producer of Kafka 4.3.1 has a setting of this name.
+    /// No producer of Kafka 4.4.0 has a setting of this name.
     Unknown,
     /// The value is not of the setting's type, or outside its range.
     Value,
@@ -123,7 +123,7 @@ pub struct ConfigWarning {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConfigWarningKind {
-    /// No producer of Kafka 4.3.1 has a setting of this name; it was ignored.
+    /// No producer of Kafka 4.4.0 has a setting of this name; it was ignored.
     Unknown,
     /// The setting has nothing to act on here, for most because it names a Java class; it was ignored.
     NoEffect,

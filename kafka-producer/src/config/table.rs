@@ -1,4 +1,4 @@
-//! Every setting of the producer of Kafka 4.3.1, and what becomes of it here.
+//! Every setting of the producer of Kafka 4.4.0, and what becomes of it here.
 
 use std::time::Duration;
 
@@ -94,6 +94,8 @@ const TLS: &str = "TLS is not in this release, and nothing is ever sent in plain
                    leave it out to connect in plaintext";
 const SASL: &str = "SASL is not in this release, and nobody is logged in without being told so; \
                     leave it out to connect without authentication";
+const RACKS: &str = "partitions are not chosen by rack in this release; leave it out, or give the builder a \
+                     partitioner of your own";
 const TRANSACTIONS: &str = "transactions are not in this release; without them enable.idempotence=true (the default) \
                             already keeps each partition free of duplicates";
 
@@ -104,11 +106,13 @@ pub(super) static SETTINGS: &[Setting] = &[
     // Who we are, and to whom we talk.
     core("bootstrap.servers", Kind::List, "", |c, v| c.bootstrap_servers = v.into_list()),
     core("client.id", Kind::Text, "", |c, v| c.client_id = v.into_text()),
+    later("client.rack", "", RACKS),
 
     // Batches, memory, compression.
     core("batch.size", bytes(0, INT_MAX), "16384", |c, v| c.batch_size = size(v)),
     core("linger.ms", millis(0, LONG_MAX), "5", |c, v| c.linger = duration(v)),
     core("buffer.memory", bytes(0, LONG_MAX), "33554432", |c, v| c.buffer_memory = size(v)),
+    no_effect("buffer.memory.allocation.strategy", "full", "a batch takes memory as it grows, whichever is named; leave it out"),
     core("max.block.ms", millis(0, LONG_MAX), "60000", |c, v| c.max_block = duration(v)),
     core("max.request.size", bytes(0, INT_MAX), "1048576", |c, v| c.max_request_size = size(v)),
     core("compression.type", Kind::Choice(&["none", "gzip", "snappy", "lz4", "zstd"]), "none",
@@ -136,7 +140,11 @@ pub(super) static SETTINGS: &[Setting] = &[
     later("transaction.two.phase.commit.enable", "false", TRANSACTIONS),
 
     // Metadata and connections.
+    later("bootstrap.resolve.timeout.ms", "0", "names are resolved while connect() waits, for as long as \
+        max.block.ms says, and again whenever they are needed; leave it out"),
     later("client.dns.lookup", "use_all_dns_ips", "all addresses of a name are tried in turn; leave it out"),
+    later("metadata.cluster.check.enable", "true", "no connection is held against the cluster's id in \
+        this release; leave it out"),
     core("metadata.max.age.ms", millis(0, LONG_MAX), "300000", |c, v| c.metadata_max_age = duration(v)),
     core("metadata.max.idle.ms", millis(5_000, LONG_MAX), "300000", |c, v| c.metadata_max_idle = duration(v)),
     core("metadata.recovery.strategy", Kind::ChoiceAnyCase(&["rebootstrap", "none"]), "rebootstrap",
@@ -164,6 +172,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         |c, v| c.partitioner_adaptive_partitioning = v.into_bool()),
     core("partitioner.availability.timeout.ms", millis(0, LONG_MAX), "0",
         |c, v| c.partitioner_availability_timeout = Some(duration(v)).filter(|timeout| !timeout.is_zero())),
+    later("partitioner.rack.aware", "false", RACKS),
     later("partitioner.class", "", "a Java class cannot be loaded; without it keys are hashed as by Kafka's default, \
         and a partitioner written in Rust is given to the builder"),
 
@@ -227,6 +236,8 @@ pub(super) static SETTINGS: &[Setting] = &[
     later("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", "100", SASL),
     later("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", "10000", SASL),
     later("sasl.oauthbearer.clock.skew.seconds", "30", SASL),
+    later("sasl.oauthbearer.allow.unverified.audience", "false", SASL),
+    later("sasl.oauthbearer.allow.unverified.issuer", "false", SASL),
     later("sasl.oauthbearer.expected.audience", "", SASL),
     later("sasl.oauthbearer.expected.issuer", "", SASL),
     later("ssl.protocol", "TLSv1.3", TLS),

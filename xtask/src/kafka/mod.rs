@@ -24,10 +24,11 @@ usage: cargo xtask kafka up [--version V] [--brokers N] [--port P] [-o NAME=VALU
   down     ends the clusters started from this checkout (all, or those that fit) and removes their data
   status   tells which there are and how they do
 
-  --version V   4.3.1 (default), 3.9.1, both led by a KRaft quorum, or 2.8.2, led by ZooKeeper
+  --version V   4.4.0 (default), 4.3.1, 3.9.1, all led by a KRaft quorum, or 2.8.2, led by ZooKeeper
   --brokers N   1 (default) to 9; 3 have replication factor 3 and min.insync.replicas 2
   --port P      of the first broker, the others follow; controllers (or ZooKeeper) are at P + 100 and on.
-                Default: 29092 for 4.3.1, 29392 for 3.9.1, 29692 for 2.8.2; other ports make clusters side by side
+                Default: 29092 for 4.4.0, 28792 for 4.3.1, 29392 for 3.9.1, 29692 for 2.8.2;
+                other ports make clusters side by side
   -o NAME=VALUE a broker setting, put last
 
 Jars come from $KAFKA_HOME/libs where that holds the version, else by Maven, once, into $LINGER_CACHE or target/kafka.
