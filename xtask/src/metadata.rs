@@ -47,6 +47,8 @@ pub(crate) struct Package {
 pub(crate) struct Dependency {
     /// The package's name.
     pub(crate) name: String,
+    /// The versions that the manifest lets in; empty where it names none, as for members of the workspace.
+    pub(crate) requirement: String,
     /// Whether only tests, benches and examples use it.
     pub(crate) is_dev: bool,
 }
@@ -112,6 +114,10 @@ impl Package {
         let dependencies = value["dependencies"].as_array()?.iter().map(|dependency| {
             Some(Dependency {
                 name: dependency["name"].as_str()?.to_owned(),
+                requirement: match dependency["source"].is_null() {
+                    true => String::new(),
+                    false => dependency["req"].as_str()?.to_owned(),
+                },
                 is_dev: dependency["kind"] == "dev",
             })
         });

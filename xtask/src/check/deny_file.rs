@@ -11,6 +11,8 @@ use crate::shell;
 /// What deny.toml says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct DenyFile {
+    /// Ids of advisories that do not matter here.
+    pub(crate) ignored: Vec<String>,
     /// Licences that may be had.
     pub(crate) licences: Vec<String>,
     /// Packages that may not.
@@ -29,6 +31,7 @@ impl DenyFile {
 
     fn parse(text: &str) -> Result<Self> {
         let found = Self {
+            ignored: texts(array(text, "advisories", "ignore")?),
             licences: texts(array(text, "licenses", "allow")?),
             denied: crates(array(text, "bans", "deny")?),
             doubled: crates(array(text, "bans", "skip")?),
@@ -70,9 +73,10 @@ mod tests {
 
     #[test]
     fn lists_are_read() {
-        let text = "\n[licenses]\n# c\nallow = [\n  \"MIT\", # \"not this\"\n  \"ISC\",\n]\n[bans]\nmultiple = \"deny\"\n\
+        let text = "\n[advisories]\nignore = [\"RUSTSEC-1\"]\n[licenses]\n# c\nallow = [\n  \"MIT\", # \"not this\"\n  \"ISC\",\n]\n[bans]\nmultiple = \"deny\"\n\
                     deny = [\n  { crate = \"openssl\", reason = \"no\" },\n]\nskip = [{ crate = \"syn@1\" }]\n";
         let expected = DenyFile {
+            ignored: vec!["RUSTSEC-1".into()],
             licences: vec!["MIT".into(), "ISC".into()],
             denied: vec!["openssl".into()],
             doubled: vec!["syn@1".into()],

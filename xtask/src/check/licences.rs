@@ -145,6 +145,7 @@ mod tests {
             package("d", "2.0.0", Some("MIT")),
         ];
         let file = DenyFile {
+            ignored: Vec::new(),
             licences: vec!["MIT".into()],
             denied: vec!["openssl".into()],
             doubled: vec!["d@1.0.0".into()],

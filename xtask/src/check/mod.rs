@@ -1,5 +1,6 @@
 //! `cargo xtask check`: everything that can be known without running the crates' tests.
 
+mod advisories;
 mod deny_file;
 mod features;
 mod licences;
@@ -25,7 +26,7 @@ struct Step {
 }
 
 /// Quick ones first.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "formatting", run: fmt },
     Step {
         name: "tidy",
@@ -36,6 +37,11 @@ const STEPS: [Step; 9] = [
         name: "licences",
         about: "licences, banned and doubled packages, as deny.toml says",
         run: licences::run,
+    },
+    Step {
+        name: "advisories",
+        about: "locked and lowest versions against RustSec's list, or the few that are known",
+        run: advisories::run,
     },
     Step { name: "schema", about: "every message table against the definitions in Kafka's jar", run: schema },
     Step {
