@@ -42,6 +42,7 @@ pub(crate) enum Kind {
     SpeaksTls,
     SpeaksText(String),
     FrameTooLarge { size: i64, limit: usize },
+    FrameTooShort { size: usize },
     Correlation { expected: Option<i32>, found: i32 },
     Undecodable { api: ApiKey, version: i16, source: WireError },
     Unencodable { api: ApiKey, version: i16, source: WireError },
@@ -107,8 +108,9 @@ impl NetError {
             | Kind::Idle
             | Kind::NotReady
             | Kind::FrameTooLarge { .. }
+            | Kind::FrameTooShort { .. }
             | Kind::Correlation { .. }
-            // Like the two before it, it may have been spoilt on the way; brokers do not answer so twice.
+            // Like the three before it, it may have been spoilt on the way; brokers do not answer so twice.
             | Kind::Undecodable { .. }
             | Kind::NoBrokers
             | Kind::UnknownNode
@@ -164,6 +166,7 @@ impl NetError {
                 | Kind::SpeaksTls
                 | Kind::SpeaksText(_)
                 | Kind::FrameTooLarge { .. }
+                | Kind::FrameTooShort { .. }
                 | Kind::Correlation { .. }
                 | Kind::Undecodable { .. }
         )
@@ -279,6 +282,11 @@ impl fmt::Display for NetError {
                 f,
                 "{place} announced a response of {size} bytes, outside {LEAST_RESPONSE} to {limit}: \
                  this is not the Kafka protocol, or the limit is too small"
+            ),
+            Kind::FrameTooShort { size } => write!(
+                f,
+                "{place} sent a response of {size} bytes, too short for the number of its request: \
+                 this is not the Kafka protocol"
             ),
             Kind::Correlation { expected: Some(expected), found } => {
                 write!(

@@ -204,8 +204,7 @@ impl<C: Call> Connection<C> {
         self.last_activity = now;
         self.stats.frame_received(frame.len());
         let Some(id) = frame.first_chunk().map(|bytes| CorrelationId(i32::from_be_bytes(*bytes))) else {
-            let limit = self.config.max_response_size;
-            return self.fail(Kind::FrameTooLarge { size: frame.len() as i64, limit });
+            return self.fail(Kind::FrameTooShort { size: frame.len() });
         };
         let entry = match self.in_flight.pop_answered(id) {
             Ok(entry) => entry,

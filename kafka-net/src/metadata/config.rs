@@ -18,13 +18,17 @@ pub struct MetadataConfig {
     pub retry_backoff_max: Duration,
     /// `metadata.recovery.strategy` (KIP-899): whether to go back to the bootstrap list when no broker works.
     pub rebootstrap: bool,
-    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102): 5 min of failing, then back to the bootstrap list.
+    /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102): 5 min of failing, then back to the bootstrap list. Less than
+    /// [`LEAST_REBOOTSTRAP_TRIGGER`](Self::LEAST_REBOOTSTRAP_TRIGGER) counts as that.
     pub rebootstrap_trigger: Duration,
     /// Whether asking for a topic may create it, where the brokers do that. True for a producer.
     pub allow_auto_topic_creation: bool,
 }
 
 impl MetadataConfig {
+    /// The shortest time after which the bootstrap list is gone back to: no answer comes in no time.
+    pub const LEAST_REBOOTSTRAP_TRIGGER: Duration = Duration::from_secs(1);
+
     /// Checks every value that has limits.
     ///
     /// # Errors

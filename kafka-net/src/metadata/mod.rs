@@ -298,7 +298,7 @@ impl Metadata {
         if std::mem::take(&mut self.must_hang_up) {
             return Some(Action::HangUp);
         }
-        if self.config.rebootstrap && self.rebootstrap_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.rebootstrap_deadline().is_some_and(|deadline| deadline <= now) {
             self.refresh.restart_clock();
             self.give_up_asked(|_| true, now);
             self.rebootstrap();
@@ -332,8 +332,7 @@ impl Metadata {
         // Due and still nothing to do: what is missing is a broker.
         let duty =
             self.due(now).and_then(|due| if due > now { Some(due) } else { self.nodes.next_change(now) });
-        let rebootstrap = self.rebootstrap_deadline().filter(|_| self.config.rebootstrap);
-        [duty, rebootstrap].into_iter().flatten().min()
+        [duty, self.rebootstrap_deadline()].into_iter().flatten().min()
     }
 
     /// When the next question is due: the first one for its own reasons, others because that one has no answer.
@@ -346,8 +345,15 @@ impl Metadata {
         [self.refresh.due(now), new].into_iter().flatten().min()
     }
 
+    /// When the bootstrap list is gone back to. While it is what is known, there is nothing to go back to, and questions
+    /// that are out keep their time.
     fn rebootstrap_deadline(&self) -> Option<Instant> {
-        self.refresh.trying_since()?.checked_add(self.config.rebootstrap_trigger)
+        if !self.config.rebootstrap || self.view.is_bootstrap() {
+            return None;
+        }
+        self.refresh
+            .trying_since()?
+            .checked_add(self.config.rebootstrap_trigger.max(MetadataConfig::LEAST_REBOOTSTRAP_TRIGGER))
     }
 
     /// A broker has had a question for a while: another one is asked as well.

@@ -156,7 +156,8 @@ fn one_broker_is_dialled_at_a_time_until_patience_ends() {
     // Both are silent: nothing to do, and no hurry about it.
     bench.pass(ms(1000));
     assert_eq!(bench.action(), None);
-    assert!(bench.wait() > ms(1000), "{:?}", bench.wait());
+    let later = bench.now + ms(1000);
+    assert!(bench.metadata.poll_timeout(bench.now).is_none_or(|at| at > later));
     // The first that answers is asked.
     bench.status(first.0, Status::Ready);
     bench.ask();
@@ -593,6 +594,45 @@ fn a_long_series_of_failures_returns_to_the_bootstrap_list() {
     bench.pass(ms(298_000));
     assert_eq!(bench.action(), Some(Action::HangUp));
     assert!(bench.metadata.view().is_bootstrap());
+}
+
+#[test]
+fn however_short_the_patience_there_is_time_for_an_answer() {
+    let config = MetadataConfig { rebootstrap_trigger: Duration::ZERO, ..MetadataConfig::default() };
+    let bootstrap = [Endpoint::new("a", 1), Endpoint::new("b", 2)];
+    let mut bench = Bench::new();
+    bench.metadata = Metadata::new(&bootstrap, config, fastrand::Rng::with_seed(1));
+    bench.metadata.want(&"t".into(), bench.now);
+    // From the bootstrap list there is no way back: an answer may take its time.
+    for patience in [ms(5), ms(5000)] {
+        bench.connect();
+        let (ticket, _) = bench.ask();
+        let waited = bench.wait();
+        assert!(waited > Duration::ZERO, "it does not turn without pause");
+        bench.pass(patience);
+        bench.action();
+        let answer = response(&[0, 1, 2], vec![topic("t", &[(0, 5), (1, 5)])]);
+        bench.metadata.handle_response(ticket, answer, bench.now);
+        assert_eq!(bench.leader(0), Some(0));
+        // Back to the list, for the next round.
+        let refusal =
+            MetadataResponse { error_code: ErrorCode::REBOOTSTRAP_REQUIRED, ..MetadataResponse::default() };
+        bench.metadata.request_update();
+        bench.pass(ms(5000));
+        bench.connect();
+        bench.answer(refusal);
+        assert_eq!(bench.action(), Some(Action::HangUp));
+        bench.pass(ms(5000));
+    }
+    // From brokers that are known, it is a second at least.
+    let mut bench = Bench::known();
+    bench.metadata.config.rebootstrap_trigger = Duration::ZERO;
+    bench.metadata.request_update();
+    let (ticket, _) = bench.ask();
+    bench.pass(ms(900));
+    assert_eq!(bench.action(), None);
+    bench.metadata.handle_response(ticket, response(&[0, 1], vec![]), bench.now);
+    assert!(!bench.metadata.view().is_bootstrap());
 }
 
 #[test]
