@@ -87,7 +87,7 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
     }
 }
 
-fn net_config(settings: &Settings) -> Result<NetConfig, ConfigError> {
+pub(crate) fn net_config(settings: &Settings) -> Result<NetConfig, ConfigError> {
     let mut net = NetConfig::default();
     net.client_id.clone_from(&settings.client_id);
     net.max_in_flight = usize::try_from(settings.max_in_flight).unwrap_or(usize::MAX);
@@ -104,7 +104,7 @@ fn net_config(settings: &Settings) -> Result<NetConfig, ConfigError> {
     Ok(net)
 }
 
-fn metadata_config(settings: &Settings) -> Result<MetadataConfig, ConfigError> {
+pub(crate) fn metadata_config(settings: &Settings) -> Result<MetadataConfig, ConfigError> {
     let mut metadata = MetadataConfig::default();
     metadata.max_age = settings.metadata_max_age;
     metadata.max_idle = settings.metadata_max_idle;

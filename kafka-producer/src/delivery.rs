@@ -266,7 +266,8 @@ impl Outcome {
 
     #[inline]
     fn metadata(&self, base_offset: i64, log_append_time: Option<i64>, index: u32) -> RecordMetadata {
-        let offset = (base_offset >= 0).then(|| base_offset + i64::from(index));
+        // A broker may say anything; what no log can have is as good as unknown.
+        let offset = if base_offset < 0 { None } else { base_offset.checked_add(i64::from(index)) };
         RecordMetadata { partition: self.partition, offset, log_append_time }
     }
 }
@@ -358,6 +359,17 @@ mod tests {
         drop(outcome.resolve(acknowledged(-1)));
         let delivery = Delivery::new(outcome, 7);
         assert_eq!(delivery.peek().and_then(Result::ok).map(|metadata| metadata.offset), Some(None));
+    }
+
+    #[test]
+    fn an_offset_that_no_log_can_have_is_unknown() {
+        let outcome = outcome();
+        drop(outcome.resolve(acknowledged(i64::MAX - 1)));
+        let offset = |index| {
+            let delivery = Delivery::new(Arc::clone(&outcome), index);
+            delivery.peek().and_then(Result::ok).map(|metadata| metadata.offset)
+        };
+        assert_eq!([0, 1, 2].map(offset), [Some(Some(i64::MAX - 1)), Some(Some(i64::MAX)), Some(None)]);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl ProducerConfig {
         self.explicit("metadata.recovery.strategy")
     }
 
-    /// `metadata.recovery.rebootstrap.trigger.ms`: after how long without metadata to begin again. 5 min.
+    /// `metadata.recovery.rebootstrap.trigger.ms`: after how long without metadata to begin again. 5 min, and 1 s at least.
     pub fn metadata_recovery_rebootstrap_trigger(mut self, after: Duration) -> Self {
         self.metadata_recovery_rebootstrap_trigger = after;
         self.explicit("metadata.recovery.rebootstrap.trigger.ms")

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use kafka_batch::{Compression, Limits};
-use kafka_net::{Endpoint, io::Connector};
+use kafka_net::{Endpoint, MetadataConfig, io::Connector};
 use kafka_wire::Acks;
 
 use super::{
     ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind, MetadataRecovery, ProducerConfig,
 };
+use crate::connect::{metadata_config, net_config};
 
 /// The settings in force: checked, and with everything settled that one setting decides about another.
 ///
@@ -119,7 +120,7 @@ impl ProducerConfig {
             metadata_max_age: self.metadata_max_age.min(LONGEST),
             metadata_max_idle: self.metadata_max_idle.min(LONGEST),
             metadata_recovery: self.metadata_recovery,
-            metadata_recovery_rebootstrap_trigger: self.metadata_recovery_rebootstrap_trigger.min(LONGEST),
+            metadata_recovery_rebootstrap_trigger: self.settled_trigger(&mut warnings),
             connections_max_idle: self.connections_max_idle.map(|idle| idle.min(LONGEST)),
             reconnect_backoff: self.reconnect_backoff.min(self.reconnect_ceiling()),
             reconnect_backoff_max: self.reconnect_ceiling(),
@@ -137,7 +138,23 @@ impl ProducerConfig {
             partitioner_availability_timeout: self.partitioner_availability_timeout.map(|it| it.min(LONGEST)),
             connector: self.connector.clone(),
         };
+        // What the layers below refuse is refused here, not when it is too late to ask.
+        net_config(&settings)?;
+        metadata_config(&settings)?;
         Ok((settings, warnings))
+    }
+
+    /// An attempt to reach a broker that is known takes some time.
+    fn settled_trigger(&self, warnings: &mut Vec<ConfigWarning>) -> Duration {
+        let least = MetadataConfig::LEAST_REBOOTSTRAP_TRIGGER;
+        let trigger = self.metadata_recovery_rebootstrap_trigger;
+        if trigger < least && self.metadata_recovery == MetadataRecovery::Rebootstrap {
+            let name = "metadata.recovery.rebootstrap.trigger.ms";
+            let (asked, least) = (trigger.as_millis(), least.as_millis());
+            let text = format!("{name}={asked} leaves brokers no time to answer: {least} is used");
+            warnings.push(ConfigWarning::new(ConfigWarningKind::Adjusted, name, text));
+        }
+        trigger.max(least).min(LONGEST)
     }
 
     /// C12: at least one server, and each a host and a port.

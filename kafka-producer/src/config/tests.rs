@@ -268,6 +268,34 @@ fn what_one_setting_does_to_another_is_a_warning() {
     assert!(settings.max_block > Duration::from_secs(1 << 28));
 }
 
+/// What connecting would refuse is refused by whoever checks the settings alone.
+#[test]
+fn what_settles_connects() {
+    for (config, setting) in [
+        (base().client_id("x".repeat(40_000)), "client.id"),
+        (base().socket_connection_setup_timeout(Duration::ZERO), "socket.connection.setup.timeout.ms"),
+        (
+            base().enable_idempotence(false).max_in_flight_requests_per_connection(1_000_000),
+            "max.in.flight.requests.per.connection",
+        ),
+    ] {
+        let error = config.settle().expect_err(setting);
+        assert_eq!(error.setting(), Some(setting), "{error}");
+    }
+}
+
+#[test]
+fn a_bootstrap_of_its_own_needs_time() {
+    let name = "metadata.recovery.rebootstrap.trigger.ms";
+    let (settings, warnings) = with(&format!("{name}=0")).settle().unwrap();
+    assert!(settings.metadata_recovery_rebootstrap_trigger > Duration::ZERO);
+    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+    let text = warning.to_string();
+    assert!(text.contains(&format!("{name}=0")) && text.contains("1000"), "{text}");
+    let (_, warnings) = with(&format!("{name}=0 metadata.recovery.strategy=none")).settle().unwrap();
+    assert_eq!(warnings, []);
+}
+
 #[test]
 fn setters_are_held_to_the_same_ranges() {
     let over = 1_usize << 31;
@@ -369,6 +397,8 @@ proptest! {
             prop_assert!(settings.retry_backoff <= settings.retry_backoff_max);
             prop_assert!(settings.reconnect_backoff <= settings.reconnect_backoff_max);
             prop_assert!(settings.max_in_flight > 0 && !settings.bootstrap_servers.is_empty());
+            prop_assert!(crate::connect::net_config(&settings).is_ok());
+            prop_assert!(crate::connect::metadata_config(&settings).is_ok());
         }
     }
 }

@@ -139,8 +139,8 @@ impl Driver {
         // Batches come and go: for a while it is cheaper to look again than to be woken for each.
         let busy_until = self.last_busy.map(|busy| busy + GRACE).filter(|until| *until > now);
         shared.ticking.store(busy_until.is_some(), Ordering::SeqCst);
-        let lingers = shared.queue_settings.linger > crate::CLOCK_TICK;
-        let tick = busy_until.map(|until| if lingers { now + crate::CLOCK_TICK } else { until });
+        // However short the linger: a batch that cannot leave stays open, and its records' times come from this clock.
+        let tick = busy_until.map(|_| now + crate::CLOCK_TICK);
         let timeout = shared.lock("to ask for the next time-out").sender.poll_timeout(now);
         due.into_iter().chain(tick).chain(timeout).chain(self.end_by).min()
     }

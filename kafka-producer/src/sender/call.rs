@@ -42,7 +42,7 @@ pub(crate) struct MetadataCall {
 #[derive(Debug)]
 pub(crate) struct ProduceCall {
     pub(super) acks: Acks,
-    pub(super) timeout_ms: i32,
+    pub(in crate::sender) timeout_ms: i32,
     /// When it was made.
     pub(super) since: Instant,
     /// Ordered by topic.

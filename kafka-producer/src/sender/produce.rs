@@ -150,7 +150,8 @@ impl Sender {
         Next::Call(Call::Produce(ProduceCall {
             acks: self.settings.acks,
             since: now,
-            timeout_ms: i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX),
+            // Not zero, which would tell the broker to wait for no replica.
+            timeout_ms: i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX).max(1),
             parts,
             min_version: self.settings.min_produce_version,
         }))

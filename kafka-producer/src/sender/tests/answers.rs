@@ -30,6 +30,16 @@ fn waits(error: &DeliveryError, attempt: Option<usize>) -> Vec<(WaitReason, u64)
 }
 
 #[test]
+fn a_broker_is_never_given_no_time_at_all() {
+    for (timeout, written) in [(1, 1), (999, 1), (1_000, 1), (1_999, 1), (2_000, 2)] {
+        let mut rig = Rig::with(1, |settings| settings.request_timeout = Duration::from_micros(timeout));
+        rig.batch(0, 1);
+        let request = rig.request(A).expect("ready");
+        assert_eq!(request.call.timeout_ms, written, "{timeout} us");
+    }
+}
+
+#[test]
 fn the_timeline_says_what_was_waited_for_before_each_attempt_and_in_the_end() {
     let mut rig = Rig::with(1, |settings| settings.linger = Duration::from_secs(1));
     let deliveries = rig.batch(0, 1);

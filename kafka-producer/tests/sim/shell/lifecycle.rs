@@ -524,6 +524,43 @@ mod scenario_46_wall_clock {
     }
 }
 
+mod scenario_46_timestamps {
+    use super::*;
+
+    /// A batch that cannot leave stays open, and so do its records' times: to within a tick, whatever the linger.
+    #[test]
+    fn are_those_of_the_sends_to_within_a_tick() {
+        for linger in [0, 5, 10, 11, 50] {
+            let (sent, net) = play(|net| async move {
+                let began = now();
+                let producer = start(config(&net).linger(Duration::from_millis(linger)));
+                warm_up(&producer).await;
+                let warm = net.timestamps("orders", 0).len();
+                freeze(&net);
+                let mut sent = vec![0; warm];
+                let mut deliveries = Vec::new();
+                for _ in 0..100 {
+                    sleep(Duration::from_millis(7)).await;
+                    let delivery = producer.send(order("timed")).await.expect("accepted");
+                    deliveries.push(delivery);
+                    sent.push(i64::try_from((now() - began).as_millis()).expect("a short run"));
+                }
+                net.clear();
+                for delivery in deliveries {
+                    delivery.await.expect("delivered");
+                }
+                sent
+            });
+            let late = net.timestamps("orders", 0).into_iter().zip(sent).filter(|&(_, sent)| sent > 0);
+            let late: Vec<_> = late.map(|(stored, sent)| WALL + sent - stored).collect();
+            let tick = i64::try_from(crate::CLOCK_TICK.as_millis()).expect("a short time");
+            assert_eq!(late.len(), 100);
+            // The clock tells whole milliseconds.
+            assert!(late.iter().all(|late| (0..=tick + 1).contains(late)), "linger {linger}: {late:?}");
+        }
+    }
+}
+
 mod scenario_49_runtime_gone {
     use super::*;
 
