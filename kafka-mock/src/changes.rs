@@ -17,7 +17,7 @@ impl Cluster {
         !self.down.contains(&node)
     }
 
-    /// How often a broker was stopped: connections from before do not outlive it.
+    /// How often who answers at an address was stopped, or became another one: connections from before do not outlive it.
     pub(crate) fn stops(&self, node: NodeId) -> u64 {
         self.stops.get(&node).copied().unwrap_or(0)
     }
@@ -134,6 +134,19 @@ impl Cluster {
                 self.set_address(node, &host, port);
                 Ok(())
             }
+            Change::Reroute { address, cluster, broker } => {
+                self.reroute(address, cluster, broker.unwrap_or(address))
+            }
+            Change::Wipe { cluster_id } => self.wipe(cluster_id),
+            Change::LagBehind { broker, lag } => {
+                self.known(broker)?;
+                self.lag_behind(broker, lag)
+            }
+            Change::CatchUp(broker) => {
+                self.known(broker)?;
+                self.catch_up(broker);
+                Ok(())
+            }
             Change::ForgetProducers { topic, partition } => {
                 let found = self.topic_mut(topic.as_str()).ok_or_else(|| no_topic(topic.as_str()))?;
                 for (partition_found, index) in found.partitions.iter_mut().zip((0..).map(PartitionId)) {
@@ -190,7 +203,7 @@ impl Cluster {
         if !self.down.insert(node) {
             return Ok(());
         }
-        *self.stops.entry(node).or_default() += 1;
+        self.disconnect_from(node);
         self.partitions_mut().for_each(|partition| partition.restart(node));
         let down = self.down.clone();
         for partition in self.partitions_mut().filter(|partition| partition.leader == node) {
@@ -244,7 +257,7 @@ impl Cluster {
     }
 
     fn known(&self, node: NodeId) -> Result<(), Refusal> {
-        match self.broker(node) {
+        match self.member(node) {
             Some(_) => Ok(()),
             None => Err(no_broker(node)),
         }

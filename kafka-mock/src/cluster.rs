@@ -9,8 +9,9 @@ use kafka_wire::{ApiKey, ErrorCode, NodeId, PartitionId, ProducerId, TopicId, To
 
 use crate::answer::{Answer, CloseReason, Waiting};
 use crate::config::ClusterConfig;
-use crate::handlers;
+use crate::handlers::{self, api_versions::is_of_controllers};
 use crate::log::{Log, StoredBatch};
+use crate::others::Others;
 use crate::producers::MAX_PRODUCERS;
 use crate::random::Random;
 use crate::recording::Recording;
@@ -18,6 +19,7 @@ use crate::request::Request;
 use crate::script::{self, Running};
 use crate::settings::TopicSettings;
 use crate::topic::{Partition, Topic, is_legal_name};
+use crate::views::View;
 
 /// The time, told to the cluster with every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,7 @@ impl std::error::Error for Refusal {}
 pub struct Cluster {
     pub(crate) config: ClusterConfig,
     brokers: Vec<Broker>,
+    controllers: Vec<Broker>,
     topics: BTreeMap<TopicName, Topic>,
     names_by_id: BTreeMap<TopicId, TopicName>,
     /// Names with a '.' or '_', as they appear in the names of metrics.
@@ -109,6 +112,9 @@ pub struct Cluster {
     /// What went wrong with a script.
     pub(crate) notes: Vec<String>,
     pub(crate) recording: Recording,
+    pub(crate) others: Others,
+    /// Brokers that do not know everything.
+    pub(crate) views: BTreeMap<NodeId, View>,
 }
 
 /// Questions.
@@ -122,7 +128,7 @@ impl Cluster {
     /// A number that moves whenever a waiting request may have something to be answered with.
     #[must_use]
     pub fn change(&self) -> u64 {
-        self.change
+        self.change + self.changes_elsewhere()
     }
 
     /// The broker that answers for the controller: the first that is up.
@@ -136,6 +142,24 @@ impl Cluster {
 
     pub(crate) fn brokers(&self) -> &[Broker] {
         &self.brokers
+    }
+
+    pub(crate) fn controllers(&self) -> &[Broker] {
+        &self.controllers
+    }
+
+    pub(crate) fn is_controller(&self, node: NodeId) -> bool {
+        self.controllers.iter().any(|controller| controller.id == node)
+    }
+
+    /// All brokers and controllers.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.brokers.iter().chain(&self.controllers).map(|member| member.id)
+    }
+
+    /// A broker or a controller.
+    pub(crate) fn member(&self, id: NodeId) -> Option<&Broker> {
+        self.brokers.iter().chain(&self.controllers).find(|member| member.id == id)
     }
 
     pub(crate) fn broker(&self, id: NodeId) -> Option<&Broker> {
@@ -180,12 +204,13 @@ impl Cluster {
     /// A cluster with brokers and nothing in it.
     #[must_use]
     pub fn new(config: ClusterConfig) -> Self {
-        let brokers = config.nodes().map(|id| Broker { id, host: "127.0.0.1".to_owned(), port: 0 }).collect();
+        let member = |id| Broker { id, host: "127.0.0.1".to_owned(), port: 0 };
         Self {
             recording: Recording::new(config.recorded_requests),
             ids: Random::new(hash(&config.cluster_id)),
+            brokers: config.nodes().map(member).collect(),
+            controllers: config.controller_nodes().map(member).collect(),
             config,
-            brokers,
             topics: BTreeMap::new(),
             names_by_id: BTreeMap::new(),
             metric_names: BTreeSet::new(),
@@ -199,10 +224,12 @@ impl Cluster {
             script: Running::default(),
             control: 0,
             notes: Vec::new(),
+            others: Others::default(),
+            views: BTreeMap::new(),
         }
     }
 
-    /// Answers a frame (without its length) that came to broker `node`.
+    /// Answers a frame (without its length) that came to the address of broker `node`: usually that broker does.
     pub fn handle(&mut self, node: NodeId, frame: Bytes, now: Now) -> Answer {
         match Request::decode(&frame) {
             Ok(request) => self.apply(node, request, now),
@@ -213,11 +240,16 @@ impl Cluster {
     /// Answers a request that was decoded before, elsewhere: only this half needs the cluster.
     pub fn apply(&mut self, node: NodeId, request: Request, now: Now) -> Answer {
         self.handle_timeout(now);
+        if let Some((other, node)) = self.other_at(node) {
+            let answer = other.apply(node, request, now);
+            return self.as_of_here(answer);
+        }
+        let node = self.own_at(node);
         self.record(node, &request, now.instant);
         if !self.is_up(node) {
             return Answer::Close(CloseReason::BrokerDown);
         }
-        if let Some(reason) = self.refuse_version(&request) {
+        if let Some(reason) = self.refuse_version(node, &request) {
             return Answer::Close(reason);
         }
         if self.script.has_rules() {
@@ -231,6 +263,11 @@ impl Cluster {
 
     /// Asks again for what [`Answer::Wait`] put off. At or after [`Waiting::until`] there is an answer for sure.
     pub fn resume(&mut self, node: NodeId, waiting: Waiting, now: Now) -> Answer {
+        if let Some((other, node)) = self.other_at(node) {
+            let answer = other.resume(node, waiting, now);
+            return self.as_of_here(answer);
+        }
+        let node = self.own_at(node);
         let mut waiting = waiting;
         let plan = waiting.plan.take();
         if !self.is_up(node) {
@@ -247,20 +284,23 @@ impl Cluster {
         }
     }
 
-    /// Why a request is not served in its version, if a script limits it. ApiVersions has an answer for that (KIP-511).
-    fn refuse_version(&self, request: &Request) -> Option<CloseReason> {
+    /// Why a request is not served in its version, if a script limits it, or not by this node. ApiVersions has an answer for that
+    /// (KIP-511).
+    fn refuse_version(&self, node: NodeId, request: &Request) -> Option<CloseReason> {
         let (api, version) = (request.api(), request.version());
-        let limit = self.versions.get(&api)?;
-        let refused = !limit.contains(version) && api != ApiKey::API_VERSIONS;
+        let is_limited = self.versions.get(&api).is_some_and(|limit| !limit.contains(version));
+        let is_foreign = self.is_controller(node) && !is_of_controllers(api);
+        let refused = is_foreign || is_limited && api != ApiKey::API_VERSIONS;
         refused.then_some(CloseReason::NotServed { api, version })
     }
 }
 
 /// Commands.
 impl Cluster {
-    /// Where clients are told to find a broker. Unknown ids are ignored.
+    /// Where clients are told to find a broker, or a controller. Unknown ids are ignored.
     pub fn set_address(&mut self, node: NodeId, host: &str, port: u16) {
-        if let Some(broker) = self.brokers.iter_mut().find(|broker| broker.id == node) {
+        let mut members = self.brokers.iter_mut().chain(&mut self.controllers);
+        if let Some(broker) = members.find(|member| member.id == node) {
             host.clone_into(&mut broker.host);
             broker.port = port;
         }
@@ -525,6 +565,24 @@ impl Cluster {
     }
 }
 
+/// Commands of clusters that take each other's place.
+impl Cluster {
+    /// What a new cluster holds comes in the place of what this one held. Addresses, scripts and what is known of this one stay.
+    pub(crate) fn take_place(&mut self, begun: Self) {
+        let Self { config, topics, names_by_id, metric_names, partition_count, ids, .. } = begun;
+        self.config = config;
+        self.topics = topics;
+        self.names_by_id = names_by_id;
+        self.metric_names = metric_names;
+        self.partition_count = partition_count;
+        self.log_bytes = 0;
+        self.next_producer_id = FIRST_PRODUCER_ID;
+        self.ids = ids;
+        self.views.clear();
+        self.change += 1;
+    }
+}
+
 pub(crate) fn no_partition() -> Refusal {
     Refusal::new(ErrorCode::INVALID_PARTITIONS, "the number of partitions must be greater than 0")
 }
@@ -543,7 +601,7 @@ pub(crate) fn no_topic(name: &str) -> Refusal {
 }
 
 /// FNV-1a: the same on every machine.
-fn hash(text: &str) -> u64 {
+pub(crate) fn hash(text: &str) -> u64 {
     text.bytes()
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

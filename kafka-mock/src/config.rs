@@ -9,6 +9,7 @@ use crate::log::Retention;
 pub struct ClusterConfig {
     pub(crate) cluster_id: String,
     pub(crate) brokers: u16,
+    pub(crate) controllers: u16,
     pub(crate) auto_create: bool,
     pub(crate) default_partitions: i32,
     pub(crate) retention: Retention,
@@ -23,6 +24,7 @@ impl Default for ClusterConfig {
         Self {
             cluster_id: DEFAULT_CLUSTER_ID.to_owned(),
             brokers: 1,
+            controllers: 0,
             auto_create: false,
             default_partitions: 1,
             retention: Retention { bytes: DEFAULT_PARTITION_BYTES, records: u64::MAX },
@@ -48,6 +50,14 @@ impl ClusterConfig {
     #[must_use]
     pub fn brokers(mut self, count: u16) -> Self {
         self.brokers = count.clamp(1, MAX_BROKERS);
+        self
+    }
+
+    /// How many controllers of a KRaft quorum there are besides, with ids behind those of the brokers. They are no brokers: they
+    /// name neither Metadata nor Produce nor InitProducerId, and hang up on who asks for these. None unless set.
+    #[must_use]
+    pub fn controllers(mut self, count: u16) -> Self {
+        self.controllers = count.min(MAX_BROKERS);
         self
     }
 
@@ -116,6 +126,12 @@ impl ClusterConfig {
     /// The ids of the brokers.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
         (1..=i32::from(self.brokers)).map(NodeId)
+    }
+
+    /// The ids of the controllers.
+    pub fn controller_nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        let brokers = i32::from(self.brokers);
+        (brokers + 1..=brokers + i32::from(self.controllers)).map(NodeId)
     }
 }
 

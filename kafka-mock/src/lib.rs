@@ -48,6 +48,10 @@
 //! a hash of each batch's bytes. The same can be said in a text file (`Script::from_toml`, feature `toml`), and
 //! `linger mock --script FILE` runs it for clients in any language.
 //!
+//! Clusters are taken for one another, too: an address [comes to lead](Change::Reroute) to a broker of another cluster, a cluster is
+//! [wiped](Change::Wipe) and begun anew, a broker [lags behind](Change::LagBehind) and does not know what the others know, a
+//! [controller](Builder::controllers) stands where a broker was meant.
+//!
 //! What a network does is the part of the [`proxy`], which can stand in front of real brokers, too.
 //!
 //! ```
@@ -114,6 +118,7 @@ mod io;
 mod log;
 #[macro_use]
 mod occasions;
+mod others;
 mod producers;
 pub mod proxy;
 mod random;
@@ -123,14 +128,16 @@ mod request;
 mod script;
 mod settings;
 mod topic;
+mod views;
 
 pub use answer::{Answer, CloseReason, Waiting};
 pub use cluster::{Cluster, Now, Refusal};
 pub use config::ClusterConfig;
 #[cfg(feature = "toml")]
 pub use files::ScriptError;
-pub use io::{Builder, MockCluster, StartError};
+pub use io::{Builder, MockCluster, OtherCluster, StartError};
 pub use recording::{Recorded, RecordedBatch};
 pub use records::StoredRecord;
 pub use request::Request;
 pub use script::{Change, Malformation, Rule, Script, Scripted, Then};
+pub use views::Lag;

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use kafka_mock::{Builder, MockCluster};
+use kafka_mock::{Builder, Change, MockCluster};
 use kafka_wire::messages::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, MetadataRequest, MetadataResponse,
     PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData,
@@ -380,4 +380,65 @@ async fn a_sink_answers_large_requests_and_keeps_nothing() {
     }
     assert_eq!(cluster.offsets("orders", 0), Some((5, 5)));
     assert!(cluster.batches("orders", 0).is_empty());
+}
+
+/// As where a machine gets the address that another one had.
+#[tokio::test]
+async fn a_port_that_leads_to_another_cluster_breaks_its_connections_and_serves_new_ones() {
+    let cluster = start(three()).await;
+    let mut before = Client::connect(&cluster, 2).await;
+    let own: MetadataResponse = before.call(&metadata(), 9).await;
+    let lead = |cluster_id: Option<&str>| Change::Reroute {
+        address: NodeId(2),
+        cluster: cluster_id.map(str::to_owned),
+        broker: None,
+    };
+    cluster.carry_out(lead(Some("another"))).expect("possible");
+    assert!(before.frame().await.is_none(), "it is another machine");
+    let mut client = Client::connect(&cluster, 2).await;
+    let response: MetadataResponse = client.call(&metadata(), 9).await;
+    assert_eq!(response.cluster_id.as_deref(), Some("another"));
+    let told = response.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port));
+    assert_eq!(told.collect::<Vec<_>>(), [cluster.address(NodeId(2)).expect("a broker")]);
+    let response: ProduceResponse = client.call(&produce(Acks::ALL, b"astray"), 9).await;
+    assert_eq!(response.responses[0].partition_responses[0].error_code, ErrorCode::NONE);
+    assert!(values(&cluster).is_empty());
+    let other = cluster.other("another").expect("it is there");
+    assert_eq!((other.id(), other.offsets("orders", 0)), ("another", Some((0, 1))));
+    assert_eq!(other.records("orders", 0)[0].record.value.as_deref(), Some(&b"astray"[..]));
+
+    // Who waits at the other cluster hears of what comes to it.
+    client.send(&fetch(1, 60_000), 9).await;
+    let mut second = Client::connect(&cluster, 2).await;
+    second.call(&produce(Acks::ALL, b"astray, too"), 9).await;
+    let (_, fetched) = client.receive::<FetchRequest>(9).await;
+    assert_eq!(fetched.responses[0].partitions[0].high_watermark, 2);
+
+    cluster.carry_out(lead(None)).expect("possible");
+    assert!(second.frame().await.is_none());
+    let mut back = Client::connect(&cluster, 2).await;
+    assert_eq!(back.call(&metadata(), 9).await.cluster_id, own.cluster_id);
+}
+
+#[tokio::test]
+async fn a_cluster_is_begun_anew_under_the_same_ports() {
+    let cluster = start(three().cluster_id("the first")).await;
+    let mut before = Client::connect(&cluster, 1).await;
+    before.call(&produce(Acks::ALL, b"gone"), 9).await;
+    cluster.carry_out(Change::Wipe { cluster_id: Some("the second".into()) }).expect("possible");
+    assert!(before.frame().await.is_none());
+    let mut after = Client::connect(&cluster, 1).await;
+    assert_eq!(after.call(&metadata(), 9).await.cluster_id.as_deref(), Some("the second"));
+    assert_eq!((cluster.id().as_str(), values(&cluster)), ("the second", Vec::new()));
+}
+
+#[tokio::test]
+async fn a_controller_listens_and_hangs_up_on_who_asks_for_metadata() {
+    let cluster = start(three().controllers(1)).await;
+    assert_eq!(cluster.controllers().collect::<Vec<_>>(), [NodeId(4)]);
+    assert_eq!(cluster.bootstrap_servers().split(',').count(), 3);
+    let mut client = Client::connect(&cluster, 4).await;
+    client.send(&metadata(), 9).await;
+    assert!(client.frame().await.is_none());
+    cluster.stop_broker(NodeId(4)).expect("it is a node as any other");
 }

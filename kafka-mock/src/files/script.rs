@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::ScriptError;
 use super::words::{Api, Code, Probability, Time, Times, Versions};
 use crate::script::{Change, Malformation, Rule, Script};
+use crate::views::Lag;
 
 impl Script {
     /// Reads a script from TOML.
@@ -59,6 +60,26 @@ impl Script {
     ///     [[at]]         # the new leader lacks the last three batches, acknowledged or not
     ///     time = "12s"
     ///     change = { elect-unclean = { topic = "orders", partition = 0, batches = 3 } }
+    ///
+    ///     [[at]]         # the address of broker 2 leads to a broker of another cluster, and back
+    ///     time = "20s"
+    ///     change = { reroute = { address = 2, cluster = "another", broker = 1 } }
+    ///
+    ///     [[at]]
+    ///     time = "25s"
+    ///     change = { reroute = { address = 2 } }
+    ///
+    ///     [[at]]         # broker 3 has not heard of the last partitions; `lag` can be "view", a topic or a broker, too
+    ///     time = "30s"
+    ///     change = { lag-behind = { broker = 3, lag = { partitions = { topic = "orders", count = 2 } } } }
+    ///
+    ///     [[at]]
+    ///     time = "35s"
+    ///     change = { catch-up = 3 }
+    ///
+    ///     [[at]]         # a new cluster under the old addresses
+    ///     time = "40s"
+    ///     change = { wipe = { cluster-id = "the next one" } }
     /// "#)?;
     /// # Ok::<(), kafka_mock::ScriptError>(())
     /// ```
@@ -191,17 +212,70 @@ enum Malformed {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 enum ChangeTable {
-    MoveLeader { topic: String, partition: Option<i32>, to: Option<i32> },
-    ElectUnclean { topic: String, partition: Option<i32>, to: Option<i32>, batches: usize },
+    MoveLeader {
+        topic: String,
+        partition: Option<i32>,
+        to: Option<i32>,
+    },
+    ElectUnclean {
+        topic: String,
+        partition: Option<i32>,
+        to: Option<i32>,
+        batches: usize,
+    },
     StopBroker(i32),
     StartBroker(i32),
-    CreateTopic { topic: String, partitions: i32 },
-    DeleteTopic { topic: String },
-    RecreateTopic { topic: String, partitions: Option<i32> },
-    GrowTopic { topic: String, partitions: i32 },
-    LimitVersions { api: Api, versions: Versions },
-    Advertise { broker: i32, host: String, port: u16 },
-    ForgetProducers { topic: String, partition: Option<i32> },
+    CreateTopic {
+        topic: String,
+        partitions: i32,
+    },
+    DeleteTopic {
+        topic: String,
+    },
+    RecreateTopic {
+        topic: String,
+        partitions: Option<i32>,
+    },
+    GrowTopic {
+        topic: String,
+        partitions: i32,
+    },
+    LimitVersions {
+        api: Api,
+        versions: Versions,
+    },
+    Advertise {
+        broker: i32,
+        host: String,
+        port: u16,
+    },
+    ForgetProducers {
+        topic: String,
+        partition: Option<i32>,
+    },
+    Reroute {
+        address: i32,
+        cluster: Option<String>,
+        broker: Option<i32>,
+    },
+    #[serde(rename_all = "kebab-case")]
+    Wipe {
+        cluster_id: Option<String>,
+    },
+    LagBehind {
+        broker: i32,
+        lag: LagTable,
+    },
+    CatchUp(i32),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+enum LagTable {
+    View,
+    Partitions { topic: String, count: i32 },
+    Topic(String),
+    Broker(i32),
 }
 
 impl From<File> for Script {
@@ -305,6 +379,25 @@ impl From<ChangeTable> for Change {
             ChangeTable::ForgetProducers { topic, partition } => {
                 Self::ForgetProducers { topic: topic.into(), partition: partition.map(PartitionId) }
             }
+            ChangeTable::Reroute { address, cluster, broker } => {
+                Self::Reroute { address: NodeId(address), cluster, broker: broker.map(NodeId) }
+            }
+            ChangeTable::Wipe { cluster_id } => Self::Wipe { cluster_id },
+            ChangeTable::LagBehind { broker, lag } => {
+                Self::LagBehind { broker: NodeId(broker), lag: lag.into() }
+            }
+            ChangeTable::CatchUp(broker) => Self::CatchUp(NodeId(broker)),
+        }
+    }
+}
+
+impl From<LagTable> for Lag {
+    fn from(lag: LagTable) -> Self {
+        match lag {
+            LagTable::View => Self::View,
+            LagTable::Partitions { topic, count } => Self::Partitions { topic: topic.into(), count },
+            LagTable::Topic(topic) => Self::Topic(topic.into()),
+            LagTable::Broker(broker) => Self::Broker(NodeId(broker)),
         }
     }
 }
@@ -403,6 +496,34 @@ mod tests {
             let (partition, to) = (partition.map(PartitionId), to.map(NodeId));
             let change = Change::ElectUnclean { topic: "orders".into(), partition, to, batches: 2 };
             assert_eq!(read(fields), Ok(Script::new().at(Duration::from_secs(4), change)));
+        }
+    }
+
+    #[test]
+    fn clusters_that_are_taken_for_one_another_have_their_words() {
+        let read = |change: &str| Script::from_toml(&format!("[[at]]\ntime = \"4s\"\nchange = {change}\n"));
+        let lag = |lag| Change::LagBehind { broker: NodeId(3), lag };
+        for (words, change) in [
+            (
+                "{ reroute = { address = 2, cluster = \"b\", broker = 1 } }",
+                Change::Reroute { address: NodeId(2), cluster: Some("b".into()), broker: Some(NodeId(1)) },
+            ),
+            (
+                "{ reroute = { address = 2 } }",
+                Change::Reroute { address: NodeId(2), cluster: None, broker: None },
+            ),
+            ("{ wipe = { cluster-id = \"b\" } }", Change::Wipe { cluster_id: Some("b".into()) }),
+            ("{ wipe = {} }", Change::Wipe { cluster_id: None }),
+            ("{ lag-behind = { broker = 3, lag = \"view\" } }", lag(Lag::View)),
+            ("{ lag-behind = { broker = 3, lag = { topic = \"t\" } } }", lag(Lag::Topic("t".into()))),
+            ("{ lag-behind = { broker = 3, lag = { broker = 1 } } }", lag(Lag::Broker(NodeId(1)))),
+            (
+                "{ lag-behind = { broker = 3, lag = { partitions = { topic = \"t\", count = 2 } } } }",
+                lag(Lag::Partitions { topic: "t".into(), count: 2 }),
+            ),
+            ("{ catch-up = 3 }", Change::CatchUp(NodeId(3))),
+        ] {
+            assert_eq!(read(words), Ok(Script::new().at(Duration::from_secs(4), change)), "{words}");
         }
     }
 

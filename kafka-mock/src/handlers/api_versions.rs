@@ -1,7 +1,7 @@
 //! ApiVersions: what is served, and in which versions.
 
 use kafka_wire::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use kafka_wire::{ApiKey, ErrorCode, Message, RequestHeader};
+use kafka_wire::{ApiKey, ErrorCode, Message, NodeId, RequestHeader};
 
 use super::unserved::NEWEST_FIND_COORDINATOR;
 use super::{reply, reply_in};
@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 
 pub(super) fn answer(
     cluster: &Cluster,
+    node: NodeId,
     header: &RequestHeader,
     request: Option<&ApiVersionsRequest>,
 ) -> Answer {
@@ -18,7 +19,7 @@ pub(super) fn answer(
     match request {
         // A client newer than this cluster is told so in the one version all of them read (KIP-511).
         None => {
-            let own = served(cluster).filter(|api| api.api_key == ApiKey::API_VERSIONS);
+            let own = served(cluster, node).filter(|api| api.api_key == ApiKey::API_VERSIONS);
             let response = ApiVersionsResponse {
                 error_code: ErrorCode::UNSUPPORTED_VERSION,
                 api_keys: own.collect(),
@@ -30,28 +31,45 @@ pub(super) fn answer(
             header,
             &ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() },
         ),
-        Some(_) => {
-            reply(header, &ApiVersionsResponse { api_keys: served(cluster).collect(), ..Default::default() })
-        }
+        Some(_) => reply(
+            header,
+            &ApiVersionsResponse { api_keys: served(cluster, node).collect(), ..Default::default() },
+        ),
     }
 }
 
 /// Every API there is a handler for: all of kafka-wire's today. And FindCoordinator, to say no: without it, librdkafka would
 /// not use lz4 and group members would wait in silence for a coordinator, instead of being told that there are no groups.
-fn served(cluster: &Cluster) -> impl Iterator<Item = ApiVersion> + '_ {
+fn served(cluster: &Cluster, node: NodeId) -> impl Iterator<Item = ApiVersion> + '_ {
     let find_coordinator = ApiVersion {
         api_key: ApiKey::FIND_COORDINATOR,
         min_version: 0,
         max_version: NEWEST_FIND_COORDINATOR,
     };
-    let served = kafka_wire::ALL.iter().filter_map(|api| {
+    let is_controller = cluster.is_controller(node);
+    let served = kafka_wire::ALL.iter().filter(move |api| !is_controller || is_of_controllers(api.key));
+    let served = served.filter_map(|api| {
         let versions = cluster.versions(api.key, api.versions)?;
         // Brokers since 4.0 take Produce from version 3 on but say 0, without which older librdkafka would not produce.
         let all = api.key == ApiKey::PRODUCE && versions.min == api.versions.min;
         let min_version = if all { 0 } else { versions.min };
         Some(ApiVersion { api_key: api.key, min_version, max_version: versions.max })
     });
-    served.chain([find_coordinator])
+    served.chain((!is_controller).then_some(find_coordinator))
+}
+
+/// Whether a controller of a KRaft quorum serves an API: of those known here, what Kafka 4.4.0 names there.
+pub(crate) fn is_of_controllers(api: ApiKey) -> bool {
+    const THEIRS: &[ApiKey] = &[
+        ApiKey::FETCH,
+        ApiKey::API_VERSIONS,
+        ApiKey::CREATE_TOPICS,
+        ApiKey::DELETE_TOPICS,
+        ApiKey::DESCRIBE_CONFIGS,
+        ApiKey::CREATE_PARTITIONS,
+        ApiKey::DESCRIBE_CLUSTER,
+    ];
+    THEIRS.contains(&api)
 }
 
 fn has_legal_software(request: &ApiVersionsRequest) -> bool {

@@ -8,43 +8,48 @@ use kafka_wire::messages::{
 };
 use kafka_wire::{ErrorCode, NodeId, PartitionId, TopicId, TopicName};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Broker, Cluster};
 use crate::topic::{Topic, is_legal_name};
 
-pub(super) fn answer(cluster: &mut Cluster, version: i16, request: &MetadataRequest) -> MetadataResponse {
+pub(super) fn answer(
+    cluster: &mut Cluster,
+    node: NodeId,
+    version: i16,
+    request: &MetadataRequest,
+) -> MetadataResponse {
     let topics = match &request.topics {
-        None => cluster.topics().map(|topic| found(cluster, topic)).collect(),
+        None => cluster.topics_known_to(node),
         // Before version 1 there was no null, and an empty list meant all.
-        Some(wanted) if wanted.is_empty() && version == 0 => {
-            cluster.topics().map(|topic| found(cluster, topic)).collect()
-        }
+        Some(wanted) if wanted.is_empty() && version == 0 => cluster.topics_known_to(node),
         Some(wanted) => {
             let may_create = request.allow_auto_topic_creation && cluster.config.auto_create;
             // Each once, however often it is named: a small request must not make a huge answer.
             let mut answered = BTreeSet::new();
             let wanted = wanted.iter().filter(|topic| answered.insert((topic.topic_id, topic.name.as_ref())));
-            wanted.map(|topic| look_up(cluster, version, topic, may_create)).collect()
+            wanted.map(|topic| look_up(cluster, node, version, topic, may_create)).collect()
         }
     };
     MetadataResponse {
-        brokers: cluster
-            .brokers_up()
-            .map(|broker| MetadataResponseBroker {
-                node_id: broker.id,
-                host: broker.host.clone(),
-                port: i32::from(broker.port),
-                ..Default::default()
-            })
-            .collect(),
+        brokers: cluster.brokers_known_to(node),
         cluster_id: Some(cluster.id().to_owned()),
-        controller_id: cluster.controller(),
+        controller_id: cluster.controller_known_to(node),
         topics,
+        ..Default::default()
+    }
+}
+
+pub(crate) fn broker(broker: &Broker) -> MetadataResponseBroker {
+    MetadataResponseBroker {
+        node_id: broker.id,
+        host: broker.host.clone(),
+        port: i32::from(broker.port),
         ..Default::default()
     }
 }
 
 fn look_up(
     cluster: &mut Cluster,
+    node: NodeId,
     version: i16,
     wanted: &MetadataRequestTopic,
     may_create: bool,
@@ -55,20 +60,20 @@ fn look_up(
         return missing(wanted.name.clone(), wanted.topic_id, ErrorCode::INVALID_REQUEST);
     }
     if by_id {
-        return match cluster.topic_by_id(wanted.topic_id) {
-            Some(topic) => found(cluster, topic),
-            None => missing(None, wanted.topic_id, ErrorCode::UNKNOWN_TOPIC_ID),
-        };
+        let known = cluster.topic_id_known_to(node, wanted.topic_id);
+        return known.unwrap_or_else(|| missing(None, wanted.topic_id, ErrorCode::UNKNOWN_TOPIC_ID));
     }
     let Some(name) = wanted.name.clone() else {
         return missing(None, wanted.topic_id, ErrorCode::INVALID_REQUEST);
     };
-    if let Some(topic) = cluster.topic(name.as_str()) {
-        return found(cluster, topic);
+    if let Some(topic) = cluster.topic_known_to(node, &name) {
+        return topic;
     }
     if !is_legal_name(name.as_str()) {
         return missing(Some(name), TopicId::default(), ErrorCode::INVALID_TOPIC_EXCEPTION);
     }
+    // One that only this broker does not know is there already.
+    let may_create = may_create && cluster.topic(name.as_str()).is_none();
     let code = if may_create { create(cluster, &name) } else { ErrorCode::UNKNOWN_TOPIC_OR_PARTITION };
     missing(Some(name), TopicId::default(), code)
 }
@@ -81,7 +86,7 @@ fn create(cluster: &mut Cluster, name: &TopicName) -> ErrorCode {
     }
 }
 
-fn found(cluster: &Cluster, topic: &Topic) -> MetadataResponseTopic {
+pub(crate) fn found(cluster: &Cluster, topic: &Topic) -> MetadataResponseTopic {
     let partitions = topic.partitions.iter().zip(0..).map(|(partition, index)| {
         let is_led = cluster.is_led(partition);
         let up = |&node: &NodeId| cluster.is_up(node);

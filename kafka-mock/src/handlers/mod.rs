@@ -1,6 +1,6 @@
 //! One file per API: the body of a request in, the body of its response out.
 
-mod api_versions;
+pub(crate) mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
@@ -9,7 +9,7 @@ mod describe_configs;
 mod fetch;
 mod init_producer_id;
 mod list_offsets;
-mod metadata;
+pub(crate) mod metadata;
 mod produce;
 pub(crate) mod unserved;
 
@@ -31,14 +31,14 @@ pub(crate) fn answer(cluster: &mut Cluster, node: NodeId, request: Request, now:
         Body::Produce(body, batches) => produce::answer(cluster, node, &header, body, batches, now),
         Body::Fetch(body) => fetch::answer(cluster, node, header, body, now),
         Body::ListOffsets(body) => reply(&header, &list_offsets::answer(cluster, node, version, body)),
-        Body::Metadata(body) => reply(&header, &metadata::answer(cluster, version, &body)),
-        Body::ApiVersions(body) => api_versions::answer(cluster, &header, body.as_ref()),
+        Body::Metadata(body) => reply(&header, &metadata::answer(cluster, node, version, &body)),
+        Body::ApiVersions(body) => api_versions::answer(cluster, node, &header, body.as_ref()),
         Body::CreateTopics(body) => reply(&header, &create_topics::answer(cluster, version, &body)),
         Body::DeleteTopics(body) => reply(&header, &delete_topics::answer(cluster, body)),
         Body::InitProducerId(body) => reply(&header, &init_producer_id::answer(cluster, &body)),
         Body::DescribeConfigs(body) => reply(&header, &describe_configs::answer(cluster, body)),
         Body::CreatePartitions(body) => reply(&header, &create_partitions::answer(cluster, body)),
-        Body::DescribeCluster(body) => reply(&header, &describe_cluster::answer(cluster, &body)),
+        Body::DescribeCluster(body) => reply(&header, &describe_cluster::answer(cluster, node, &body)),
         Body::Unserved(body) => body.answer(&header),
     }
 }

@@ -58,6 +58,11 @@ impl Builder {
         self.config(|config| config.brokers(count))
     }
 
+    /// How many KRaft controllers there are besides: see [`ClusterConfig::controllers`]. None unless set.
+    pub fn controllers(self, count: u16) -> Self {
+        self.config(|config| config.controllers(count))
+    }
+
     /// The id of the cluster: see [`ClusterConfig::cluster_id`]. Two clusters of one test need two ids for a client to tell
     /// them apart.
     pub fn cluster_id(self, id: impl Into<String>) -> Self {
@@ -90,7 +95,7 @@ impl Builder {
         self
     }
 
-    /// The ports of the brokers in order of their ids; brokers beyond the list, or with port 0, get a free one. All free ones
+    /// The ports of the brokers in order of their ids, and of the controllers behind them; nodes beyond the list, or with port 0, get a free one. All free ones
     /// unless set.
     pub fn ports(mut self, ports: impl IntoIterator<Item = u16>) -> Self {
         self.ports = ports.into_iter().collect();
@@ -161,12 +166,13 @@ impl Builder {
         let mut listeners = Vec::new();
         let mut listening = Vec::new();
         let ports = self.ports.iter().copied().chain(std::iter::repeat(0));
-        for (node, port) in self.config.nodes().zip(ports) {
+        for (node, port) in self.config.nodes().chain(self.config.controller_nodes()).zip(ports) {
             let (listener, address) = bind(SocketAddr::new(self.bind, port)).await?;
             let host = self.advertised_host.clone().unwrap_or_else(|| address.ip().to_string());
             cluster.set_address(node, &host, address.port());
             listeners.push((node, listener));
-            listening.push(Listening { node, host, port: address.port() });
+            let is_controller = cluster.is_controller(node);
+            listening.push(Listening { node, is_controller, host, port: address.port() });
         }
         let shared = Arc::new(Shared::new(cluster, &self.config, self.limits, self.log));
         let tasks = listener::spawn(listeners, &shared);

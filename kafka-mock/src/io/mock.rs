@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::builder::{Builder, ConnectionLimits, LogLine};
+use super::other::OtherCluster;
 use super::{clock, host_and_port, until};
 use crate::answer::{Answer, CloseReason, Waiting};
 use crate::cluster::{Cluster, Refusal};
@@ -34,6 +35,7 @@ pub struct MockCluster {
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) node: NodeId,
+    pub(super) is_controller: bool,
     pub(super) host: String,
     pub(super) port: u16,
 }
@@ -57,16 +59,22 @@ impl MockCluster {
     /// The addresses of all brokers, for a client's `bootstrap.servers`.
     #[must_use]
     pub fn bootstrap_servers(&self) -> String {
-        let addresses: Vec<String> = self.listening.iter().map(Listening::address).collect();
-        addresses.join(",")
+        let brokers = self.listening.iter().filter(|listening| !listening.is_controller);
+        brokers.map(Listening::address).collect::<Vec<_>>().join(",")
     }
 
     /// The ids of the brokers: 1, 2 and so on.
     pub fn nodes(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.listening.iter().map(|listening| listening.node)
+        self.listening.iter().filter(|listening| !listening.is_controller).map(|listening| listening.node)
     }
 
-    /// The address of one broker.
+    /// The ids of the controllers, which follow on those of the brokers. Clients have no use for them, but may be given their
+    /// [addresses](Self::address) by mistake.
+    pub fn controllers(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.listening.iter().filter(|listening| listening.is_controller).map(|listening| listening.node)
+    }
+
+    /// The address of one broker, or controller.
     #[must_use]
     pub fn address(&self, node: NodeId) -> Option<String> {
         self.listening.iter().find(|listening| listening.node == node).map(Listening::address)
@@ -162,6 +170,14 @@ impl MockCluster {
         self.change("carry out", |cluster| cluster.carry_out(change))
     }
 
+    /// The other cluster of this id, which addresses of this one can be made to [lead to](Change::Reroute). It comes into being
+    /// when it is named for the first time. `None` for this cluster's own id, and where there are too many.
+    #[must_use]
+    pub fn other(&self, id: &str) -> Option<OtherCluster<'_>> {
+        let is_there = self.change("other", |cluster| cluster.other_mut(id).is_some());
+        is_there.then(|| OtherCluster::new(&self.shared, id.to_owned()))
+    }
+
     /// Runs a script from now on, beside what other scripts say.
     ///
     /// # Errors
@@ -234,10 +250,7 @@ impl MockCluster {
     }
 
     fn change<T>(&self, purpose: &'static str, change: impl FnOnce(&mut Cluster) -> T) -> T {
-        let mut cluster = self.cluster(purpose);
-        let result = change(&mut cluster);
-        self.shared.let_go(cluster);
-        result
+        self.shared.change(purpose, change)
     }
 }
 
@@ -305,19 +318,20 @@ impl Shared {
         if !self.discard {
             request.inspect();
         }
-        self.with_cluster("answer", |cluster| cluster.apply(node, request, clock::now()))
+        self.change("answer", |cluster| cluster.apply(node, request, clock::now()))
     }
 
     /// Asks again for an answer that was put off.
     pub(super) fn resume(&self, node: NodeId, waiting: Waiting) -> Answer {
-        self.with_cluster("resume", |cluster| cluster.resume(node, waiting, clock::now()))
+        self.change("resume", |cluster| cluster.resume(node, waiting, clock::now()))
     }
 
-    fn with_cluster(&self, purpose: &'static str, act: impl FnOnce(&mut Cluster) -> Answer) -> Answer {
+    /// Does something to the cluster and tells who waits.
+    pub(super) fn change<T>(&self, purpose: &'static str, change: impl FnOnce(&mut Cluster) -> T) -> T {
         let mut cluster = self.lock(purpose);
-        let answer = act(&mut cluster);
+        let result = change(&mut cluster);
         self.let_go(cluster);
-        answer
+        result
     }
 
     /// Lets happen what a script has due; when to come again.
@@ -334,10 +348,10 @@ impl Shared {
         next
     }
 
-    /// Whether a broker is up, and how often it was stopped.
+    /// Whether who answers at an address is up, and how often it was stopped or became another one.
     pub(super) fn condition(&self, node: NodeId) -> (bool, u64) {
         let cluster = self.lock("condition");
-        (cluster.is_up(node), cluster.stops(node))
+        (cluster.is_up_at(node), cluster.stops(node))
     }
 
     /// Gives the lock back and tells who waits.
@@ -387,7 +401,7 @@ impl Shared {
     }
 
     /// No state of the cluster is half changed where a handler panics, so the lock is used on. The purpose is for the reader.
-    fn lock(&self, _purpose: &'static str) -> MutexGuard<'_, Cluster> {
+    pub(super) fn lock(&self, _purpose: &'static str) -> MutexGuard<'_, Cluster> {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,12 +5,14 @@ mod clock;
 mod connection;
 mod listener;
 mod mock;
+mod other;
 mod proxy;
 
 use tokio::sync::watch;
 
 pub use builder::{Builder, StartError};
 pub use mock::MockCluster;
+pub use other::OtherCluster;
 pub use proxy::{Proxy, ProxyBuilder, ProxyError};
 
 fn host_and_port(host: &str, port: u16) -> String {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kafka_wire::{ApiKey, NodeId, PartitionId, TopicName, VersionRange};
 
+use crate::views::Lag;
+
 /// Something that happens to the cluster: told to it at run time, by a rule, or by the clock.
 ///
 /// [`Cluster::carry_out`](crate::Cluster::carry_out) and [`MockCluster::carry_out`](crate::MockCluster::carry_out) do it at
@@ -84,6 +86,37 @@ pub enum Change {
         /// The port that clients are told.
         port: u16,
     },
+    /// The address of a broker leads to another broker from now on: of another cluster, or of the same one. Connections to it
+    /// break. The cluster whose broker had the address does not notice, and goes on naming it; stop the broker, too, if it is
+    /// to be gone.
+    ///
+    /// Another cluster comes into being when it is named for the first time, with the same topics, empty and with ids of its own.
+    /// Of its brokers those are up that an address leads to: it tells clients these addresses, and there is a replica of
+    /// everything on each. See [`Cluster::other`](crate::Cluster::other).
+    Reroute {
+        /// Whose address it is.
+        address: NodeId,
+        /// The id of the other cluster; `None` for the cluster whose address it is.
+        cluster: Option<String>,
+        /// The broker it leads to; `None` for the one of the address's own id.
+        broker: Option<NodeId>,
+    },
+    /// The cluster ends, and another one begins under the same addresses: with another cluster id, topics of the same names but
+    /// other ids, empty logs, and leader epochs and producer ids that start over, so that new producers get the ids that old ones
+    /// had. Connections break; brokers that were stopped stay so.
+    Wipe {
+        /// The id of the new one; `None` for one that follows from the old one's.
+        cluster_id: Option<String>,
+    },
+    /// A broker does not hear of something: its Metadata leaves it out until it [catches up](Self::CatchUp).
+    LagBehind {
+        /// The broker.
+        broker: NodeId,
+        /// What it does not know.
+        lag: Lag,
+    },
+    /// A broker knows everything again.
+    CatchUp(NodeId),
     /// A partition forgets the idempotent producers it knew, as brokers do after a time without records.
     ForgetProducers {
         /// The partition's topic.
