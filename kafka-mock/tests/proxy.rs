@@ -195,6 +195,43 @@ async fn hints_name_the_proxys_ports() {
     assert_eq!(Some(format!("{}:{}", hint.host, hint.port)), proxy.address(NodeId(3)));
 }
 
+/// As when a broker's address is given to a machine of another cluster.
+#[tokio::test]
+async fn the_port_of_a_broker_leads_to_another_cluster_and_back() {
+    let (cluster, proxy) = behind(|it| it).await;
+    let other = MockCluster::builder().start().await.expect("starts");
+    let mut start = Client::connect(proxy.bootstrap_servers()).await;
+    start.send(&metadata(), 12, 1).await;
+    let ours: MetadataResponse = start.response(12).await;
+    let address = |node| proxy.address(NodeId(node)).expect("known");
+    let (mut first, mut second) = (Client::connect(address(1)).await, Client::connect(address(2)).await);
+    for client in [&mut first, &mut second] {
+        client.send(&metadata(), 12, 1).await;
+        assert_eq!(client.id().await, 1);
+    }
+
+    proxy.set_line_of(NodeId(2), Line::new().leads_to(other.bootstrap_servers()));
+    proxy.reset_of(NodeId(2));
+    assert_eq!(second.see().await, Seen::Reset(0));
+    let mut astray = Client::connect(address(2)).await;
+    astray.send(&metadata(), 12, 1).await;
+    let theirs: MetadataResponse = astray.response(12).await;
+    let told = theirs.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port));
+    assert_eq!(told.collect::<Vec<_>>(), [other.bootstrap_servers()], "its own address");
+    assert_ne!(theirs.brokers.len(), ours.brokers.len());
+    // Neither the others nor what the proxy knows of them have changed.
+    for client in [&mut first, &mut start] {
+        client.send(&metadata(), 12, 2).await;
+        assert_eq!(client.response::<MetadataResponse>(12).await.brokers, ours.brokers);
+    }
+
+    proxy.set_line_of(NodeId(2), Line::new());
+    let mut back = Client::connect(address(2)).await;
+    back.send(&metadata(), 12, 1).await;
+    assert_eq!(back.response::<MetadataResponse>(12).await.brokers, ours.brokers);
+    drop(cluster);
+}
+
 #[tokio::test]
 async fn large_frames_pass_in_order() {
     let (cluster, proxy) = behind(|it| it).await;

@@ -17,6 +17,7 @@ pub struct Line {
     paused: [bool; 2],
     cut_after: [Option<u64>; 2],
     pub(crate) accept: Accept,
+    pub(crate) leads_to: Option<String>,
 }
 
 /// What becomes of a client that connects.
@@ -70,6 +71,13 @@ impl Line {
         self
     }
 
+    /// New connections lead to this address, `host:port`, whatever broker clients mean to reach: to one of another cluster,
+    /// say, to which the address was given. Its answers pass as they are, its own addresses in them.
+    pub fn leads_to(mut self, address: impl Into<String>) -> Self {
+        self.leads_to = Some(address.into());
+        self
+    }
+
     pub(crate) fn is_paused(&self, way: Way) -> bool {
         self.paused[index(way)]
     }
@@ -83,6 +91,19 @@ fn index(way: Way) -> usize {
     match way {
         Way::Requests => 0,
         Way::Responses => 1,
+    }
+}
+
+/// How often all connections were reset, and those to some brokers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Resets {
+    pub(crate) all: u64,
+    pub(crate) by_node: BTreeMap<NodeId, u64>,
+}
+
+impl Resets {
+    pub(crate) fn of(&self, node: Option<NodeId>) -> (u64, u64) {
+        (self.all, node.and_then(|node| self.by_node.get(&node)).copied().unwrap_or_default())
     }
 }
 

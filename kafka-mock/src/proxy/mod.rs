@@ -51,7 +51,7 @@ mod tamper;
 pub(crate) use dissect::{Asked, Dissected, Head, InFlight};
 pub(crate) use judge::{Judge, Verdict};
 pub use line::Line;
-pub(crate) use line::{Accept, Lines};
+pub(crate) use line::{Accept, Lines, Resets};
 pub(crate) use rewrite::{is_rewritten, rewrite};
 pub use tamper::{Tamper, Way};
 

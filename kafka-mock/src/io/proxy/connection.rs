@@ -19,6 +19,7 @@ use crate::proxy::{Accept, Asked, Dissected, Head, InFlight, Lines, Verdict, Way
 pub(super) async fn serve(mut client: TcpStream, node: Option<NodeId>, shared: Arc<Shared>) {
     let line = shared.lines.borrow().of(node).clone();
     let mut resets = shared.resets.subscribe();
+    let resets_before = resets.borrow_and_update().of(node);
     let lifetime =
         line.lifetime.map(|(shortest, longest)| shared.judge("lifetime").between(shortest, longest));
     let ended = async {
@@ -30,7 +31,8 @@ pub(super) async fn serve(mut client: TcpStream, node: Option<NodeId>, shared: A
         };
         tokio::select! {
             () = lived => {}
-            _ = resets.changed() => {}
+            // An error says that the proxy is gone.
+            _ = resets.wait_for(|resets| resets.of(node) != resets_before) => {}
         }
     };
     tokio::pin!(ended);
@@ -44,7 +46,7 @@ pub(super) async fn serve(mut client: TcpStream, node: Option<NodeId>, shared: A
         Accept::Refuse => return reset(&client),
     }
     let mut broker = tokio::select! {
-        connected = ports::connect(node, &shared) => match connected {
+        connected = ports::connect(node, line.leads_to.as_deref(), &shared) => match connected {
             Ok(broker) => broker,
             Err(error) => {
                 shared.log(&error.to_string());
@@ -67,6 +69,7 @@ pub(super) async fn serve(mut client: TcpStream, node: Option<NodeId>, shared: A
             Relay {
                 way,
                 node,
+                leads_elsewhere: line.leads_to.is_some(),
                 shared: &shared,
                 in_flight: &in_flight,
                 from,
@@ -100,6 +103,8 @@ fn reset(stream: &TcpStream) {
 struct Relay<'a> {
     way: Way,
     node: Option<NodeId>,
+    /// To no broker that the proxy stands in for: its addresses are not replaced.
+    leads_elsewhere: bool,
     shared: &'a Shared,
     in_flight: &'a Mutex<InFlight>,
     from: ReadHalf<'a>,
@@ -170,7 +175,7 @@ impl Relay<'_> {
         if discard {
             return self.discard(head.size).await;
         }
-        let rewrites = self.way == Way::Responses && is_rewritten(&head.asked);
+        let rewrites = self.way == Way::Responses && !self.leads_elsewhere && is_rewritten(&head.asked);
         if rewrites && head.size > MAX_HELD {
             self.passes_unread(&head.asked, "it is too large to be held");
         }

@@ -12,7 +12,7 @@ use super::super::builder::LogLine;
 use super::super::until;
 use super::builder::ProxyBuilder;
 use super::ports::{self, Openings, Ports};
-use crate::proxy::{Head, Judge, Line, Lines, Tamper, Verdict, Way};
+use crate::proxy::{Head, Judge, Line, Lines, Resets, Tamper, Verdict, Way};
 
 /// A proxy between clients and brokers. It ends when it is dropped.
 ///
@@ -79,7 +79,12 @@ impl Proxy {
 
     /// Resets all connections that are there.
     pub fn reset_all(&self) {
-        self.shared.resets.send_modify(|count| *count += 1);
+        self.shared.resets.send_modify(|resets| resets.all += 1);
+    }
+
+    /// Resets the connections to one broker that are there, but for those where clients have started.
+    pub fn reset_of(&self, node: NodeId) {
+        self.shared.resets.send_modify(|resets| *resets.by_node.entry(node).or_default() += 1);
     }
 
     /// How many connections were accepted so far.
@@ -116,7 +121,7 @@ pub(super) struct Shared {
     ports: Mutex<Ports>,
     judge: Mutex<Judge>,
     pub(super) lines: watch::Sender<Lines>,
-    pub(super) resets: watch::Sender<u64>,
+    pub(super) resets: watch::Sender<Resets>,
     activity: watch::Sender<()>,
     connections: AtomicU64,
     frames: [Vec<AtomicU64>; 2],
@@ -138,7 +143,7 @@ impl Shared {
             ports: Mutex::new(ports),
             judge: Mutex::new(judge),
             lines: watch::Sender::new(Lines { all: line, ..Default::default() }),
-            resets: watch::Sender::new(0),
+            resets: watch::Sender::new(Resets::default()),
             activity: watch::Sender::new(()),
             connections: AtomicU64::new(0),
             frames: [counters(), counters()],

@@ -154,11 +154,21 @@ async fn accept(node: Option<NodeId>, listener: TcpListener, shared: Arc<Shared>
     }
 }
 
-/// Opens a connection to a broker.
-pub(super) async fn connect(node: Option<NodeId>, shared: &Shared) -> io::Result<TcpStream> {
-    let (host, port) = shared.ports("connect").upstream(node);
-    let stream = TcpStream::connect((host.as_str(), port)).await;
-    stream.map_err(|error| io::Error::new(error.kind(), format!("cannot connect to {host}:{port}: {error}")))
+/// Opens a connection to a broker, or to the address given instead.
+pub(super) async fn connect(
+    node: Option<NodeId>,
+    elsewhere: Option<&str>,
+    shared: &Shared,
+) -> io::Result<TcpStream> {
+    let address = match elsewhere {
+        Some(address) => address.to_owned(),
+        None => {
+            let (host, port) = shared.ports("connect").upstream(node);
+            host_and_port(&host, port)
+        }
+    };
+    let stream = TcpStream::connect(&address).await;
+    stream.map_err(|error| io::Error::new(error.kind(), format!("cannot connect to {address}: {error}")))
 }
 
 /// Brokers a proxy stands in for.
