@@ -603,6 +603,7 @@ fn descriptions(pair: &mut Pair) {
             let request = ApiVersionsRequest {
                 client_software_name: name.into(),
                 client_software_version: version.into(),
+                ..Default::default()
             };
             side.call(4, &request).error_code
         });
@@ -610,8 +611,11 @@ fn descriptions(pair: &mut Pair) {
     let everything = kafka_wire::ALL.iter().map(|api| api.key).chain([ApiKey::FIND_COORDINATOR]);
     for key in everything {
         pair.compare(&format!("versions of {key}"), |side| {
-            let request =
-                ApiVersionsRequest { client_software_name: "a".into(), client_software_version: "1".into() };
+            let request = ApiVersionsRequest {
+                client_software_name: "a".into(),
+                client_software_version: "1".into(),
+                ..Default::default()
+            };
             let response = side.call(4, &request);
             let range = response.api_keys.iter().find(|api| api.api_key == key);
             range.map(|api| VersionRange::new(api.min_version, api.max_version))

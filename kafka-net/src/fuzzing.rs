@@ -215,14 +215,14 @@ impl World {
         let frame = match number {
             None => {
                 let (error_code, version) =
-                    if detail == 7 { (ErrorCode::UNSUPPORTED_VERSION, 0) } else { (ErrorCode::NONE, 4) };
+                    if detail == 7 { (ErrorCode::UNSUPPORTED_VERSION, 0) } else { (ErrorCode::NONE, 5) };
                 let api = |api_key, max_version| ApiVersion { api_key, min_version: 0, max_version };
                 let response = ApiVersionsResponse {
                     error_code,
                     api_keys: vec![api(ApiKey::PRODUCE, 11), api(ApiKey::API_VERSIONS, 3)],
                     ..ApiVersionsResponse::default()
                 };
-                // The second question is in version 3, which no answer distinguishes from 4 here.
+                // The second question is in version 3, which no answer distinguishes from 5 here.
                 let bytes = encode_response(&response, version, id).expect("encodes").into_bytes();
                 bytes.slice(4..)
             }

@@ -178,13 +178,13 @@ impl Broker {
         loop {
             let mut frame = self.0.next().await?.ok()?;
             let first = frame.get_i32();
-            if first != (18 << 16) | 4 {
+            if first != (18 << 16) | 5 {
                 return Some((first, frame.get_u32()));
             }
             let id = CorrelationId(frame.get_i32());
             let produce = ApiVersion { api_key: ApiKey::PRODUCE, min_version: 0, max_version: 13 };
             let response = ApiVersionsResponse { api_keys: vec![produce], ..ApiVersionsResponse::default() };
-            self.0.send(encode_response(&response, 4, id).expect("encodes")).await.ok()?;
+            self.0.send(encode_response(&response, 5, id).expect("encodes")).await.ok()?;
         }
     }
 

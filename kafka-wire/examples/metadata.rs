@@ -36,6 +36,7 @@ fn ask(address: &str) -> Result<(), Box<dyn Error>> {
     let request = ApiVersionsRequest {
         client_software_name: "kafka-wire".to_owned(),
         client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..ApiVersionsRequest::default()
     };
     let versions: ApiVersionsResponse = call(&mut socket, &request, ApiVersionsRequest::VERSIONS.max, 1)?;
     println!("{address} has {} APIs", versions.api_keys.len());

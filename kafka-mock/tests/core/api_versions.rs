@@ -8,7 +8,11 @@ use kafka_wire::{ApiKey, ErrorCode};
 use crate::harness::{CORRELATION, LEADER, World, closed, reply};
 
 fn request() -> ApiVersionsRequest {
-    ApiVersionsRequest { client_software_name: "a-test".into(), client_software_version: "1.0".into() }
+    ApiVersionsRequest {
+        client_software_name: "a-test".into(),
+        client_software_version: "1.0".into(),
+        ..Default::default()
+    }
 }
 
 /// Key, first and last version of an API.
@@ -19,7 +23,7 @@ fn range(response: &ApiVersionsResponse, key: ApiKey) -> Option<(i16, i16)> {
 #[test]
 fn what_is_served_is_told_in_every_version() {
     let mut world = World::new();
-    for version in 0..=4 {
+    for version in 0..=5 {
         let response = world.call(LEADER, version, &request());
         assert_eq!(response.error_code, ErrorCode::NONE, "version {version}");
         for (key, expected) in [
@@ -28,7 +32,7 @@ fn what_is_served_is_told_in_every_version() {
             (ApiKey::FETCH, Some((4, 18))),
             (ApiKey::LIST_OFFSETS, Some((1, 11))),
             (ApiKey::METADATA, Some((0, 13))),
-            (ApiKey::API_VERSIONS, Some((0, 4))),
+            (ApiKey::API_VERSIONS, Some((0, 5))),
             (ApiKey::CREATE_TOPICS, Some((2, 7))),
             (ApiKey::DELETE_TOPICS, Some((1, 6))),
             (ApiKey::INIT_PRODUCER_ID, Some((0, 5))),
@@ -59,7 +63,7 @@ fn frame(key: ApiKey, version: i16, body: &[u8]) -> Bytes {
 #[test]
 fn a_version_from_the_future_is_answered_in_version_0() {
     let mut world = World::new();
-    for version in [5, 99, i16::MAX, -1] {
+    for version in [6, 99, i16::MAX, -1] {
         let answer =
             world.cluster.handle(LEADER, frame(ApiKey::API_VERSIONS, version, b"\0what\xffever"), world.now);
         let (correlation, response): (_, ApiVersionsResponse) =
@@ -67,7 +71,7 @@ fn a_version_from_the_future_is_answered_in_version_0() {
         assert_eq!(correlation, CORRELATION);
         assert_eq!(response.error_code, ErrorCode::UNSUPPORTED_VERSION);
         assert_eq!(response.api_keys.len(), 1);
-        assert_eq!(range(&response, ApiKey::API_VERSIONS), Some((0, 4)));
+        assert_eq!(range(&response, ApiKey::API_VERSIONS), Some((0, 5)));
     }
 }
 
@@ -77,14 +81,20 @@ fn a_client_must_name_itself_legally() {
     for (name, version) in
         [("", "1"), ("a", ""), ("-a", "1"), ("a-", "1"), ("a b", "1"), ("a", "1\n"), ("é", "1")]
     {
-        let request =
-            ApiVersionsRequest { client_software_name: name.into(), client_software_version: version.into() };
+        let request = ApiVersionsRequest {
+            client_software_name: name.into(),
+            client_software_version: version.into(),
+            ..Default::default()
+        };
         let response = world.call(LEADER, 3, &request);
         assert_eq!(response.error_code, ErrorCode::INVALID_REQUEST, "{name:?} {version:?}");
         assert!(response.api_keys.is_empty());
     }
-    let plain =
-        ApiVersionsRequest { client_software_name: "a".into(), client_software_version: "1.2-rc.3".into() };
+    let plain = ApiVersionsRequest {
+        client_software_name: "a".into(),
+        client_software_version: "1.2-rc.3".into(),
+        ..Default::default()
+    };
     assert_eq!(world.call(LEADER, 4, &plain).error_code, ErrorCode::NONE);
 }
 

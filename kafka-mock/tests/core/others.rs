@@ -173,6 +173,7 @@ fn software() -> ApiVersionsRequest {
     ApiVersionsRequest {
         client_software_name: "a-test".into(),
         client_software_version: "1.0".into(),
+        ..Default::default()
     }
 }
 

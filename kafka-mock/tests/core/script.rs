@@ -175,7 +175,11 @@ fn throttling_is_told_and_done() {
     let answer = scripted(world.ask(
         LEADER,
         4,
-        &ApiVersionsRequest { client_software_name: "t".into(), client_software_version: "1".into() },
+        &ApiVersionsRequest {
+            client_software_name: "t".into(),
+            client_software_version: "1".into(),
+            ..Default::default()
+        },
     ));
     assert_eq!(read::<ApiVersionsRequest>(&answer, 4).throttle_time_ms, 5000);
 }
@@ -423,7 +427,11 @@ fn versions_are_limited() {
         .versions(ApiKey::API_VERSIONS, VersionRange::new(0, 2))
         .versions(ApiKey::DESCRIBE_CLUSTER, VersionRange::new(-1, -1));
     let mut world = scripted_world(script);
-    let newer = ApiVersionsRequest { client_software_name: "t".into(), client_software_version: "1".into() };
+    let newer = ApiVersionsRequest {
+        client_software_name: "t".into(),
+        client_software_version: "1".into(),
+        ..Default::default()
+    };
     let answer = world.call(LEADER, 3, &newer);
     assert_eq!(answer.error_code, ErrorCode::UNSUPPORTED_VERSION);
     assert_eq!(answer.api_keys[0].max_version, 2);

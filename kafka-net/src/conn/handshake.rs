@@ -49,6 +49,7 @@ impl Handshake {
         let request = ApiVersionsRequest {
             client_software_name: config.software_name.clone(),
             client_software_version: config.software_version.clone(),
+            ..ApiVersionsRequest::default()
         };
         let api = ApiKey::API_VERSIONS;
         kafka_wire::encode_request(&request, version, id, Some(&config.client_id))

@@ -56,7 +56,7 @@ impl Bench {
 
     fn ready() -> Self {
         let mut bench = Self::new();
-        bench.negotiate(4, ErrorCode::NONE, &[(ApiKey::METADATA, 2, 9)]);
+        bench.negotiate(5, ErrorCode::NONE, &[(ApiKey::METADATA, 2, 9)]);
         assert!(matches!(bench.events()[..], [Event::Ready]));
         bench
     }
@@ -172,7 +172,7 @@ fn a_version_nobody_knows_fails_here_and_costs_nothing() {
 #[test]
 fn an_older_broker_names_the_version_to_ask_in() {
     let mut bench = Bench::new();
-    bench.negotiate(4, ErrorCode::UNSUPPORTED_VERSION, &[(ApiKey::API_VERSIONS, 0, 2)]);
+    bench.negotiate(5, ErrorCode::UNSUPPORTED_VERSION, &[(ApiKey::API_VERSIONS, 0, 2)]);
     bench.negotiate(2, ErrorCode::NONE, &[(ApiKey::METADATA, 0, 5)]);
     assert_eq!(bench.story(), " ready");
 }
@@ -180,7 +180,7 @@ fn an_older_broker_names_the_version_to_ask_in() {
 #[test]
 fn a_broker_that_names_none_is_asked_in_version_0() {
     let mut bench = Bench::new();
-    bench.negotiate(4, ErrorCode::UNSUPPORTED_VERSION, &[]);
+    bench.negotiate(5, ErrorCode::UNSUPPORTED_VERSION, &[]);
     bench.negotiate(0, ErrorCode::NONE, &[(ApiKey::METADATA, 0, 5)]);
     assert_eq!(bench.story(), " ready");
 }
@@ -188,10 +188,10 @@ fn a_broker_that_names_none_is_asked_in_version_0() {
 #[test]
 fn a_broker_that_refuses_what_it_names_is_not_asked_for_ever() {
     let mut bench = Bench::new();
-    bench.negotiate(4, ErrorCode::UNSUPPORTED_VERSION, &[(ApiKey::API_VERSIONS, 0, 4)]);
+    bench.negotiate(5, ErrorCode::UNSUPPORTED_VERSION, &[(ApiKey::API_VERSIONS, 0, 5)]);
     assert!(bench.story().starts_with(" closed: broker 1 (broker:9092) knows ApiVersions"));
     let mut bench = Bench::new();
-    bench.negotiate(4, ErrorCode::CLUSTER_AUTHORIZATION_FAILED, &[]);
+    bench.negotiate(5, ErrorCode::CLUSTER_AUTHORIZATION_FAILED, &[]);
     assert!(bench.story().starts_with(" closed: broker 1 (broker:9092) refused"));
 }
 

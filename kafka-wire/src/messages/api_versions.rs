@@ -5,17 +5,22 @@ use alloc::vec::Vec;
 
 use crate::api::ApiKey;
 use crate::error_code::ErrorCode;
+use crate::ids::NodeId;
 use crate::table::messages;
 
 messages! {
     /// Asks a broker for the versions it has of each API: the first request on a connection.
-    api ApiVersions = 18, versions 0..=4, flexible 3;
+    api ApiVersions = 18, versions 0..=5, flexible 3;
 
     request ApiVersionsRequest {
         /// Letters, digits, and inside also `-` and `.` (KIP-511); anything else is `INVALID_REQUEST`.
         [3..]    client_software_name: String,
         /// As the name.
         [3..]    client_software_version: String,
+        /// The cluster that the client means, if it knows: another one answers `REBOOTSTRAP_REQUIRED` (KIP-1242).
+        [5..]    cluster_id: Option<String>,
+        /// The node that the client means; given together with the cluster, or not at all.
+        [5..]    node_id: NodeId = NodeId::NONE,
     }
     /// A broker that does not know the version asked answers `UNSUPPORTED_VERSION` in version 0 (KIP-511).
     response ApiVersionsResponse {
