@@ -279,13 +279,6 @@ impl<T> PartitionQueue<T> {
         self.requeued.insert(at, Requeued { batch, not_before });
     }
 
-    /// Ends the waiting of batches that back off: their partition has a new leader.
-    pub fn retry_now(&mut self, now: Instant) {
-        for requeued in &mut self.requeued {
-            requeued.not_before = requeued.not_before.min(now);
-        }
-    }
-
     /// Takes all batches whose delivery time is over, oldest first.
     pub fn expire(&mut self, now: Instant) -> Vec<DrainedBatch<T>> {
         let mut expired = Vec::new();
