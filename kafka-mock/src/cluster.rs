@@ -178,6 +178,12 @@ impl Cluster {
         self.topics.get(self.names_by_id.get(&id)?)
     }
 
+    /// The id of a topic (KIP-516).
+    #[must_use]
+    pub fn topic_id(&self, name: &str) -> Option<TopicId> {
+        self.topic(name).map(|topic| topic.id)
+    }
+
     /// Who leads a partition, and under which epoch.
     #[must_use]
     pub fn leader(&self, topic: &str, partition: PartitionId) -> Option<(NodeId, i32)> {

@@ -79,7 +79,7 @@ impl Cluster {
 impl Cluster {
     /// The other cluster of this id. It comes into being with the first call: as many brokers as this one has, all of them
     /// stopped until an address leads to one; the same topics, without records and with ids of its own; each broker has a
-    /// replica of everything. `None` for this cluster's own id, and where there are too many.
+    /// replica of everything. It serves the versions that this one serves. `None` for this cluster's own id, and where there are too many.
     pub fn other_mut(&mut self, id: &str) -> Option<&mut Self> {
         if id == self.id() || !self.others.by_id.contains_key(id) && self.others.by_id.len() >= MAX_OTHERS {
             return None;
@@ -160,6 +160,7 @@ impl Cluster {
             debug_assert!(adopted.is_ok(), "{adopted:?}");
         }
         other.down.extend(self.nodes());
+        other.versions = self.versions.clone();
         other
     }
 

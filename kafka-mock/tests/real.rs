@@ -19,7 +19,7 @@ use kafka_wire::messages::{
     MetadataRequestTopic, PartitionProduceData, ProduceRequest, TopicProduceData,
 };
 use kafka_wire::{
-    Acks, ApiKey, CorrelationId, ErrorCode, PartitionId, Records, Request, TopicId, TransactionalId,
+    Acks, ApiKey, CorrelationId, ErrorCode, NodeId, PartitionId, Records, Request, TopicId, TransactionalId,
     VersionRange,
 };
 
@@ -608,6 +608,34 @@ fn descriptions(pair: &mut Pair) {
             side.call(4, &request).error_code
         });
     }
+    // Another cluster's id and another node's, and half of it (KIP-1242).
+    for (own_cluster, node) in [
+        (None, Some(-1)),
+        (None, Some(1)),
+        (Some(true), None),
+        (Some(true), Some(1000)),
+        (Some(true), Some(-1)),
+        (Some(false), None),
+        (Some(false), Some(-1)),
+    ] {
+        pair.compare(&format!("ApiVersions meant for {own_cluster:?} {node:?}"), |side| {
+            let brokers = side.call(12, &MetadataRequest { topics: Some(Vec::new()), ..Default::default() });
+            let (_, port) = side.address.rsplit_once(':').expect("a port");
+            let own = brokers.brokers.iter().find(|broker| broker.port.to_string() == port);
+            let own = own.expect("the one asked is among them").node_id;
+            let request = ApiVersionsRequest {
+                client_software_name: "a".into(),
+                client_software_version: "1".into(),
+                cluster_id: match own_cluster {
+                    Some(true) => brokers.cluster_id,
+                    Some(false) => Some("another".into()),
+                    None => None,
+                },
+                node_id: node.map_or(own, NodeId),
+            };
+            side.call(5, &request).error_code
+        });
+    }
     let everything = kafka_wire::ALL.iter().map(|api| api.key).chain([ApiKey::FIND_COORDINATOR]);
     for key in everything {
         pair.compare(&format!("versions of {key}"), |side| {
@@ -616,7 +644,7 @@ fn descriptions(pair: &mut Pair) {
                 client_software_version: "1".into(),
                 ..Default::default()
             };
-            let response = side.call(4, &request);
+            let response = side.call(5, &request);
             let range = response.api_keys.iter().find(|api| api.api_key == key);
             range.map(|api| VersionRange::new(api.min_version, api.max_version))
         });

@@ -27,14 +27,31 @@ pub(super) fn answer(
             };
             reply_in(header, 0, &response)
         }
-        Some(request) if header.api_version >= FIRST_WITH_SOFTWARE && !has_legal_software(request) => reply(
-            header,
-            &ApiVersionsResponse { error_code: ErrorCode::INVALID_REQUEST, ..Default::default() },
-        ),
-        Some(_) => reply(
-            header,
-            &ApiVersionsResponse { api_keys: served(cluster, node).collect(), ..Default::default() },
-        ),
+        Some(request) => {
+            let response = match refuse(cluster, node, header.api_version, request) {
+                Some(error_code) => ApiVersionsResponse { error_code, ..Default::default() },
+                None => {
+                    ApiVersionsResponse { api_keys: served(cluster, node).collect(), ..Default::default() }
+                }
+            };
+            reply(header, &response)
+        }
+    }
+}
+
+/// Why a client is told nothing: what it says of itself is none, or it means somebody else (KIP-1242).
+fn refuse(cluster: &Cluster, node: NodeId, version: i16, request: &ApiVersionsRequest) -> Option<ErrorCode> {
+    if version >= FIRST_WITH_SOFTWARE && !has_legal_software(request) {
+        return Some(ErrorCode::INVALID_REQUEST);
+    }
+    // Older versions have neither.
+    match (&request.cluster_id, request.node_id) {
+        (None, NodeId::NONE) => None,
+        // Both or none.
+        (None, _) | (Some(_), NodeId::NONE) => Some(ErrorCode::INVALID_REQUEST),
+        // Controllers do not look.
+        (Some(_), _) if cluster.is_controller(node) => None,
+        (Some(id), meant) => (id != cluster.id() || meant != node).then_some(ErrorCode::REBOOTSTRAP_REQUIRED),
     }
 }
 

@@ -1,9 +1,9 @@
 //! ApiVersions: the first thing any client asks.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_mock::CloseReason;
+use kafka_mock::{Change, CloseReason, ClusterConfig};
 use kafka_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
-use kafka_wire::{ApiKey, ErrorCode};
+use kafka_wire::{ApiKey, ErrorCode, NodeId};
 
 use crate::harness::{CORRELATION, LEADER, World, closed, reply};
 
@@ -106,5 +106,53 @@ fn other_apis_in_versions_that_are_not_served_end_the_connection() {
     {
         let reason = closed(world.cluster.handle(LEADER, frame(key, version, b"\0"), world.now));
         assert_eq!(reason, CloseReason::NotServed { api: key, version });
+    }
+}
+
+#[test]
+fn who_means_another_cluster_or_node_has_to_begin_anew_and_who_names_half_of_it_is_refused() {
+    let mut world = World::with(ClusterConfig::default().brokers(3).controllers(1).cluster_id("this"));
+    let mut ask = |node: i32, cluster_id: Option<&str>, node_id: i32| {
+        let meant = ApiVersionsRequest {
+            cluster_id: cluster_id.map(str::to_owned),
+            node_id: NodeId(node_id),
+            ..request()
+        };
+        let response = world.call(NodeId(node), 5, &meant);
+        assert_eq!(response.api_keys.is_empty(), response.error_code.is_err());
+        response.error_code
+    };
+    // As Kafka 4.4.0 has it.
+    for (node, cluster_id, node_id, code) in [
+        (2, None, -1, ErrorCode::NONE),
+        (2, Some("this"), 2, ErrorCode::NONE),
+        (2, Some("that"), 2, ErrorCode::REBOOTSTRAP_REQUIRED),
+        (2, Some("this"), 3, ErrorCode::REBOOTSTRAP_REQUIRED),
+        (2, Some("this"), -1, ErrorCode::INVALID_REQUEST),
+        (2, None, 2, ErrorCode::INVALID_REQUEST),
+        (4, Some("that"), 2, ErrorCode::NONE),
+        (4, Some("that"), -1, ErrorCode::INVALID_REQUEST),
+    ] {
+        assert_eq!(ask(node, cluster_id, node_id), code, "{node} {cluster_id:?} {node_id}");
+    }
+}
+
+#[test]
+fn behind_a_wrong_address_another_cluster_says_so() {
+    let mut world = World::new();
+    let meant = ApiVersionsRequest {
+        cluster_id: Some(world.cluster.id().to_owned()),
+        node_id: NodeId(2),
+        ..request()
+    };
+    assert_eq!(world.call(NodeId(2), 5, &meant).error_code, ErrorCode::NONE);
+    let away = |cluster: Option<&str>, broker| Change::Reroute {
+        address: NodeId(2),
+        cluster: cluster.map(str::to_owned),
+        broker: Some(NodeId(broker)),
+    };
+    for change in [away(Some("another"), 2), away(None, 3)] {
+        world.cluster.carry_out(change).expect("possible");
+        assert_eq!(world.call(NodeId(2), 5, &meant).error_code, ErrorCode::REBOOTSTRAP_REQUIRED);
     }
 }

@@ -148,7 +148,7 @@ fn a_controller_names_neither_metadata_nor_produce_nor_producer_ids_and_hangs_up
     assert_eq!(config.controller_nodes().collect::<Vec<_>>(), [NodeId(4), NodeId(5)]);
     let mut world = World::with(config);
     let controller = NodeId(4);
-    for version in 0..=4 {
+    for version in 0..=5 {
         let versions = world.call(controller, version, &software());
         let mut named: Vec<_> = versions.api_keys.iter().map(|api| api.api_key.0).collect();
         named.sort_unstable();
