@@ -370,4 +370,25 @@ mod tests {
         assert_eq!(producers.judge(of(0), now), Verdict::Next, "the first one was forgotten");
         assert_eq!(producers.judge(of(1), now), Verdict::Duplicate(at(1)));
     }
+
+    #[test]
+    fn what_an_older_epoch_wrote_is_no_duplicate_under_a_newer_one() {
+        let mut producers = six_batches();
+        record(&mut producers, numbers(4, 0, 1), 160);
+        for old in [numbers(4, 50, 10), numbers(4, 20, 10)] {
+            let verdict = producers.judge(old, 0);
+            assert_eq!(verdict, Verdict::Refused(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER), "{old:?}");
+        }
+    }
+
+    #[test]
+    fn a_producer_that_goes_on_writing_does_not_expire() {
+        let mut producers = Producers::default();
+        for (day, first) in (0..).zip([0, 10, 20]) {
+            let now = day * (EXPIRATION_MS - 1);
+            assert_eq!(producers.judge(numbers(3, first, 10), now), Verdict::Next);
+            producers.record(numbers(3, first, 10), at(first.into()), now, MAX_PRODUCERS);
+            assert_eq!(producers.judge(numbers(3, 0, 10), now), Verdict::Duplicate(at(0)), "day {day}");
+        }
+    }
 }
