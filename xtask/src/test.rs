@@ -13,8 +13,9 @@ usage: cargo xtask test [FILTER] [-- TEST-ARGUMENTS]
        cargo xtask test --kafka --text FILE [--keep]
 
   Without --kafka: unit, integration and doc tests of every crate, every codec compiled in, corpora replayed.
-  With it: starts three brokers of Kafka 4.4.0 and one each of 4.3.1, 3.9.1 and 2.8.2 on free ports, runs the tests
-  that need them, and ends the clusters (unless --keep is given). --version leaves out the versions not named.
+  With it: starts three brokers of Kafka 4.4.0 and of 3.9.1, a second cluster of one broker beside each of the two, and
+  one broker each of 4.3.1 and 2.8.2, on free ports; runs the tests that need them, and ends the clusters (unless --keep
+  is given). --version leaves out the versions not named.
   With --text: produces the file (repeated to 50 MB) by `linger produce` to three brokers of Kafka 4.4.0 with each codec;
   kcat, the console consumer and `linger consume` must give back exactly that.
 ";

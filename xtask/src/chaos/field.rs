@@ -190,7 +190,7 @@ impl Field {
     }
 
     pub(crate) fn start_broker(&self, node: u16) -> Result<()> {
-        self.cluster.start_broker(&self.spec, node)
+        self.cluster.start_broker(&self.spec.version, node)
     }
 
     /// Waits until no partition is led by this broker, and each by some other. Gives back when that was.

@@ -135,24 +135,44 @@ impl Cluster {
         fs::create_dir_all(&self.dir).with_context(|| format!("cannot create {}", self.dir.display()))?;
         fs::write(self.dir.join(STATE), format!("{} {} {}\n", self.version, self.brokers, self.port))?;
         config::write(spec, &self.dir)?;
+        self.begin(&spec.version, lib)
+    }
+
+    /// Starts it on empty folders, as a cluster of its own, and waits for it.
+    fn begin(&self, version: &Version, lib: &Path) -> Result<()> {
         let watch = Stopwatch::start();
-        if spec.version.kraft {
+        if version.kraft {
             self.format(lib)?;
         } else {
             let main = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
-            let mut zookeeper = self.java(spec, lib, "-Xmx128m");
+            let mut zookeeper = self.java(version, lib, "-Xmx128m");
             zookeeper.arg(main).arg(self.dir.join("zookeeper.properties"));
             Process::start(&mut zookeeper, &self.dir, "zookeeper")?;
         }
         for node in 1..=self.brokers {
-            self.start_broker(spec, node)?;
+            self.start_broker(version, node)?;
         }
         self.wait(watch)
     }
 
+    /// Ends it, throws away what it has stored, and begins it anew: under the same addresses there is another cluster
+    /// then, with another id.
+    pub(crate) fn renew(&self) -> Result<()> {
+        let version = Version::named(&self.version)?;
+        let lib = jars::lib(&version)?;
+        self.stop()?;
+        for data in (1..=self.brokers).map(config::data).chain([config::ZOOKEEPER_DATA.to_owned()]) {
+            let data = self.dir.join(data);
+            if data.exists() {
+                fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
+            }
+        }
+        self.begin(&version, &lib)
+    }
+
     /// Starts one of its brokers, which does not run, and does not wait for it.
-    pub(crate) fn start_broker(&self, spec: &Spec, node: u16) -> Result<()> {
-        let mut broker = self.java(spec, &jars::lib(&spec.version)?, "-Xmx768m");
+    pub(crate) fn start_broker(&self, version: &Version, node: u16) -> Result<()> {
+        let mut broker = self.java(version, &jars::lib(version)?, "-Xmx768m");
         broker.arg("kafka.Kafka").arg(self.dir.join(format!("broker-{node}.properties")));
         Process::start(&mut broker, &self.dir, &format!("broker-{node}")).map(drop)
     }
@@ -164,10 +184,10 @@ impl Cluster {
         found.with_context(|| format!("{name} of the cluster in {} was never started", self.dir.display()))
     }
 
-    fn java(&self, spec: &Spec, lib: &Path, memory: &str) -> Command {
+    fn java(&self, version: &Version, lib: &Path, memory: &str) -> Command {
         let mut java = Command::new("java");
         java.args([memory, "-Xms128m", "-XX:+UseSerialGC", "-Djava.awt.headless=true"]);
-        java.arg(config::logging_option(&spec.version, &self.dir)).arg("-cp").arg(jars::class_path(lib));
+        java.arg(config::logging_option(version, &self.dir)).arg("-cp").arg(jars::class_path(lib));
         // Whatever the caller's shell has set for Kafka's own scripts, or for every JVM, is not for these.
         java.env_remove("JAVA_TOOL_OPTIONS").current_dir(&self.dir);
         java

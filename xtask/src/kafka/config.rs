@@ -12,6 +12,14 @@ use crate::jars::Version;
 /// How far above the first broker's port the controllers' ports begin, or ZooKeeper's port is.
 pub(crate) const BESIDE: u16 = 100;
 
+/// The folder of a broker's logs, in that of the cluster.
+pub(crate) fn data(node: u16) -> String {
+    format!("data-{node}")
+}
+
+/// The folder of ZooKeeper's data, in that of the cluster.
+pub(crate) const ZOOKEEPER_DATA: &str = "zookeeper";
+
 /// Writes them all.
 pub(crate) fn write(spec: &Spec, dir: &Path) -> Result<()> {
     let put = |name: &str, text: &str| {
@@ -58,7 +66,7 @@ fn broker(spec: &Spec, node: u16, dir: &Path) -> Result<String> {
         writeln!(text, "listeners=PLAINTEXT://127.0.0.1:{port}")?;
     }
     writeln!(text, "advertised.listeners=PLAINTEXT://127.0.0.1:{port}")?;
-    writeln!(text, "log.dirs={}", dir.join(format!("data-{node}")).display())?;
+    writeln!(text, "log.dirs={}", dir.join(data(node)).display())?;
     let replicas = spec.brokers.min(3);
     let in_sync = replicas.min(2);
     writeln!(text, "default.replication.factor={replicas}")?;
@@ -78,7 +86,7 @@ fn broker(spec: &Spec, node: u16, dir: &Path) -> Result<String> {
 fn zookeeper(spec: &Spec, dir: &Path) -> String {
     format!(
         "dataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n",
-        dir.join("zookeeper").display(),
+        dir.join(ZOOKEEPER_DATA).display(),
         spec.port + BESIDE
     )
 }

@@ -5,7 +5,7 @@ mod config;
 mod probe;
 pub(crate) mod process;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::args::Args;
 use crate::clock::Stopwatch;
@@ -13,14 +13,18 @@ use crate::jars::Version;
 
 use self::cluster::{Cluster, Spec};
 
+pub(crate) use self::config::BESIDE;
+
 const HELP: &str = "\
 Real Kafka clusters on loopback.
 
 usage: cargo xtask kafka up [--version V] [--brokers N] [--port P] [-o NAME=VALUE]...
+       cargo xtask kafka renew --port P
        cargo xtask kafka down [--version V] [--port P]
        cargo xtask kafka status
 
   up       starts a cluster, waits until every broker knows all the others, and prints its addresses
+  renew    ends a cluster, throws away its data, and begins another one, with another id, under the same addresses
   down     ends the clusters started from this checkout (all, or those that fit) and removes their data
   status   tells which there are and how they do
 
@@ -43,9 +47,10 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     }
     match args.word().as_deref() {
         Some("up") => up(args),
+        Some("renew") => renew(args),
         Some("down") => down(args),
         Some("status") => status(args),
-        Some(other) => bail!("`kafka {other}`: it is up, down or status\n\n{HELP}"),
+        Some(other) => bail!("`kafka {other}`: it is up, renew, down or status\n\n{HELP}"),
         None => {
             print!("{HELP}");
             Ok(())
@@ -66,6 +71,19 @@ fn up(mut args: Args) -> Result<()> {
     let cluster = Cluster::up(&Spec { version, brokers, port, settings })?;
     eprintln!("Kafka {} is ready after {:.1} s", cluster.version, watch.elapsed().as_secs_f32());
     println!("{}", cluster.bootstrap());
+    Ok(())
+}
+
+fn renew(mut args: Args) -> Result<()> {
+    let port: Option<u16> = args.value("--port")?;
+    args.finish()?;
+    let port = port.context("`kafka renew` throws data away: --port P says whose")?;
+    let cluster = Cluster::all()?.into_iter().find(|cluster| cluster.port == port);
+    let cluster =
+        cluster.with_context(|| format!("no cluster at port {port} was started from this checkout"))?;
+    let watch = Stopwatch::start();
+    cluster.renew()?;
+    eprintln!("another cluster is ready after {:.1} s", watch.elapsed().as_secs_f32());
     Ok(())
 }
 
