@@ -24,7 +24,7 @@ use crate::{Ending, clock, report, settings};
 
 /// Produce increasing integers, and print what became of each as a line of JSON, like Kafka's own tool of that name
 ///
-/// Arguments, values, keys and lines are those of org.apache.kafka.tools.VerifiableProducer 4.3.1. As there, a record is
+/// Arguments, values, keys and lines are those of org.apache.kafka.tools.VerifiableProducer 4.4.0. As there, a record is
 /// tried once (retries=0, hence without idempotence) unless a file says otherwise, and SIGINT and SIGTERM end it in an
 /// orderly way: no more records, answers for those that were accepted, and a summary.
 #[derive(Debug, Args)]
