@@ -34,6 +34,11 @@ impl Call for Letter {
     fn throttle(&self, reply: &MetadataResponse) -> Duration {
         reply.throttle_time()
     }
+
+    /// A capital is not answered.
+    fn expects_reply(&self) -> bool {
+        !self.0.is_uppercase()
+    }
 }
 
 struct Bench {
@@ -366,4 +371,40 @@ fn the_software_is_named_in_the_first_request() {
     assert_eq!(header.api_version, ApiVersionsRequest::VERSIONS.max);
     assert_eq!(request.client_software_name, "linger-rs");
     assert_eq!(request.client_software_version, env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn a_connection_is_in_use_while_it_waits_for_an_answer_and_when_it_is_only_written_to() {
+    let mut bench = Bench::ready();
+    bench.connection.config = Arc::new(NetConfig { max_idle: Some(secs(5)), ..NetConfig::default() });
+    bench.call('a');
+    bench.write();
+    assert_eq!(bench.connection.poll_timeout(), Some(bench.now + secs(30)));
+    bench.pass(secs(29));
+    assert_eq!(bench.story(), "");
+    bench.answer(1, 0);
+    assert_eq!(bench.story(), "a");
+    for _ in 0..3 {
+        bench.pass(secs(4));
+        bench.call('B');
+        bench.write();
+        assert_eq!(bench.story(), "B");
+    }
+    bench.pass(secs(5));
+    assert!(bench.story().contains("nobody used it"));
+}
+
+#[test]
+fn a_short_throttle_does_not_end_a_longer_one() {
+    let mut bench = Bench::ready();
+    bench.call('a');
+    bench.call('b');
+    bench.write();
+    bench.answer(1, 5_000);
+    bench.answer(2, 1_000);
+    assert_eq!(bench.story(), "ab");
+    bench.pass(Duration::from_millis(4_999));
+    assert_eq!(bench.connection.room(bench.now), 0);
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.connection.room(bench.now), 3);
 }

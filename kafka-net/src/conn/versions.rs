@@ -137,4 +137,28 @@ mod tests {
             Err(Kind::Unsupported { theirs: Some(_), .. })
         ));
     }
+
+    /// Kafka's `shouldClientThrottle`, response by response.
+    #[test]
+    fn each_api_of_ours_is_throttled_from_kafkas_version_on() {
+        let since = [
+            (ApiKey::PRODUCE, 6),
+            (ApiKey::FETCH, 8),
+            (ApiKey::LIST_OFFSETS, 3),
+            (ApiKey::METADATA, 6),
+            (ApiKey::API_VERSIONS, 2),
+            (ApiKey::CREATE_TOPICS, 3),
+            (ApiKey::DELETE_TOPICS, 2),
+            (ApiKey::INIT_PRODUCER_ID, 1),
+            (ApiKey::DESCRIBE_CONFIGS, 2),
+            (ApiKey::CREATE_PARTITIONS, 1),
+            (ApiKey::DESCRIBE_CLUSTER, 0),
+        ];
+        for api in kafka_wire::ALL {
+            let first = since.iter().find(|(key, _)| *key == api.key).map(|(_, first)| *first);
+            let ours =
+                api.versions.iter().chain([i16::MAX]).find(|version| client_throttles(api.key, *version));
+            assert_eq!(ours, first.map(|first: i16| first.max(api.versions.min)), "{}", api.name);
+        }
+    }
 }
