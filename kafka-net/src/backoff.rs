@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// A delay that doubles with every failure, from `min` up to `max`, with 20 % of jitter to either side.
+/// A delay that doubles with every failure, from `min` up to `max`, with 20 % of jitter to either side. From the third
+/// failure in a row on it is never less than 10 ms, whatever the two are: no loop goes round without a pause.
 ///
 /// The random numbers come from a generator the caller owns and seeds, so a run can be repeated.
 ///
@@ -23,7 +24,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// A backoff between the two delays. With `max <= min` the delay is always `max`, without jitter; with
-    /// `min` zero it is always zero.
+    /// `min` zero it is zero, until it may not be any more.
     #[must_use]
     pub const fn new(min: Duration, max: Duration) -> Self {
         Self { min, max }
@@ -32,6 +33,11 @@ impl Backoff {
     /// The delay after `failures` earlier failures: 0 gives the first, shortest delay. Whole milliseconds.
     #[must_use]
     pub fn delay(&self, failures: u32, rng: &mut fastrand::Rng) -> Duration {
+        let least = if failures < FREE_FAILURES { Duration::ZERO } else { LEAST_PAUSE };
+        self.grown(failures, rng).max(least)
+    }
+
+    fn grown(&self, failures: u32, rng: &mut fastrand::Rng) -> Duration {
         let (min, max) = (millis(self.min), millis(self.max));
         if max <= min {
             return Duration::from_millis(max);
@@ -52,6 +58,12 @@ fn millis(duration: Duration) -> u64 {
 }
 
 const JITTER: f64 = 0.2;
+
+/// The shortest pause after the third failure in a row, and after later ones: with a back-off of zero, a loop that brokers
+/// or settings make go round for ever would else take all of a core.
+pub(crate) const LEAST_PAUSE: Duration = Duration::from_millis(10);
+/// So many failures in a row may go without a pause.
+pub(crate) const FREE_FAILURES: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -88,11 +100,16 @@ mod tests {
     }
 
     #[test]
-    fn a_max_not_over_min_is_constant_and_a_min_of_zero_is_zero() {
+    fn a_max_not_over_min_is_constant_and_a_min_of_zero_is_zero_but_for_the_third_failure_and_later_ones() {
         let seconds = Duration::from_secs;
         assert_eq!(range(Backoff::new(seconds(2), seconds(1)), 3), (1000, 1000));
         assert_eq!(range(Backoff::new(seconds(1), seconds(1)), 0), (1000, 1000));
-        assert_eq!(range(Backoff::new(Duration::ZERO, seconds(1)), 9), (0, 0));
+        let (zero, one) = (Duration::ZERO, Duration::from_millis(1));
+        for backoff in [Backoff::new(zero, seconds(1)), Backoff::new(zero, zero), Backoff::new(one, one)] {
+            let first = millis(backoff.max.min(backoff.min));
+            assert_eq!([0, 1].map(|failures| range(backoff, failures)), [(first, first); 2]);
+            assert_eq!([2, 9].map(|failures| range(backoff, failures)), [(10, 10); 2]);
+        }
     }
 
     #[test]

@@ -168,7 +168,8 @@ pub struct NetConfig {
     pub setup_timeout: Duration,
     /// `socket.connection.setup.timeout.max.ms`: 30 s, the ceiling of the doubling.
     pub setup_timeout_max: Duration,
-    /// `reconnect.backoff.ms`: 50 ms, the wait after a first failure. Doubles with each further one.
+    /// `reconnect.backoff.ms`: 50 ms, the wait after a first failure. Doubles with each further one. From the third in a row
+    /// on it is 10 ms at least, also with zero.
     pub reconnect_backoff: Duration,
     /// `reconnect.backoff.max.ms`: 1 s, the ceiling of the doubling.
     pub reconnect_backoff_max: Duration,

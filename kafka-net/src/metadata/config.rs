@@ -12,7 +12,8 @@ pub struct MetadataConfig {
     pub max_age: Duration,
     /// `metadata.max.idle.ms`: 5 min. A topic nobody wanted for so long is forgotten.
     pub max_idle: Duration,
-    /// `retry.backoff.ms`: 100 ms, after a failed or fruitless update.
+    /// `retry.backoff.ms`: 100 ms, after a failed or fruitless update, and between those that follow one another quickly. From
+    /// the third in a row on it is 10 ms at least, also with zero.
     pub retry_backoff: Duration,
     /// `retry.backoff.max.ms`: 1 s.
     pub retry_backoff_max: Duration,

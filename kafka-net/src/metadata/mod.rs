@@ -2,6 +2,7 @@
 
 mod action;
 mod config;
+mod lag;
 mod nodes;
 mod refresh;
 mod view;
@@ -26,7 +27,11 @@ pub use self::{
     nodes::Pick,
     view::{Broker, ClusterView, PartitionView, TopicView},
 };
-use self::{nodes::Nodes, refresh::Refresh};
+use self::{
+    lag::{Doubts, Missing, Verdict, Witness},
+    nodes::Nodes,
+    refresh::Refresh,
+};
 use crate::{
     backoff::Backoff,
     config::Endpoint,
@@ -50,6 +55,8 @@ pub struct Metadata {
     view: Arc<ClusterView>,
     nodes: Nodes,
     topics: BTreeMap<TopicName, Wanted>,
+    /// Brokers of the view that the last answer did not name.
+    missing: Missing,
     /// With so many topics, those are forgotten of which nobody knows anything.
     look_at: usize,
     refresh: Refresh,
@@ -69,6 +76,7 @@ struct Wanted {
     last_use: Instant,
     /// Not asked for yet.
     is_new: bool,
+    doubts: Doubts,
 }
 
 /// An update on its way.
@@ -100,6 +108,7 @@ impl Metadata {
             bootstrap,
             nodes,
             topics: BTreeMap::new(),
+            missing: Missing::default(),
             look_at: MAX_UNKNOWN,
             asked: Vec::new(),
             next_ticket: 0,
@@ -161,7 +170,7 @@ impl Metadata {
         if self.topics.len() >= self.look_at {
             self.forget_unknown();
         }
-        self.topics.insert(topic.clone(), Wanted { last_use: now, is_new: true });
+        self.topics.insert(topic.clone(), Wanted { last_use: now, is_new: true, doubts: Doubts::default() });
         true
     }
 
@@ -247,24 +256,51 @@ impl Metadata {
         }
         self.last_failure = None;
         self.update_count += 1;
-        let is_full = self.asked[at].is_full;
+        let Asked { node, is_full, .. } = self.asked[at];
         // Earlier questions were about nothing else. Later ones may be about a topic that this one did not name.
         self.asked.drain(..=at);
-        let view = ClusterView {
-            generation: self.view.generation,
-            cluster_id: response.cluster_id.map(Arc::from),
-            controller: Some(response.controller_id).filter(|node| brokers.contains_key(node)),
-            topics: self.merge_topics(is_full, response.topics, &brokers),
-            brokers,
-        };
-        let needs_refresh = view.topics.values().any(|topic| topic.needs_refresh());
+        let cluster_id = response.cluster_id.map(Arc::from);
+        let controller = Some(response.controller_id).filter(|node| brokers.contains_key(node));
+        let witness = Witness::new(node, &self.view, &brokers);
+        let is_same = |(old, new)| old == new;
+        let is_same_cluster = self.view.cluster_id.as_ref().zip(cluster_id.as_ref()).is_none_or(is_same);
+        let (kept, brokers) = self.with_missing(brokers, node, is_same_cluster);
+        let (topics, lags) = self.merge_topics(is_full, response.topics, witness, &brokers);
+        let generation = self.view.generation;
+        let view = ClusterView { generation, cluster_id, controller, topics, brokers };
+        let leads = |node: &NodeId| view.topics.values().any(|topic| topic.has_leader(*node));
+        let is_broker_unknown = kept.iter().any(leads);
+        let is_open = is_broker_unknown || self.topics.values().any(|wanted| wanted.doubts.is_open);
+        let needs_refresh = is_open || view.topics.values().any(|topic| topic.needs_refresh());
         let update = self.take(view);
+        self.nodes.note_answer(node, lags || is_broker_unknown);
+        if !(lags || needs_refresh) {
+            self.nodes.forget_lags();
+        }
         let changed = update != Update::default();
         self.refresh.succeeded(is_full, changed && !needs_refresh, now);
         if needs_refresh {
             self.refresh.request();
         }
         update
+    }
+
+    /// The brokers of the next view, and which of them the answer does not name.
+    fn with_missing(
+        &mut self,
+        mut named: BTreeMap<NodeId, Broker>,
+        witness: NodeId,
+        is_same_cluster: bool,
+    ) -> (Vec<NodeId>, BTreeMap<NodeId, Broker>) {
+        if !is_same_cluster {
+            self.missing.forget();
+            return (Vec::new(), named);
+        }
+        let nodes = &self.nodes;
+        let kept = self.missing.kept(&self.view, &named, witness, |node| nodes.is_ready(node));
+        let ids = kept.iter().map(|broker| broker.node).collect();
+        named.extend(kept.into_iter().map(|broker| (broker.node, broker)));
+        (ids, named)
     }
 
     /// An answer named the new leaders of partitions (KIP-951), possibly with their addresses. A hint is taken if it is newer
@@ -311,7 +347,7 @@ impl Metadata {
             return self.ask_another(load, now);
         }
         self.refresh.trying(now);
-        match self.nodes.pick(&load, now) {
+        match self.nodes.pick_informed(&load, now) {
             Pick::Ready(node) => Some(self.ask(node, now)),
             Pick::Connect(node) => Some(Action::Connect(node)),
             Pick::Wait => None,
@@ -360,7 +396,7 @@ impl Metadata {
     fn ask_another(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Option<Action> {
         let asked = &self.asked;
         let load = |node| load(node).filter(|_| asked.iter().all(|asked| asked.node != node));
-        match self.nodes.pick(load, now) {
+        match self.nodes.pick_informed(load, now) {
             Pick::Ready(node) => Some(self.ask(node, now)),
             Pick::Connect(node) => Some(Action::Connect(node)),
             Pick::Wait | Pick::Nobody => None,
@@ -404,28 +440,39 @@ impl Metadata {
         Action::Ask { node, ticket, request }
     }
 
-    /// The topics of the next view. Those nobody wants (any more) are left out, whatever the answer has.
+    /// The topics of the next view, and whether the answer was older than the view. Those nobody wants (any more) are left out,
+    /// whatever the answer has.
     fn merge_topics(
-        &self,
+        &mut self,
         is_full: bool,
         answered: Vec<MetadataResponseTopic>,
+        witness: Witness,
         brokers: &BTreeMap<NodeId, Broker>,
-    ) -> BTreeMap<TopicName, Arc<TopicView>> {
-        let mut topics = self.view.topics.clone();
+    ) -> (BTreeMap<TopicName, Arc<TopicView>>, bool) {
+        let (mut topics, mut lags) = (self.view.topics.clone(), false);
         if is_full {
             topics.retain(|name, _| self.topics.contains_key(name));
         }
         for mut answer in answered {
             let Some(name) = answer.name.take() else { continue };
             // The name that is kept is the one all clones of which share their bytes.
-            let Some((name, _)) = self.topics.get_key_value(&name) else { continue };
-            let old = topics.get(name);
-            let merged = TopicView::merge(old.map(|old| &**old), name.clone(), answer, brokers);
+            let Some(kept) = self.topics.get_key_value(&name).map(|(name, _)| name.clone()) else { continue };
+            let Some(wanted) = self.topics.get_mut(&name) else { continue };
+            let old = topics.get(&name);
+            let (verdict, is_older) = wanted.doubts.judge(old.map(|old| &**old), &answer, witness);
+            lags |= is_older;
+            if verdict == Verdict::Outdated {
+                continue;
+            }
+            let is_short = verdict == Verdict::Short;
+            let (merged, is_older) =
+                TopicView::merge(old.map(|old| &**old), kept.clone(), answer, is_short, brokers);
+            lags |= is_older;
             if old.is_none_or(|old| **old != merged) {
-                topics.insert(name.clone(), Arc::new(merged));
+                topics.insert(kept, Arc::new(merged));
             }
         }
-        without_lost_leaders(topics, brokers)
+        (without_lost_leaders(topics, brokers), lags)
     }
 
     /// Makes a view the current one, and says what is different.
@@ -456,6 +503,7 @@ impl Metadata {
             return Update::default();
         }
         self.must_hang_up = true;
+        self.missing.forget();
         let brokers = self.bootstrap.clone();
         let topics = without_lost_leaders(self.view.topics.clone(), &brokers);
         let view = ClusterView { controller: None, brokers, topics, ..ClusterView::clone(&self.view) };
@@ -489,10 +537,8 @@ fn without_lost_leaders(
     let is_lost =
         |partition: &PartitionView| partition.leader.is_some_and(|leader| !brokers.contains_key(&leader));
     for topic in topics.values_mut().filter(|topic| topic.partitions.iter().any(is_lost)) {
-        for partition in Arc::make_mut(topic).partitions.iter_mut().filter(|partition| is_lost(partition)) {
-            partition.leader = None;
-            partition.error = ErrorCode::LEADER_NOT_AVAILABLE;
-        }
+        let partitions = Arc::make_mut(topic).partitions.iter_mut();
+        partitions.for_each(|partition| partition.leave_lost_leader(brokers));
     }
     topics
 }

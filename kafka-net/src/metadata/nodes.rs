@@ -26,6 +26,8 @@ struct Node {
     dialled: Option<Instant>,
     /// Whoever it is that answers there, he does not do what is asked of a broker.
     is_useless: bool,
+    /// Its last answer was older than what others said.
+    lags: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,14 @@ enum Link {
         until: Option<Instant>,
         error: NetError,
     },
+}
+
+/// How well a broker can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Good,
+    Lagging,
+    Useless,
 }
 
 /// Whom to ask when any broker will do.
@@ -71,6 +81,7 @@ impl Nodes {
                 link: Link::Rest,
                 dialled: None,
                 is_useless: false,
+                lags: false,
             });
             self.nodes.insert(broker.node, node);
         }
@@ -103,22 +114,54 @@ impl Nodes {
         }
     }
 
+    /// A broker answered: older news than others, or not.
+    pub(crate) fn note_answer(&mut self, node: NodeId, lags: bool) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.lags = lags;
+        }
+    }
+
+    /// All is known that was missing: whoever lagged may have caught up.
+    pub(crate) fn forget_lags(&mut self) {
+        self.nodes.values_mut().for_each(|node| node.lags = false);
+    }
+
+    /// Whether there is a connection to a broker.
+    pub(crate) fn is_ready(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|node| matches!(node.link, Link::Ready))
+    }
+
     /// Picks a broker; `load` gives the calls a ready one has in flight, `None` if it can take none. The caller dials
     /// a [`Pick::Connect`] now.
     pub(crate) fn pick(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Pick {
+        self.pick_by(load, false, now)
+    }
+
+    /// As [`pick`](Self::pick), for a question about the cluster: one that lags is asked only if no other one can be, those
+    /// included that have to be connected to first.
+    pub(crate) fn pick_informed(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Pick {
+        self.pick_by(load, true, now)
+    }
+
+    fn pick_by(&mut self, load: impl Fn(NodeId) -> Option<usize>, informed: bool, now: Instant) -> Pick {
         let count = self.nodes.len();
         if count == 0 {
             return Pick::Nobody;
         }
         self.turn = self.turn.wrapping_add(1) % count;
         let in_turn = || self.nodes.iter().cycle().skip(self.turn).take(count);
-        let least = |is_useless: bool| {
-            let ready = in_turn()
-                .filter(|(_, node)| matches!(node.link, Link::Ready) && node.is_useless == is_useless);
+        let standing = |node: &Node| match (node.is_useless, node.lags && informed) {
+            (true, _) => Standing::Useless,
+            (false, true) => Standing::Lagging,
+            (false, false) => Standing::Good,
+        };
+        let least = |wanted: Standing| {
+            let ready =
+                in_turn().filter(|(_, node)| matches!(node.link, Link::Ready) && standing(node) == wanted);
             let loads = ready.filter_map(|(&id, _)| load(id).map(|load| (load, id)));
             loads.min_by_key(|&(load, _)| load).map(|(_, id)| id)
         };
-        if let Some(id) = least(false) {
+        if let Some(id) = least(Standing::Good) {
             return Pick::Ready(id);
         }
         // One that takes long does not keep us from trying another beside it.
@@ -131,9 +174,15 @@ impl Nodes {
             Link::Down { until, .. } => until.is_some_and(|until| until <= now),
             Link::Connecting { .. } | Link::Ready => false,
         });
-        let oldest = dialable.min_by_key(|(_, node)| node.dialled).map(|(&id, _)| id);
+        let lags = |node: &Node| standing(node) == Standing::Lagging;
+        let oldest = dialable.min_by_key(|(_, node)| (lags(node), node.dialled));
+        let is_better = oldest.is_some_and(|(_, node)| !lags(node));
+        if let (false, Some(id)) = (is_better, least(Standing::Lagging)) {
+            return Pick::Ready(id);
+        }
+        let oldest = oldest.map(|(&id, _)| id);
         // With nobody else left, one that was of no use is asked again: it may have learnt.
-        if let (None, Some(id)) = (oldest, least(true)) {
+        if let (None, Some(id)) = (oldest, least(Standing::Useless)) {
             return Pick::Ready(id);
         }
         if let Some(node) = oldest.and_then(|id| self.nodes.get_mut(&id)) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, FREE_FAILURES, LEAST_PAUSE};
 
 /// The timing of updates; knows nothing of what they contain.
 #[derive(Debug)]
@@ -19,6 +19,9 @@ pub(crate) struct Refresh {
     failures: u32,
     /// Answers in a row that brought nothing new, or not what was hoped for.
     fruitless: u32,
+    /// When the last answer came, and how many in a row came soon after the one before.
+    last_answer: Option<Instant>,
+    quick: u32,
     /// When the first attempt since the last success was made.
     trying_since: Option<Instant>,
 }
@@ -34,6 +37,8 @@ impl Refresh {
             allowed: None,
             failures: 0,
             fruitless: 0,
+            last_answer: None,
+            quick: 0,
             trying_since: None,
         }
     }
@@ -75,16 +80,21 @@ impl Refresh {
     }
 
     /// An answer came. `was_full`: it was about every topic; `is_fruitful`: it brought something new, and no errors
-    /// that call for another.
+    /// that call for another. After one that is, the next question need not wait; but brokers that have something new in each
+    /// answer are asked with pauses as well.
     pub(crate) fn succeeded(&mut self, was_full: bool, is_fruitful: bool, now: Instant) {
         self.failures = 0;
         self.trying_since = None;
         if was_full {
             self.last_success = Some(now);
         }
+        let is_soon = |last: Instant| now.saturating_duration_since(last) < SOON;
+        self.quick = if self.last_answer.is_some_and(is_soon) { self.quick.saturating_add(1) } else { 0 };
+        self.last_answer = Some(now);
         if is_fruitful {
             self.fruitless = 0;
-            self.allowed = None;
+            let pause = self.backoff.delay(0, &mut self.rng).max(LEAST_PAUSE);
+            self.allowed = if self.quick < FREE_FAILURES { None } else { now.checked_add(pause) };
         } else {
             self.allowed = now.checked_add(self.backoff.delay(self.fruitless, &mut self.rng));
             self.fruitless = self.fruitless.saturating_add(1);
@@ -98,3 +108,6 @@ impl Refresh {
         self.failures = self.failures.saturating_add(1);
     }
 }
+
+/// Answers that are no further apart follow one another quickly.
+const SOON: Duration = Duration::from_secs(1);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+mod lagging;
+
 use kafka_wire::{
     PartitionId, TopicId,
     messages::{MetadataResponseBroker, MetadataResponsePartition},
@@ -12,6 +14,8 @@ use super::*;
 struct Bench {
     metadata: Metadata,
     now: Instant,
+    /// All others have something to do.
+    least_busy: Option<NodeId>,
 }
 
 const fn ms(milliseconds: u64) -> Duration {
@@ -25,7 +29,7 @@ impl Bench {
     fn new() -> Self {
         let bootstrap = [Endpoint::new("a", 1), Endpoint::new("b", 2)];
         let metadata = Metadata::new(&bootstrap, MetadataConfig::default(), fastrand::Rng::with_seed(1));
-        Self { metadata, now: Instant::now() }
+        Self { metadata, now: Instant::now(), least_busy: None }
     }
 
     /// Knows brokers 0 to 2, connected to 0, and the topic "t" with two partitions led by 0 and 1.
@@ -41,7 +45,8 @@ impl Bench {
     }
 
     fn action(&mut self) -> Option<Action> {
-        self.metadata.poll_action(|_| Some(0), self.now)
+        let idle = self.least_busy;
+        self.metadata.poll_action(|node| Some(usize::from(idle.is_some_and(|idle| idle != node))), self.now)
     }
 
     /// Whoever is to be connected to, is.
@@ -399,6 +404,7 @@ fn of_very_many_names_of_nothing_the_last_ones_used_are_kept() {
 #[test]
 fn a_broker_that_lags_behind_changes_nothing() {
     let mut bench = Bench::known();
+    bench.status(1, Status::Ready);
     bench.metadata.request_update();
     bench.answer(response(&[0, 1, 2], vec![topic("t", &[(2, 6), (2, 4)])]));
     assert_eq!((bench.leader(0), bench.leader(1)), (Some(2), Some(1)));

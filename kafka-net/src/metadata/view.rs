@@ -126,22 +126,29 @@ impl TopicView {
         self.partitions.get(usize::try_from(partition.0).ok()?)
     }
 
+    /// Whether a broker leads any of its partitions.
+    pub(super) fn has_leader(&self, node: NodeId) -> bool {
+        self.partitions.iter().any(|partition| partition.leader == Some(node))
+    }
+
     /// Whether the cluster said something about it that may pass by itself, so that asking again makes sense.
     pub(crate) fn needs_refresh(&self) -> bool {
         (self.error.is_err() && self.error.is_retriable())
             || self.partitions.iter().any(|partition| partition.leader.is_none())
     }
 
-    /// What a response says, merged with what was known.
+    /// What a response says, merged with what was known. Whether it was older than that is the second value.
     ///
     /// Leader epochs only rise (KIP-320): a broker that lags behind does not take us back to an old leader. With
-    /// another topic id it is another topic, whatever its epochs.
-    pub(crate) fn merge(
+    /// another topic id it is another topic, whatever its epochs. `is_short`: the response leaves partitions out, which are as
+    /// they were.
+    pub(super) fn merge(
         old: Option<&Self>,
         name: TopicName,
         new: MetadataResponseTopic,
+        is_short: bool,
         brokers: &BTreeMap<NodeId, Broker>,
-    ) -> Self {
+    ) -> (Self, bool) {
         let mut topic = Self {
             name,
             id: new.topic_id,
@@ -155,20 +162,30 @@ impl TopicView {
                 topic.is_internal = old.is_internal;
                 topic.partitions.clone_from(&old.partitions);
             }
-            return topic;
+            return (topic, false);
         }
         let same = old.filter(|old| old.id == new.topic_id || old.id.is_zero() || new.topic_id.is_zero());
+        // Whoever knows no ids does not say that it has none; and what leaves partitions out may be about another topic.
+        if let Some(old) = same.filter(|_| new.topic_id.is_zero() || is_short) {
+            topic.id = old.id;
+        }
         // Partitions are numbered from zero without gaps; a number beyond the count is none we could keep.
         topic.partitions = vec![PartitionView::UNKNOWN; new.partitions.len()];
+        if let Some(old) = same.filter(|_| is_short) {
+            topic.partitions.clone_from(&old.partitions);
+            topic.partitions.iter_mut().for_each(|partition| partition.leave_lost_leader(brokers));
+        }
+        let mut is_old = false;
         for partition in new.partitions {
             let id = partition.partition_index;
             let old = same.and_then(|old| old.partition(id));
             let place = usize::try_from(id.0).ok().and_then(|index| topic.partitions.get_mut(index));
             if let Some(place) = place {
+                is_old |= old.is_some_and(|old| old.is_newer(&partition));
                 *place = PartitionView::merge(old, partition, brokers);
             }
         }
-        topic
+        (topic, is_old)
     }
 }
 
@@ -197,14 +214,27 @@ impl PartitionView {
         in_sync: Vec::new(),
     };
 
+    /// Whether an answer is older than this. One without an epoch (a broker before 2.4, or one without a leader to name)
+    /// cannot be called older.
+    fn is_newer(&self, answer: &MetadataResponsePartition) -> bool {
+        answer.leader_epoch >= 0 && self.leader_epoch.is_some_and(|epoch| answer.leader_epoch < epoch)
+    }
+
+    /// No partition is led by a broker that the view does not have.
+    pub(super) fn leave_lost_leader(&mut self, brokers: &BTreeMap<NodeId, Broker>) {
+        if self.leader.is_some_and(|leader| !brokers.contains_key(&leader)) {
+            self.leader = None;
+            self.error = ErrorCode::LEADER_NOT_AVAILABLE;
+        }
+    }
+
     fn merge(old: Option<&Self>, new: MetadataResponsePartition, brokers: &BTreeMap<NodeId, Broker>) -> Self {
         let leader_epoch = (new.leader_epoch >= 0).then_some(new.leader_epoch);
         let old_epoch = old.and_then(|old| old.leader_epoch);
-        // An answer without an epoch (a broker before 2.4, or one without a leader to name) cannot be called older.
-        if let (Some(old), true) = (old, leader_epoch.is_some() && leader_epoch < old_epoch) {
+        if let Some(old) = old.filter(|old| old.is_newer(&new)) {
             let mut kept = old.clone();
             // The old leader may have left the cluster meanwhile.
-            kept.leader = kept.leader.filter(|leader| brokers.contains_key(leader));
+            kept.leave_lost_leader(brokers);
             return kept;
         }
         // REPLICA_NOT_AVAILABLE says that some follower is down: nothing that keeps from sending to the leader.
