@@ -120,6 +120,12 @@ impl<K: Copy + Ord> ReadyIndex<K> {
         self.ready.count > 0 || self.later.first().is_some_and(|(until, _)| until <= now)
     }
 
+    /// When a partition is ready that is not yet, if none is told of before.
+    #[must_use]
+    pub fn first_wait(&self) -> Option<Instant> {
+        self.later.first().map(|(until, _)| until)
+    }
+
     /// When to look again if nothing is told before: the first end of a linger time or backoff, or the first expiry. In the
     /// past if that is due.
     #[must_use]

@@ -65,6 +65,13 @@ impl NetError {
         Self::new(Kind::Aborted).with_written(possibly_written)
     }
 
+    /// What a call comes back with from a broker that does not know its API. For whoever plays the part of a connection, as
+    /// [`aborted`](Self::aborted).
+    #[must_use]
+    pub fn unknown_api(api: ApiKey, ours: VersionRange) -> Self {
+        Self::new(Kind::Unsupported { api, ours, theirs: None })
+    }
+
     pub(crate) fn new(kind: Kind) -> Self {
         Self { cause: Arc::new(Cause { kind, place: None }), possibly_written: false }
     }
@@ -177,6 +184,21 @@ impl NetError {
     pub fn is_unsupported_version(&self) -> bool {
         matches!(self.cause.kind, Kind::Unsupported { .. })
             || self.code() == Some(ErrorCode::UNSUPPORTED_VERSION)
+    }
+
+    /// Whether the broker does not know the API at all: it is a node of another kind, or has it switched off.
+    #[must_use]
+    pub fn is_unknown_api(&self) -> bool {
+        matches!(self.cause.kind, Kind::Unsupported { theirs: None, .. })
+    }
+
+    /// The versions of the API that the broker knows, if none of them is one of ours.
+    #[must_use]
+    pub fn their_versions(&self) -> Option<VersionRange> {
+        match self.cause.kind {
+            Kind::Unsupported { theirs, .. } => theirs,
+            _ => None,
+        }
     }
 
     /// Whether this side ended the connection or dropped the task that drove it.
@@ -306,6 +328,16 @@ impl fmt::Display for NetError {
             Kind::Unsupported { api, ours, theirs: Some(theirs) } => write!(
                 f,
                 "{place} knows {api} in versions {theirs}, this request needs {ours}: no version fits both"
+            ),
+            // What clients ask brokers, and nobody else.
+            Kind::Unsupported {
+                api: api @ (ApiKey::METADATA | ApiKey::INIT_PRODUCER_ID | ApiKey::PRODUCE),
+                theirs: None,
+                ..
+            } => write!(
+                f,
+                "{place} does not know {api}: is this the controller's listener? use a broker's; \
+                 or the broker is too old"
             ),
             Kind::Unsupported { api, ours, theirs: None } => {
                 write!(

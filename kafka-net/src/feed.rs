@@ -58,6 +58,8 @@ pub enum Demand {
     Connect,
     /// Nothing for now; the feed keeps the waker. An existing connection stays until it is idle for too long.
     Rest,
+    /// As `Rest`; but ask again then, even if nobody wakes.
+    Later(Instant),
     /// Take no more calls, wait for the answers still due, hang up, and end the pump.
     Finish,
     /// Hang up now, and end the pump.

@@ -56,7 +56,7 @@ pub use crate::{
     call::{Answer, Call, CallResult, Throttled},
     client::{Client, ClientConfig},
     config::{ConfigError, Endpoint, NetConfig},
-    conn::{Connection, ConnectionStats, Event, Reconnect, Versions},
+    conn::{Connection, ConnectionStats, Event, Life, Reconnect, Versions},
     error::NetError,
     feed::{Demand, Feed, Next, Offer, Status},
     io::{FrameSink, KafkaCodec},

@@ -58,7 +58,7 @@ pub(crate) enum Refusal {
     /// The producer is closed, or its runtime is gone.
     Closed,
     /// The producer met an error that no later attempt can cure.
-    Fatal { code: ErrorCode },
+    Fatal { code: ErrorCode, why: Option<Arc<str>> },
 }
 
 impl SendError {
@@ -104,7 +104,7 @@ impl SendError {
     pub fn code(&self) -> Option<ErrorCode> {
         match &*self.kind {
             Refusal::TopicUnavailable { code, .. } => *code,
-            Refusal::TopicRefused { code, .. } | Refusal::Fatal { code } => Some(*code),
+            Refusal::TopicRefused { code, .. } | Refusal::Fatal { code, .. } => Some(*code),
             _ => None,
         }
     }
@@ -150,7 +150,12 @@ impl fmt::Display for Refusal {
                 Millis(*waited)
             ),
             Self::Closed => f.write_str("the producer is closed"),
-            Self::Fatal { code } => write!(f, "the producer cannot go on: {code}; make a new one"),
+            Self::Fatal { code, why: None } => {
+                write!(f, "the producer cannot go on: {code}; make a new one")
+            }
+            Self::Fatal { code, why: Some(why) } => {
+                write!(f, "the producer cannot go on: {code}, {why}; make a new one")
+            }
         }
     }
 }

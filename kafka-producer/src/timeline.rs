@@ -51,6 +51,10 @@ pub struct Waited {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum WaitReason {
+    /// For its topic, which the brokers do not know any more.
+    TopicGone,
+    /// For its partition, which the topic has no more: it was made again with fewer.
+    PartitionGone,
     /// For its partition to have a leader that we know of.
     Metadata,
     /// For a producer id, without which no batch can be numbered.
@@ -74,6 +78,8 @@ impl WaitReason {
     /// In words.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::TopicGone => "the topic does not exist any more",
+            Self::PartitionGone => "the partition does not exist any more",
             Self::Metadata => "no leader known",
             Self::ProducerId => "no producer id",
             Self::Connection => "no connection",

@@ -23,7 +23,11 @@ use self::{
     handshake::{Handshake, Progress},
     in_flight::{Entry, InFlight},
 };
-pub use self::{reconnect::Reconnect, stats::ConnectionStats, versions::Versions};
+pub use self::{
+    reconnect::{Life, Reconnect},
+    stats::ConnectionStats,
+    versions::Versions,
+};
 use crate::{
     call::{Answer, Call, CallResult},
     config::NetConfig,
@@ -294,6 +298,7 @@ impl<C: Call> Connection<C> {
         let id = self.correlation_id();
         match call.encode(version, id, &self.config.client_id) {
             Ok(frame) => {
+                self.stats.calls += 1;
                 let timeout = call.timeout().unwrap_or(self.config.request_timeout);
                 let expects_reply = call.expects_reply();
                 let (start, end) = self.queue(frame);

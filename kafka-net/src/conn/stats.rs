@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct ConnectionStats {
     /// Requests handed to the connection and encoded.
     pub requests: u64,
+    /// Those of them that are calls, and not the set-up's.
+    pub calls: u64,
     /// Answers received.
     pub replies: u64,
     /// Bytes the socket took.

@@ -11,7 +11,10 @@ use std::{
 
 use futures::future::{Either, FutureExt, poll_fn, select};
 use kafka_wire::NodeId;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Sleep,
+};
 
 use super::{
     clock,
@@ -22,7 +25,7 @@ use super::{
 use crate::{
     client::guarded,
     config::{Endpoint, NetConfig},
-    conn::{Connection, Reconnect},
+    conn::{Connection, Life, Reconnect},
     error::{Kind, NetError, Place},
     feed::{Demand, Feed, Status},
 };
@@ -44,17 +47,20 @@ pub async fn keep_connected<F: Feed>(
     let place = Place { node, address: endpoint.to_string().into() };
     let mut reconnect = Reconnect::new(&config, rng);
     while wait_for_demand(&mut feed).await {
-        feed.on_status(Status::Connecting, clock::now());
+        let began = clock::now();
+        feed.on_status(Status::Connecting, began);
         let life = connect_once(&place, &endpoint, &config, &mut reconnect, &mut feed);
         // A connector and its streams are foreign: with a task that ends, whoever sees to it would dial again at once.
         let ended = AssertUnwindSafe(life).catch_unwind().await;
         let ended = ended.unwrap_or_else(|_| Ended::before_ready(NetError::at(panicked(), &place)));
-        let retry_after = reconnect.ended(ended.was_ready, &ended.error);
+        let now = clock::now();
+        let lasted = now.saturating_duration_since(began);
+        let life = Life { was_ready: ended.was_ready, calls: ended.stats.calls, lasted };
+        let retry_after = reconnect.ended(life, &ended.error);
         let error = ended.error;
         guarded(
             || tracing::debug!(node = node.0, address = %endpoint, %error, ?retry_after, "connection ended"),
         );
-        let now = clock::now();
         feed.on_status(Status::Down { error, retry_after }, now);
         if !wait_out(&mut feed, retry_after, now).await {
             break;
@@ -121,10 +127,25 @@ fn panicked() -> Kind {
 
 /// Waits until the feed wants a connection; false if it wants none ever again.
 async fn wait_for_demand<F: Feed>(feed: &mut F) -> bool {
-    poll_fn(|cx| match feed.poll_demand(cx, clock::now()) {
-        Demand::Connect => Poll::Ready(true),
-        Demand::Rest => Poll::Pending,
-        Demand::Finish | Demand::Abort => Poll::Ready(false),
+    let mut timer = pin!(None::<Sleep>);
+    poll_fn(|cx| {
+        loop {
+            let now = clock::now();
+            match feed.poll_demand(cx, now) {
+                Demand::Connect => return Poll::Ready(true),
+                Demand::Rest => return Poll::Pending,
+                Demand::Later(at) if at <= now => return Poll::Ready(true),
+                Demand::Later(at) => {
+                    timer.set(Some(tokio::time::sleep_until(at.into())));
+                    let is_over = timer.as_mut().as_pin_mut().is_some_and(|timer| timer.poll(cx).is_ready());
+                    // Asked again once its time has come; the clock may say that this is now.
+                    if !is_over {
+                        return Poll::Pending;
+                    }
+                }
+                Demand::Finish | Demand::Abort => return Poll::Ready(false),
+            }
+        }
     })
     .await
 }
@@ -132,7 +153,7 @@ async fn wait_for_demand<F: Feed>(feed: &mut F) -> bool {
 /// Waits for the feed to stop.
 async fn stopped<F: Feed>(feed: &mut F) {
     poll_fn(|cx| match feed.poll_demand(cx, clock::now()) {
-        Demand::Connect | Demand::Rest => Poll::Pending,
+        Demand::Connect | Demand::Rest | Demand::Later(_) => Poll::Pending,
         Demand::Finish | Demand::Abort => Poll::Ready(()),
     })
     .await;

@@ -165,7 +165,7 @@ where
                 match self.feed.poll_demand(cx, now) {
                     Demand::Finish => self.connection.finish(now),
                     Demand::Abort => self.connection.abort(now),
-                    Demand::Connect | Demand::Rest => {}
+                    Demand::Connect | Demand::Rest | Demand::Later(_) => {}
                 }
                 self.drain_events(now);
                 return false;

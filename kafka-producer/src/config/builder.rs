@@ -108,7 +108,8 @@ impl ProducerConfig {
         self.explicit("request.timeout.ms")
     }
 
-    /// `retry.backoff.ms`: the wait before a first retry; it doubles up to the maximum. 100 ms.
+    /// `retry.backoff.ms`: the wait before a first retry; it doubles up to the maximum. 100 ms. From the third failure in a row
+    /// on the wait is 10 ms at least, also with zero: no loop goes round without a pause.
     pub fn retry_backoff(mut self, first: Duration) -> Self {
         self.retry_backoff = first;
         self.explicit("retry.backoff.ms")
@@ -150,7 +151,8 @@ impl ProducerConfig {
         self.explicit("connections.max.idle.ms")
     }
 
-    /// `reconnect.backoff.ms`: the wait after a first failure to connect; it doubles up to the maximum. 50 ms.
+    /// `reconnect.backoff.ms`: the wait after a first failure to connect; it doubles up to the maximum. 50 ms. From the third
+    /// failure in a row on the wait is 10 ms at least, also with zero.
     pub fn reconnect_backoff(mut self, first: Duration) -> Self {
         self.reconnect_backoff = first;
         self.explicit("reconnect.backoff.ms")

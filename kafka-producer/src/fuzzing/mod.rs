@@ -230,7 +230,7 @@ impl World {
         }
         lane.queue.close(SendReason::Full);
         if lane.leader.is_none() {
-            self.sender.want_leader(LaneId(u32::try_from(partition).expect("few")), self.now);
+            self.sender.want_leaders([LaneId(u32::try_from(partition).expect("few"))], self.now);
         }
         self.settle();
     }

@@ -90,7 +90,11 @@ impl Shared {
         for route in effects.routes.drain(..) {
             let gate = route.leader.map_or_else(|| Arc::clone(&self.nowhere), |node| self.gate(node));
             let Some(lane) = control.lanes.get(route.lane) else { continue };
-            lane.lock().gate = Arc::clone(&gate);
+            let old = std::mem::replace(&mut lane.lock().gate, Arc::clone(&gate));
+            if !Arc::ptr_eq(&old, &gate) {
+                // Else the old leader would be dialled for it. Who tells the old gate from now on finds that the lane is not there.
+                old.lock().index.update(lane.id, None);
+            }
             let mut state = gate.lock();
             lane.report(&mut state, &lane.lock());
             wakers.extend(state.waker_for(true));
@@ -166,5 +170,35 @@ impl Shared {
         if brokers || timer || fatal.is_some() || ending {
             self.signal.set();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_mock::MockCluster;
+    use kafka_wire::NodeId;
+
+    use crate::{Producer, Record};
+
+    /// Else the pump of a dead leader would dial it for as long as the batch may live.
+    #[tokio::test]
+    async fn a_leader_that_lost_a_partition_has_nothing_of_it_at_its_gate() {
+        let cluster = MockCluster::builder().brokers(2).topic("orders", 1).start().await.expect("it starts");
+        let producer = Producer::builder([cluster.bootstrap_servers()]);
+        let producer = producer.linger(std::time::Duration::from_secs(30)).connect().await.expect("good");
+        let delivery = producer.send(Record::to("orders").partition(0).value("v")).await.expect("accepted");
+        let shared = producer.shared();
+        let has_entry = |node| !shared.gate(NodeId(node)).lock().index.is_empty();
+        let (leader, _) = cluster.leader("orders", 0).expect("exists");
+        let other = 3 - leader.0;
+        assert!(has_entry(leader.0), "the batch lingers there");
+        cluster.move_leader("orders", 0, NodeId(other)).expect("exists");
+        shared.want_topic(&"orders".into());
+        while !has_entry(other) {
+            tokio::task::yield_now().await;
+        }
+        assert!(!has_entry(leader.0), "it is the other one's now");
+        producer.flush().await.expect("open");
+        delivery.await.expect("delivered");
     }
 }

@@ -106,9 +106,7 @@ impl Driver {
         shared.with_control("to keep the time", None, |control, afterwards| {
             control.sender.handle_timeout(now);
             let orphans: Vec<_> = shared.nowhere.lock().index.keys().collect();
-            for lane in orphans {
-                control.sender.want_leader(lane, now);
-            }
+            control.sender.want_leaders(orphans, now);
             for gate in shared.all_gates() {
                 shared.expire(control, afterwards, &gate, now);
             }

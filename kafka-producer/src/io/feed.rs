@@ -123,7 +123,7 @@ impl Feed for PumpFeed {
         let node = self.gate.node;
         let mut waker = Some(cx.waker().clone());
         // Registered before it is looked: what changes in between wakes.
-        {
+        let first = {
             let mut state = self.gate.lock();
             match state.end {
                 End::Open => {}
@@ -133,18 +133,25 @@ impl Feed for PumpFeed {
             // A connection that is there and takes no call asks again by itself, when it does.
             let is_full = self.is_ready && self.sealer.is_some();
             state.sleep(&mut waker, if is_full { Armed::Full } else { Armed::Off });
-            if !state.index.is_empty() && !self.is_ready {
+            // What lingers or backs off has time; unless somebody waits for the memory it is in.
+            let is_due =
+                state.index.has_ready(now) || (!state.index.is_empty() && self.shared.pool.waiting() > 0);
+            if is_due && !self.is_ready {
                 return Demand::Connect;
             }
-        }
+            state.index.first_wait()
+        };
         if self.is_ready && self.sealer.is_none() {
             // Compress while the window is full.
             self.drain("to drain ahead", false, now, |_, _| ());
             let next = self.seal(now);
             debug_assert!(next.is_none(), "sealed elsewhere");
         }
-        let wanted = self.shared.lock("to see whether a broker is needed").sender.demand(node);
-        if wanted { Demand::Connect } else { Demand::Rest }
+        match (self.shared.lock("to see whether a broker is needed").sender.demand(node, now), first) {
+            (Demand::Rest, Some(first)) => Demand::Later(first),
+            (Demand::Later(time), Some(first)) => Demand::Later(time.min(first)),
+            (demand, _) => demand,
+        }
     }
 
     fn poll_call(&mut self, cx: &mut Context<'_>, offer: Offer<'_>) -> Next<Call> {

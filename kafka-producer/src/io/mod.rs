@@ -142,8 +142,9 @@ impl Shared {
         if self.life.load(Ordering::Acquire) == OPEN {
             return None;
         }
-        let fatal = self.lock("to see why the producer is closed").sender.fatal();
-        Some(fatal.map_or(Refusal::Closed, |code| Refusal::Fatal { code }))
+        let control = self.lock("to see why the producer is closed");
+        let why = control.sender.fatal_reason().cloned();
+        Some(control.sender.fatal().map_or(Refusal::Closed, |code| Refusal::Fatal { code, why }))
     }
 
     /// A topic by its name, known or not.

@@ -165,5 +165,5 @@ fn init_producer_id() -> InitProducerIdRequest {
 }
 
 /// The last version of Produce that names topics; later ones give ids.
-const LAST_BY_NAME: i16 = 12;
+pub(super) const LAST_BY_NAME: i16 = 12;
 const LAST: i16 = 13;

@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kafka_net::{Action, Answer, Broker, CallResult, LeaderHint, Pick, Status};
+use kafka_net::{Action, Answer, Broker, CallResult, Demand, LeaderHint, Pick, Status};
 use kafka_wire::{
     ErrorCode, NodeId, TopicName,
     messages::{MetadataResponseTopic, ProduceResponse},
 };
 
 use super::{
-    Call, Connection, IdentityState, LaneId, Partition, Reply, Sender,
+    Call, Connection, IdentityState, LaneId, Partition, Refusals, Reply, Sender,
     call::{MetadataCall, ProduceCall},
     effects::{Grown, News, Route},
     ledger::{Ledger, Place},
@@ -20,7 +20,7 @@ use super::{
     sequence::Identity,
     waits::Spans,
 };
-use crate::planted::planted;
+use crate::{error::FailureKind, planted::planted};
 
 impl Sender {
     /// (C) Somebody waits for a topic, or for more partitions of it.
@@ -31,12 +31,17 @@ impl Sender {
         self.advance(now);
     }
 
-    /// (A) Whether a node should be connected to.
-    pub(crate) fn demand(&self, node: NodeId) -> bool {
-        self.nodes.get(&node).is_some_and(|node| {
-            let has_batches = !node.sendable.is_empty() || !node.later.is_empty();
-            node.wanted || node.in_flight > 0 || has_batches || !node.control.is_empty()
-        })
+    /// (A) Whether a node should be connected to, or from when on: not for what backs off.
+    pub(crate) fn demand(&self, node: NodeId, now: Instant) -> Demand {
+        let Some(node) = self.nodes.get(&node) else { return Demand::Rest };
+        let first = node.later.first_key_value().map(|((time, _), _)| *time);
+        match first {
+            _ if node.wanted || node.in_flight > 0 || !node.control.is_empty() => Demand::Connect,
+            _ if !node.sendable.is_empty() => Demand::Connect,
+            Some(time) if time > now => Demand::Later(time),
+            Some(_) => Demand::Connect,
+            None => Demand::Rest,
+        }
     }
 
     /// (A) Why nothing is known yet, in words.
@@ -72,6 +77,8 @@ impl Sender {
             Status::Down { error, .. } => {
                 node.stats.down(error);
                 node.wanted = false;
+                // Another program may listen there by and by.
+                self.refusals.unable.remove(&id);
                 // Nobody can be asked this here any more. What was sent has been told before.
                 node.control.clear();
                 match self.identity {
@@ -94,15 +101,17 @@ impl Sender {
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         self.effects.events.extend(self.log.refill(now));
         self.expire(now);
+        self.see_to_orphans();
         self.advance(now);
     }
 
     /// (D) When [`handle_timeout`](Self::handle_timeout) has something to do although nothing else happens.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let identity = match self.identity {
-            IdentityState::Wanted { not_before: time, .. } | IdentityState::Asked { until: time, .. } => {
-                time.filter(|time| *time > now)
+            IdentityState::Wanted { not_before: time, .. } => {
+                [time, self.refusals.elsewhere_until].into_iter().flatten().filter(|time| *time > now).min()
             }
+            IdentityState::Asked { until: time, .. } => time.filter(|time| *time > now),
             _ => None,
         };
         let expiry = self.expiries.first().map(|(due, _)| *due);
@@ -176,9 +185,16 @@ impl Sender {
 
     /// Asks for a producer id. `asked`: who was asked and has not answered yet.
     fn ask_identity(&mut self, asked: Option<NodeId>, failures: u32, old: Option<Identity>, now: Instant) {
-        let nodes = &self.nodes;
-        let load = |id: NodeId| nodes.get(&id).filter(|_| asked != Some(id)).map(|node| node.load(now));
-        match self.metadata.pick(load, now) {
+        let (nodes, refusals) = (&self.nodes, &self.refusals);
+        let is_able = |id: NodeId| asked != Some(id) && !refusals.unable.contains(&id);
+        let load = |id: NodeId| nodes.get(&id).filter(|_| is_able(id)).map(|node| node.load(now));
+        let mut pick = self.metadata.pick(|id| load(id).filter(|_| !refusals.odd.contains(&id)), now);
+        let is_another_coming = nodes.values().any(|node| node.connection == Connection::Connecting)
+            && refusals.elsewhere_until.is_some_and(|until| now < until);
+        if matches!(pick, Pick::Wait | Pick::Nobody) && !refusals.odd.is_empty() && !is_another_coming {
+            pick = self.metadata.pick(load, now);
+        }
+        match pick {
             Pick::Ready(node) => {
                 let until = if asked.is_none() { now.checked_add(IDENTITY_PATIENCE) } else { None };
                 self.identity = IdentityState::Asked { failures, node, until, old };
@@ -215,10 +231,11 @@ impl Sender {
             Err(error) => self.metadata.handle_failure(call.ticket, &error, now),
         }
         self.effects.hopeless |= self.metadata.fatal_count() > before;
+        self.see_to_orphans();
         self.advance(now);
     }
 
-    pub(super) fn handle_init_producer_id(&mut self, result: CallResult<Reply>, now: Instant) {
+    pub(super) fn handle_init_producer_id(&mut self, node: NodeId, result: CallResult<Reply>, now: Instant) {
         let (failures, old, is_waited_for) = match self.identity {
             IdentityState::Asked { failures, old, .. } => (failures, old, true),
             // It took long, and is to be asked for again; now it need not be.
@@ -240,22 +257,32 @@ impl Sender {
             Ok(Answer::Reply { body: Reply::InitProducerId(response), .. }) => match response.error_code {
                 ErrorCode::NONE => {
                     let identity = Identity { id: response.producer_id, epoch: response.producer_epoch };
-                    self.effects.events.push(Event::ProducerId(identity));
-                    IdentityState::Known(identity)
+                    if identity.is_newer_than(old) {
+                        self.effects.events.push(Event::ProducerId(identity));
+                        self.refusals = Refusals::default();
+                        IdentityState::Known(identity)
+                    } else {
+                        // Its numbers were given before.
+                        again
+                    }
                 }
                 code if code.is_retriable() => again,
                 // The right may be granted while we run: what waits is told now, what comes later may fare better.
                 ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
-                    self.effects.refused = Some(ErrorCode::CLUSTER_AUTHORIZATION_FAILED);
+                    self.refuse_identity(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, old, now);
+                    again
+                }
+                ErrorCode::UNSUPPORTED_VERSION => {
+                    self.note_unable(node, "it refuses InitProducerId in each version");
                     again
                 }
                 code => {
-                    self.give_up_all(code);
+                    self.note_odd(node, code, now);
                     again
                 }
             },
             Err(error) if error.is_unsupported_version() => {
-                self.give_up_all(ErrorCode::UNSUPPORTED_VERSION);
+                self.note_unable(node, &error.to_string());
                 again
             }
             _ => again,
@@ -270,6 +297,42 @@ impl Sender {
             }
         }
         self.advance(now);
+    }
+
+    /// There is no right to get a producer id. What waits for one is told; what goes on under the one there was is not
+    /// concerned.
+    fn refuse_identity(&mut self, code: ErrorCode, old: Option<Identity>, now: Instant) {
+        let Some(old) = old else {
+            self.effects.refused = Some(code);
+            return;
+        };
+        for lane in (0..self.partitions.len() as u32).map(LaneId) {
+            if self.partition(lane).is_some_and(|partition| partition.ledger.waits_for_another_than(old)) {
+                self.fail_where(lane, FailureKind::Rejected(code), now, |_| true);
+            }
+        }
+    }
+
+    /// A node gives no producer ids: it is no broker. No producer can do without, if it is so with all of them; but not
+    /// before the cluster has said which they are.
+    fn note_unable(&mut self, node: NodeId, why: &str) {
+        self.refusals.unable.insert(node);
+        let view = self.metadata.view();
+        if !view.is_bootstrap() && view.brokers.keys().all(|broker| self.refusals.unable.contains(broker)) {
+            self.fatal_reason.get_or_insert_with(|| why.into());
+            self.give_up_all(ErrorCode::UNSUPPORTED_VERSION);
+        }
+    }
+
+    /// A node answered with a code that no broker should give. Others are asked first.
+    fn note_odd(&mut self, node: NodeId, code: ErrorCode, now: Instant) {
+        let refusals = &mut self.refusals;
+        refusals.odd.insert(node);
+        refusals.odd_answers += 1;
+        refusals.elsewhere_until = now.checked_add(IDENTITY_PATIENCE);
+        if refusals.odd_answers >= MAX_UNEXPECTED {
+            self.give_up_all(code);
+        }
     }
 
     /// No later batch can fare better.
@@ -367,11 +430,32 @@ impl Sender {
         }
     }
 
-    /// (C) A partition without leader has something to send: its topic is kept among the wanted.
-    pub(crate) fn want_leader(&mut self, lane: LaneId, now: Instant) {
-        let Some(partition) = self.partitions.get(lane.0 as usize) else { return };
-        if self.metadata.want(&partition.topic, now) {
+    /// (C) Partitions without leader have something to send: their topics are kept among the wanted, and asked for until there
+    /// are leaders, whether or not the cluster named the partitions when it was last asked.
+    pub(crate) fn want_leaders(&mut self, lanes: impl IntoIterator<Item = LaneId>, now: Instant) {
+        let mut is_needed = false;
+        for lane in lanes {
+            let Some(partition) = self.partitions.get(lane.0 as usize) else { continue };
+            is_needed |= self.metadata.want(&partition.topic, now);
+            if partition.leader.is_none() {
+                self.metadata.request_update();
+                is_needed = true;
+            }
+        }
+        if is_needed {
             self.advance(now);
+        }
+    }
+
+    /// The same for what was drained before the leader was lost.
+    fn see_to_orphans(&mut self) {
+        while let Some(lane) = self.orphans.first().copied() {
+            let waits = |partition: &Partition| partition.leader.is_none() && !partition.ledger.is_empty();
+            if self.partition(lane).is_some_and(waits) {
+                self.metadata.request_update();
+                return;
+            }
+            self.orphans.pop_first();
         }
     }
 
@@ -408,10 +492,13 @@ impl Sender {
                 rests: false,
                 expiry: None,
                 leaderless: Spans::missing(),
+                gone: Spans::there(),
                 drained_in: 0,
             });
         }
         let lanes = topic.lanes.clone();
+        topic.gone.note(known > 0 && view.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, now);
+        let was_awaited = std::mem::take(&mut topic.is_awaited);
         if std::mem::replace(&mut topic.id, view.id) != view.id {
             for lane in &lanes {
                 if let Some(partition) = self.partitions.get_mut(lane.0 as usize) {
@@ -436,6 +523,14 @@ impl Sender {
         for lane in lanes.iter().skip(view.partitions.len()) {
             self.apply_leader(*lane, None, None, now);
         }
+        for (at, lane) in lanes.iter().enumerate() {
+            let Some(partition) = self.partition_mut(*lane) else { continue };
+            partition.gone.note(at >= view.partitions.len(), now);
+            if was_awaited && partition.leader.is_some() {
+                partition.leaderless.note(false, now);
+                self.offer_more(*lane);
+            }
+        }
         let led = view.partitions.iter().zip(0u32..).filter(|(partition, _)| partition.leader.is_some());
         self.effects.news.push(News {
             topic: name.clone(),
@@ -456,6 +551,11 @@ impl Sender {
         partition.leader = leader;
         partition.leader_epoch = epoch.max(partition.leader_epoch);
         partition.leaderless.note(leader.is_none(), now);
+        let is_orphan = leader.is_none() && !partition.ledger.is_empty();
+        if is_orphan {
+            self.orphans.insert(lane);
+        }
+        let Some(partition) = self.partition_mut(lane) else { return };
         if let Some(leader) = leader {
             // A leader that was elected out of turn may not know the producer.
             partition.ledger.forget();
@@ -488,12 +588,20 @@ impl Sender {
             }
             let why = format!("broker {leader} leads the partition now");
             self.note_attempt(lane, at, node, now, None, Some(why));
+            let attempts =
+                self.partition(lane).and_then(|it| it.ledger.entry(at)).map_or(0, |it| it.attempts);
+            let delay = self.settings.retry_backoff.delay(attempts.saturating_sub(1), &mut self.rng);
             if let Some(partition) = self.partition_mut(lane) {
-                partition.ledger.abandon(at, now);
+                let from = if partition.ledger.may_hop(at) { now } else { now + delay };
+                partition.ledger.abandon(at, from);
             }
         }
     }
 }
+
+/// How often in a row brokers may answer a request for a producer id with a code that no broker should give, before that is
+/// fatal: the first ones are asked elsewhere.
+pub(super) const MAX_UNEXPECTED: u32 = 5;
 
 /// How long a broker may take to give a producer id before another one is asked as well. It asks the controller for a block of
 /// them now and then; a frozen broker answers never.

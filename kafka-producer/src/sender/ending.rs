@@ -45,6 +45,9 @@ impl Sender {
             });
         }
         let mut failure = Failure::new(topic, index, kind, Persistence::NotPersisted);
+        if self.fatal.is_some_and(|code| kind == FailureKind::Rejected(code)) {
+            failure.message = self.fatal_reason.as_deref().map(str::to_owned);
+        }
         let own = [(WaitReason::Gathering, batch.begun, self.linger_end(batch.begun, now))];
         let rest = self.explain(lane, leader, Wait::new(batch.begun, now), &own);
         failure.timeline.end(now.saturating_duration_since(batch.begun), rest);
@@ -111,7 +114,7 @@ impl Sender {
     }
 
     /// Gives up some batches of a partition.
-    fn fail_where(
+    pub(super) fn fail_where(
         &mut self,
         lane: LaneId,
         kind: FailureKind,
@@ -214,6 +217,10 @@ impl Sender {
         own: &[(WaitReason, Instant, Instant)],
     ) -> Vec<Waited> {
         if let Some(partition) = self.partition(lane) {
+            if let Some(topic) = self.topics.get(&partition.topic) {
+                wait.explain(WaitReason::TopicGone, &topic.gone);
+            }
+            wait.explain(WaitReason::PartitionGone, &partition.gone);
             wait.explain(WaitReason::Metadata, &partition.leaderless);
         }
         wait.explain(WaitReason::ProducerId, &self.nameless);

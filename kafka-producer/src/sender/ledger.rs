@@ -77,6 +77,9 @@ pub(super) struct Entry<B> {
     pub(super) deadline: Instant,
     /// How often it was sent.
     pub(super) attempts: u32,
+    /// How often in a row it went on to another leader at once; and whether it has to pause before it does so again.
+    hops: u32,
+    must_rest: bool,
     /// How many batches of the partition were sent before it was first sent under the numbers it has.
     ordinal: Option<u64>,
     pub(super) place: Place,
@@ -211,6 +214,8 @@ impl<B> Ledger<B> {
             begun,
             deadline,
             attempts: 0,
+            hops: 0,
+            must_rest: false,
             ordinal: None,
             place: Place::Sealing,
             outcome,
@@ -321,6 +326,7 @@ impl<B> Ledger<B> {
             self.next_ordinal += 1;
         }
         entry.attempts += 1;
+        entry.must_rest = false;
         entry.evidence.note_sent();
         entry.place = Place::InFlight { node, since: now };
         match entry.sequence {
@@ -337,9 +343,18 @@ impl<B> Ledger<B> {
         }
     }
 
+    /// Whether an entry may go on to another leader at once. Brokers that name each other as the leader would else be asked in
+    /// turn without a pause.
+    pub(super) fn may_hop(&mut self, at: usize) -> bool {
+        let Some(entry) = self.entries.get_mut(at) else { return false };
+        entry.must_rest = entry.hops >= MAX_HOPS;
+        entry.hops = if entry.must_rest { 0 } else { entry.hops + 1 };
+        !entry.must_rest
+    }
+
     /// What waits for its back-off to end waits no longer: the reason for it may be gone.
     pub(super) fn end_rest(&mut self, now: Instant) {
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut().filter(|entry| !entry.must_rest) {
             if let Place::Waiting(from) = &mut entry.place {
                 *from = (*from).min(now);
                 entry.rests_until = entry.rests_until.map(|until| until.min(now));
@@ -466,6 +481,12 @@ impl<B> Ledger<B> {
             })
     }
 
+    /// Whether its batches wait for a producer id that is not this one, whose epochs are used up.
+    pub(super) fn waits_for_another_than(&self, old: Identity) -> bool {
+        let is_fresh = || self.identity != old && self.entries.iter().all(|entry| entry.sequence.is_none());
+        self.is_settled() || is_fresh()
+    }
+
     pub(super) fn identity(&self) -> Identity {
         self.identity
     }
@@ -512,6 +533,8 @@ impl<B> Ledger<B> {
                 begun: whole.begun,
                 deadline: whole.deadline,
                 attempts: 0,
+                hops: 0,
+                must_rest: false,
                 ordinal: None,
                 place: Place::Waiting(now),
                 outcome,
@@ -562,6 +585,9 @@ pub(super) enum Numbers {
     Fading(Identity),
     By(Identity),
 }
+
+/// How often in a row a batch goes on to another leader at once.
+const MAX_HOPS: u32 = 2;
 
 /// How long after its last acknowledgement a leader is relied on to know the producer id. Brokers forget ids that were
 /// idle for `producer.id.expiration.ms`, a day by default, and might be set to less; one round trip after a quiet minute

@@ -70,8 +70,13 @@ pub(crate) struct Sender {
     identity: IdentityState,
     /// When there was no producer id.
     nameless: Spans,
-    /// An error that no later batch can escape.
+    /// Who did not give a producer id.
+    refusals: Refusals,
+    /// An error that no later batch can escape, and what there is to say about it.
     fatal: Option<ErrorCode>,
+    fatal_reason: Option<Arc<str>>,
+    /// Partitions without a leader that had batches in their ledger when they lost it.
+    orphans: BTreeSet<LaneId>,
     /// When to look for expired batches in which ledger. Each that is not empty has one entry, which may be early.
     expiries: BTreeSet<(Instant, LaneId)>,
     /// Batches in all ledgers.
@@ -134,6 +139,8 @@ struct Partition {
     expiry: Option<Instant>,
     /// When it had no leader.
     leaderless: Spans,
+    /// When its topic did not have it any more.
+    gone: Spans,
     /// The [`drain`](Sender::drain) that last took a batch of it.
     drained_in: u64,
 }
@@ -145,12 +152,35 @@ struct Offer {
     number: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct TopicState {
     /// Another id is another topic of the same name (KIP-516).
     id: TopicId,
     /// By partition index.
     lanes: Vec<LaneId>,
+    /// When brokers did not know it any more.
+    gone: Spans,
+    /// Batches of it wait until the cluster has told of it again.
+    is_awaited: bool,
+}
+
+impl Default for TopicState {
+    fn default() -> Self {
+        Self { id: TopicId::ZERO, lanes: Vec::new(), gone: Spans::there(), is_awaited: false }
+    }
+}
+
+/// Who was asked for a producer id in vain, since there was one last.
+#[derive(Debug, Default)]
+struct Refusals {
+    /// Nodes that do not know InitProducerId: they are no brokers.
+    unable: BTreeSet<NodeId>,
+    /// Nodes that answered with a code that no broker should give: others are asked first.
+    odd: BTreeSet<NodeId>,
+    /// How many such answers there were.
+    odd_answers: u32,
+    /// Until then another one is waited for that is being connected to.
+    elsewhere_until: Option<Instant>,
 }
 
 /// A broker, as far as batches are concerned.
@@ -254,7 +284,10 @@ impl Sender {
             metadata,
             identity,
             nameless: if settings_idempotent { Spans::missing() } else { Spans::there() },
+            refusals: Refusals::default(),
             fatal: None,
+            fatal_reason: None,
+            orphans: BTreeSet::new(),
             expiries: BTreeSet::new(),
             unresolved: 0,
             keep_topics_at: None,
@@ -305,6 +338,11 @@ impl Sender {
     /// (A) An error that no later batch can escape.
     pub(crate) fn fatal(&self) -> Option<ErrorCode> {
         self.fatal
+    }
+
+    /// (A) What there is to say about it, beside the code.
+    pub(crate) fn fatal_reason(&self) -> Option<&Arc<str>> {
+        self.fatal_reason.as_ref()
     }
 
     /// (A) Whether anything is to be done outside since [`swap_effects`](Self::swap_effects) was last called.

@@ -55,7 +55,7 @@ impl Sender {
         self.ripen(node, now);
         let mut size = self.waiting_size(node);
         self.drains += 1;
-        let (drains, mut wanted) = (self.drains, None);
+        let (drains, mut wanted, mut is_new) = (self.drains, None, false);
         while self.sealing < self.settings.max_sealing && size < self.settings.max_request_size {
             let room = self.settings.max_request_size - size;
             let partitions = &self.partitions;
@@ -71,7 +71,7 @@ impl Sender {
             size += batch.size();
             partition.drained_in = drains;
             if wanted.as_ref() != Some(&partition.topic) {
-                self.metadata.want(&partition.topic, now);
+                is_new |= self.metadata.want(&partition.topic, now);
                 wanted = Some(partition.topic.clone());
             }
             let key = partition.ledger.enter(Arrival {
@@ -97,6 +97,10 @@ impl Sender {
         }
         if self.sealing >= self.settings.max_sealing {
             self.starved.insert(node);
+        }
+        if is_new {
+            // It was not used for so long that it was forgotten.
+            self.advance(now);
         }
     }
 
@@ -174,6 +178,17 @@ impl Sender {
                 // It was offered to another node since.
                 continue;
             }
+            let same = parts.last().filter(|part| part.topic == partition.topic).map(|part| part.topic_id);
+            let in_view = || self.metadata.view().topic(partition.topic.as_str()).map(|topic| topic.id);
+            let Some(topic_id) = same.or_else(in_view) else {
+                // Its id may be another one by now, and so may its leaders.
+                partition.offer = None;
+                partition.leaderless.note(true, now);
+                if let Some(topic) = self.topics.get_mut(&partition.topic) {
+                    topic.is_awaited = true;
+                }
+                continue;
+            };
             match partition.ledger.candidate(now, numbers) {
                 Candidate::Now(at) => {
                     let Some(entry) = partition.ledger.entry(at) else { continue };
@@ -183,8 +198,6 @@ impl Sender {
                         break;
                     }
                     size += entry.size;
-                    let topic_id = parts.last().filter(|part| part.topic == partition.topic);
-                    let topic_id = topic_id.map(|part| part.topic_id);
                     parts.extend(self.send(id, lane, at, topic_id, now));
                     let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
                     // What waits is newer than what is in flight: it is seen at the first look.
@@ -236,7 +249,7 @@ impl Sender {
         node: NodeId,
         lane: LaneId,
         at: usize,
-        topic_id: Option<TopicId>,
+        topic_id: TopicId,
         now: Instant,
     ) -> Option<Part> {
         let identity = match self.numbers() {
@@ -244,10 +257,6 @@ impl Sender {
             Some(Numbers::Wanted) | None => None,
         };
         let partition = self.partitions.get_mut(lane.0 as usize)?;
-        let topic_id = topic_id.unwrap_or_else(|| {
-            let topic = self.metadata.view().topic(partition.topic.as_str());
-            topic.map(|topic| topic.id).unwrap_or_default()
-        });
         let (identity, sequence, attempt) = partition.ledger.send(at, node, now, identity);
         let entry = partition.ledger.entry_mut(at)?;
         if attempt > 1 {

@@ -13,7 +13,7 @@ use kafka_wire::{
 
 use super::{
     Call, IdentityState, LaneId, Reply, Resolution, Sealed, Sender, SplitJob,
-    call::{Part, ProduceCall},
+    call::{LAST_BY_NAME, Part, ProduceCall},
     disposition::{Disposition, rule},
     ledger::Place,
     log::Event,
@@ -36,7 +36,7 @@ impl Sender {
         match call {
             Call::Produce(call) => self.handle_produce(node, call, result, now),
             Call::Metadata(call) => self.handle_metadata(call, result, now),
-            Call::InitProducerId => self.handle_init_producer_id(result, now),
+            Call::InitProducerId => self.handle_init_producer_id(node, result, now),
         }
     }
 
@@ -199,7 +199,13 @@ impl Sender {
                 entry.evidence.note_lost(entry.sequence.is_some());
             }
         }
-        if error.is_unsupported_version() && !error.possibly_written() {
+        // What leads a partition knows Produce: the metadata is out of date, or the broker's configuration is.
+        let is_no_leader = error.is_unknown_api();
+        // A topic whose id is not known yet has to be named, which new brokers do not take.
+        let is_nameless =
+            part.topic_id.is_zero() && error.their_versions().is_some_and(|theirs| theirs.min > LAST_BY_NAME);
+        let may_pass = is_no_leader || is_nameless;
+        if error.is_unsupported_version() && !error.possibly_written() && !may_pass {
             let answer = PartitionProduceResponse {
                 error_code: ErrorCode::UNSUPPORTED_VERSION,
                 error_message: Some(error.to_string()),
@@ -275,9 +281,11 @@ impl Sender {
             self.fail(lane, at, FailureKind::Exhausted(code), None, now);
             return;
         }
+        // Two brokers that name each other as the leader are not asked in turn without a pause.
         let delay = self.settings.retry_backoff.delay(attempts.saturating_sub(1), &mut self.rng);
-        let from = if at_once || planted!(NoBackoff) { now } else { now + delay };
         if let Some(partition) = self.partition_mut(lane) {
+            let at_once = at_once && partition.ledger.may_hop(at);
+            let from = if at_once || planted!(NoBackoff) { now } else { now + delay };
             partition.ledger.requeue(at, from);
         }
         self.offer(lane);
@@ -309,6 +317,9 @@ impl Sender {
         let mut failure = Failure::new(topic, index, kind, persistence);
         failure.timeline = std::mem::take(&mut entry.timeline);
         failure.timeline.end(now.saturating_duration_since(entry.begun), rest);
+        if self.fatal.is_some_and(|code| kind == FailureKind::Rejected(code)) {
+            failure.message = self.fatal_reason.as_deref().map(str::to_owned);
+        }
         if let Some(answer) = answer {
             failure.message.clone_from(&answer.error_message);
             let errors = answer.record_errors.iter();
@@ -340,7 +351,7 @@ impl Sender {
     }
 
     /// A batch left the ledger: those behind it may have waited for that, and the lane may give one more.
-    fn offer_more(&mut self, lane: LaneId) {
+    pub(super) fn offer_more(&mut self, lane: LaneId) {
         let Some(partition) = self.partition(lane) else { return };
         if partition.ledger.iter().any(|entry| matches!(entry.place, Place::Waiting(_))) {
             self.offer(lane);

@@ -28,6 +28,12 @@ impl Identity {
     /// Nobody: batches go out without numbers.
     pub(crate) const NONE: Self = Self { id: ProducerId(-1), epoch: ProducerEpoch(-1) };
 
+    /// Whether it can number batches, after another one whose epochs are used up: none of its numbers were given then.
+    pub(super) fn is_newer_than(self, old: Option<Self>) -> bool {
+        let is_one = self.id.0 >= 0 && self.epoch.0 >= 0;
+        is_one && old.is_none_or(|old| self.id != old.id || self.epoch.0 > old.epoch.0)
+    }
+
     /// The next epoch of the same id; none where the epochs are used up.
     pub(super) fn bumped(self) -> Option<Self> {
         let epoch = match self.epoch.0.checked_add(1) {

@@ -11,6 +11,7 @@ mod losses;
 mod metadata;
 mod names;
 mod numbers;
+mod pauses;
 mod weaker;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -12,7 +12,7 @@ use kafka_batch::{
     AppendError, CHUNK_SIZE, Chunk, Compression, Compressor, DrainedBatch, Limits, PartitionQueue, Pool,
     QueueSettings, ReadyIndex, Record, SendReason, Stamp, Ticket,
 };
-use kafka_net::{Backoff, CallResult, Endpoint, Metadata, MetadataConfig, Next, Status};
+use kafka_net::{Backoff, CallResult, Demand, Endpoint, Metadata, MetadataConfig, Next, Status};
 use kafka_wire::{Acks, ErrorCode, NodeId, TopicName};
 
 use super::{
@@ -350,9 +350,7 @@ impl Client {
     pub(crate) fn turn(&mut self, now: Instant) -> Option<Instant> {
         self.sender.handle_timeout(now);
         let orphans: Vec<LaneId> = self.gates[0].index.keys().collect();
-        for lane in orphans {
-            self.sender.want_leader(lane, now);
-        }
+        self.sender.want_leaders(orphans, now);
         for gate in 0..self.gates.len() {
             self.expire(gate, now);
         }
@@ -434,14 +432,20 @@ impl Client {
         drained
     }
 
-    /// Whether a broker should be connected to; `is_ready`: it is, and takes no call.
-    pub(crate) fn demand(&mut self, gate: usize, is_ready: bool, now: Instant) -> bool {
+    /// Whether a broker should be connected to, or when; `is_ready`: it is, and takes no call.
+    pub(crate) fn demand(&mut self, gate: usize, is_ready: bool, now: Instant) -> Demand {
         if is_ready && self.compresses() {
             let drained = self.drain(gate, now);
             self.jobs.extend(drained.into_iter().map(Job::Seal));
         }
-        let has_ready = !is_ready && !self.gates[gate].index.is_empty();
-        has_ready || self.sender.demand(self.gates[gate].node)
+        let Gate { node, index, .. } = &self.gates[gate];
+        let is_due = index.has_ready(now) || (!index.is_empty() && self.pool.waiting() > 0);
+        match (self.sender.demand(*node, now), index.first_wait()) {
+            _ if is_due && !is_ready => Demand::Connect,
+            (Demand::Rest, Some(first)) => Demand::Later(first),
+            (Demand::Later(time), Some(first)) => Demand::Later(time.min(first)),
+            (demand, _) => demand,
+        }
     }
 
     /// A job is done.
@@ -524,7 +528,10 @@ impl Client {
         for route in effects.routes {
             let gate = route.leader.map_or(0, |node| self.gate(node));
             let lane = &mut self.lanes[route.lane.0 as usize];
-            lane.gate = gate;
+            let old = std::mem::replace(&mut lane.gate, gate);
+            if old != gate {
+                self.gates[old].index.update(route.lane, None);
+            }
             self.gates[gate].index.update(route.lane, lane.queue.readiness());
             self.gates[gate].woken = true;
         }

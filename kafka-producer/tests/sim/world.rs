@@ -14,8 +14,8 @@ use bytes::{Bytes, BytesMut};
 use futures::Sink;
 use kafka_batch::SendReason;
 use kafka_net::{
-    Connection, Endpoint, Event as ConnectionEvent, FrameSink, KafkaCodec, NetConfig, NetError, Next,
-    Reconnect, Status,
+    Connection, Demand, Endpoint, Event as ConnectionEvent, FrameSink, KafkaCodec, Life, NetConfig, NetError,
+    Next, Reconnect, Status,
 };
 use kafka_wire::{NodeId, TopicName};
 use tokio_util::codec::Decoder;
@@ -105,6 +105,7 @@ struct Pump {
     stage: Stage,
     timer: Option<Instant>,
     attempts: u64,
+    dialled: Instant,
     setup_by: Instant,
     is_ready: bool,
 }

@@ -37,11 +37,12 @@ pub(super) struct Span {
 }
 
 impl<B> Ledger<B> {
-    /// The call with the attempt of an entry that is in flight is waited for no longer: it is sent again elsewhere.
-    pub(in crate::sender) fn abandon(&mut self, at: usize, now: Instant) {
+    /// The call with the attempt of an entry that is in flight is waited for no longer: it is sent again elsewhere, from then
+    /// on.
+    pub(in crate::sender) fn abandon(&mut self, at: usize, from: Instant) {
         let Some(entry) = self.entries.get_mut(at) else { return };
         entry.evidence.note_abandoned(entry.attempts);
-        entry.place = Place::Waiting(now);
+        entry.place = Place::Waiting(from);
     }
 
     /// A call came back with an attempt that nobody waits for, answered or lost. It may have been appended at any time until

@@ -196,7 +196,7 @@ fn a_topic_made_again_with_fewer_partitions_leaves_the_others_without_leader() {
         assert!(rig.request(A).is_none(), "there is nobody to send it to");
     }
     let error = result(&lost[0]).expect("expired").expect_err("expired");
-    assert_eq!(error.timeline().waited()[0].reason, WaitReason::Metadata);
+    assert_eq!(error.timeline().waited()[0].reason, WaitReason::PartitionGone);
 
     // And again with more: the lanes are there still.
     rig.topic_id = TopicId([10; 16]);
@@ -253,4 +253,164 @@ fn brokers_that_are_gone_are_forgotten() {
             .keys()
             .all(|node| rig.sender.view().brokers.contains_key(node) || rig.sender.nodes[node].is_used())
     );
+}
+
+/// How often metadata is asked for in so many seconds, a look each tenth of a second.
+fn questions(rig: &mut Rig, seconds: u64) -> usize {
+    let mut questions = 0;
+    for _ in 0..seconds * 10 {
+        rig.advance(Duration::from_millis(100));
+        for node in [A, B] {
+            while let Some(call) = rig.sender.control_call(node) {
+                questions += 1;
+                rig.answer_control(node, call);
+            }
+        }
+        rig.settle_effects();
+    }
+    questions
+}
+
+#[test]
+fn a_broker_that_names_fewer_partitions_takes_no_leader_away() {
+    let mut rig = Rig::new(3);
+    rig.topic_id = TopicId([1; 16]);
+    rig.refresh();
+    let deliveries = rig.batch(2, 1);
+    let all = std::mem::replace(&mut rig.leaders, vec![(A, 1)]);
+    rig.refresh();
+    rig.leaders = all;
+    assert_eq!(leader(&rig, 2), Some(A));
+    let request = rig.request(A).expect("it is led by the one that led it");
+    rig.answer(request, &[(OK, 0)]);
+    assert_eq!(offset(&deliveries[0]), Some(0));
+}
+
+#[test]
+fn what_waits_for_a_leader_has_metadata_asked_for_whether_the_view_has_its_partition_or_not() {
+    for is_in_ledger in [true, false] {
+        let mut rig = Rig::new(3);
+        let deliveries = rig.batch(2, 1);
+        let request = is_in_ledger.then(|| rig.request(A).expect("ready"));
+        rig.topic_id = TopicId([9; 16]);
+        let all = rig.leaders.clone();
+        rig.leaders.truncate(1);
+        rig.refresh();
+        if let Some(request) = request {
+            rig.answer(request, &[(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1)]);
+        } else {
+            rig.sender.want_leaders([super::super::LaneId(2)], rig.now);
+        }
+        let mut asked = 0;
+        for _ in 0..20 {
+            asked += questions(&mut rig, 1);
+            if !is_in_ledger {
+                // The driver says so in each turn.
+                rig.sender.want_leaders([super::super::LaneId(2)], rig.now);
+            }
+        }
+        assert!((15..=40).contains(&asked), "{asked} times in twenty seconds");
+        // It comes back.
+        rig.leaders = all;
+        questions(&mut rig, 2);
+        let request = rig.request(A).expect("it has a leader");
+        rig.answer(request, &[(OK, 0)]);
+        assert_eq!(offset(&deliveries[0]), Some(0));
+        assert_eq!(questions(&mut rig, 20), 0, "nothing waits any more");
+    }
+}
+
+#[test]
+fn a_batch_of_a_partition_that_is_no_more_says_so() {
+    let mut rig = Rig::new(3);
+    let lost = rig.batch(2, 1);
+    let request = rig.request(A).expect("ready");
+    rig.topic_id = TopicId([9; 16]);
+    rig.leaders.truncate(1);
+    rig.refresh();
+    rig.answer(request, &[(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1)]);
+    questions(&mut rig, 121);
+    let error = result(&lost[0]).expect("expired").expect_err("expired");
+    assert!(error.to_string().contains("ms the partition does not exist any more"), "{error}");
+}
+
+#[test]
+fn a_batch_of_a_topic_that_is_no_more_says_so() {
+    let mut rig = Rig::new(1);
+    let lost = rig.batch(0, 1);
+    rig.topic_error = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+    for _ in 0..1300 {
+        rig.advance(Duration::from_millis(100));
+        rig.answer_controls();
+        if let Some(request) = rig.request(A) {
+            rig.answer(request, &[(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1)]);
+        }
+    }
+    let error = result(&lost[0]).expect("expired").expect_err("expired");
+    assert!(error.to_string().contains("ms the topic does not exist any more"), "{error}");
+}
+
+#[test]
+fn a_topic_that_metadata_forgot_waits_for_it_and_is_named_by_its_id() {
+    let mut rig = Rig::new(1);
+    rig.topic_id = TopicId([1; 16]);
+    rig.refresh();
+    for _ in 0..4 {
+        rig.advance(Duration::from_secs(200));
+        rig.answer_controls();
+    }
+    assert!(rig.sender.view().topic("orders").is_none(), "nobody wanted it for so long");
+    let deliveries = rig.batch(0, 1);
+    let drained = rig.drain(A);
+    rig.seal(drained);
+    let calls: Vec<_> = std::iter::from_fn(|| match rig.sender.poll_call(A, rig.now) {
+        kafka_net::Next::Call(call) => Some(call),
+        _ => None,
+    })
+    .collect();
+    for call in calls {
+        assert!(matches!(call, super::super::Call::Metadata(_)), "{call:?}");
+        rig.answer_control(A, call);
+    }
+    rig.settle_effects();
+    rig.answer_controls();
+    let request = rig.request(A).expect("metadata has come");
+    assert_eq!(request.call.parts[0].topic_id, TopicId([1; 16]));
+    rig.respond_with(request, response_by_id(TopicId([1; 16]), OK, 4));
+    assert_eq!(offset(&deliveries[0]), Some(4));
+}
+
+/// How many requests two brokers get in a second that name each other as the leader, each time of a newer epoch.
+fn sent_back_and_forth(rig: &mut Rig, batches: usize) -> usize {
+    drop((0..batches).map(|_| rig.batch(0, 1)).collect::<Vec<_>>());
+    let (mut sent, mut epoch, end) = (0, 1, rig.now + Duration::from_secs(1));
+    while rig.now < end {
+        let before = sent;
+        for (node, other) in [(A, B), (B, A)] {
+            for request in rig.requests(node) {
+                (sent, epoch) = (sent + 1, epoch + 1);
+                assert!(sent < 1000, "again and again");
+                rig.respond(request, vec![super::rig::moved(PartitionId(0), other, epoch)]);
+                rig.leaders[0].0 = other;
+            }
+        }
+        if sent == before {
+            rig.advance(Duration::from_millis(10));
+        }
+    }
+    sent
+}
+
+#[test]
+fn leaders_that_name_each_other_are_asked_with_pauses() {
+    let sent = sent_back_and_forth(&mut Rig::new(1), 1);
+    assert!((10..=40).contains(&sent), "{sent} times in a second");
+}
+
+/// Without numbers several are in flight, and what one of them hears ends no pause of another.
+#[test]
+fn leaders_that_name_each_other_are_asked_with_pauses_also_without_numbers() {
+    let mut rig = Rig::with(1, |settings| settings.idempotent = false);
+    let sent = sent_back_and_forth(&mut rig, 3);
+    assert!((10..=120).contains(&sent), "{sent} times in a second");
 }

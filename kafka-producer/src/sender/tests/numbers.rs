@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_wire::ErrorCode;
+use kafka_wire::{ErrorCode, ProducerEpoch, ProducerId};
 
 use super::{
     super::{IdentityState, sequence::Identity},
@@ -451,7 +451,7 @@ fn a_broker_to_which_no_number_is_right_is_given_up_in_time() {
 fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unprotected() {
     let (mut rig, requests, deliveries) = in_flight(2);
     let IdentityState::Known(identity) = rig.sender.identity else { panic!("known by now") };
-    let last = Identity { epoch: kafka_wire::ProducerEpoch(i16::MAX), ..identity };
+    let last = Identity { epoch: ProducerEpoch(i16::MAX), ..identity };
     rig.sender.identity = IdentityState::Known(last);
     rig.sender.partitions[0].ledger.set_identity(last);
     let mut requests = requests.into_iter();
@@ -459,6 +459,7 @@ fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unpr
     rig.answer(requests.next().expect("two"), &[(OUT_OF_ORDER, -1)]);
     assert!(matches!(rig.sender.identity, IdentityState::Wanted { .. }));
     assert!(rig.wants_driver, "nobody else would ask for the new id");
+    rig.producer_id = 78;
     rig.advance(Duration::from_millis(1));
     rig.answer_controls();
     rig.advance(Duration::from_millis(200));
@@ -582,4 +583,57 @@ fn a_batch_that_may_be_in_the_log_is_not_split() {
     rig.answer(again, &[(ErrorCode::MESSAGE_TOO_LARGE, -1)]);
     let error = result(&deliveries[0]).expect("given up").expect_err("its parts might double it");
     assert_eq!(error.persistence(), Persistence::PossiblyPersisted);
+}
+
+/// How often a producer id is asked for within a second in which nothing else happens.
+fn asked_in_a_second(rig: &mut Rig) -> usize {
+    let (end, mut asked) = (rig.now + Duration::from_secs(1), 0);
+    rig.advance(Duration::ZERO);
+    loop {
+        for node in [A, B] {
+            if rig.sender.demand(node, rig.now) == kafka_net::Demand::Connect {
+                rig.sender.handle_status(node, &kafka_net::Status::Ready, rig.now);
+            }
+            while let Some(call) = rig.sender.control_call(node) {
+                asked += usize::from(matches!(call, super::super::Call::InitProducerId));
+                rig.answer_control(node, call);
+                rig.settle_effects();
+                if asked > 10_000 {
+                    return asked;
+                }
+            }
+        }
+        // An answer may have made it due at once.
+        rig.advance(Duration::ZERO);
+        match rig.sender.poll_timeout(rig.now).filter(|next| *next <= end) {
+            Some(next) => rig.advance(next.saturating_duration_since(rig.now)),
+            None => return asked,
+        }
+    }
+}
+
+#[test]
+fn a_producer_id_that_is_used_up_and_given_again_is_asked_for_with_pauses() {
+    let mut rig = Rig::new(1);
+    rig.sender.identity =
+        IdentityState::Known(Identity { id: ProducerId(77), epoch: ProducerEpoch(i16::MAX) });
+    drop(rig.batch(0, 1));
+    let request = rig.request(A).expect("ready");
+    rig.init_epoch = i16::MAX;
+    rig.answer(request, &[(ErrorCode::INVALID_RECORD, -1)]);
+    let asked = asked_in_a_second(&mut rig);
+    assert!((2..=20).contains(&asked), "{asked} times in a second");
+    // One of its epochs that was used before is no better: its numbers are taken.
+    rig.init_epoch = 3;
+    let delivery = rig.batch(0, 1).remove(0);
+    let asked = asked_in_a_second(&mut rig);
+    assert!((1..=20).contains(&asked), "{asked} times in a second");
+    assert!(rig.request(A).is_none(), "nothing goes out under numbers that were given before");
+    // Another one is.
+    (rig.producer_id, rig.init_epoch) = (78, 0);
+    rig.advance(Duration::from_secs(1));
+    rig.answer_controls();
+    let request = rig.request(A).expect("it has a new id");
+    rig.answer(request, &[(OK, 0)]);
+    assert_eq!(offset(&delivery), Some(0));
 }

@@ -10,7 +10,7 @@ use kafka_batch::{
     BatchHeader, Compression, Compressor, HEADER_SIZE, Limits, PartitionQueue, Pool, QueueSettings, Record,
     SendReason,
 };
-use kafka_net::{Answer, Backoff, Endpoint, Metadata, MetadataConfig, NetError, Next, Status};
+use kafka_net::{Answer, Backoff, Demand, Endpoint, Metadata, MetadataConfig, NetError, Next, Status};
 use kafka_wire::{
     Acks, ErrorCode, NodeId, PartitionId, ProducerEpoch, ProducerId, TopicId, TopicName,
     messages::{
@@ -48,9 +48,12 @@ pub(super) struct Rig {
     pub(super) refused: Option<ErrorCode>,
     /// The topic's id; another one is another topic.
     pub(super) topic_id: TopicId,
+    /// What is wrong with the topic.
+    pub(super) topic_error: ErrorCode,
     /// What a request for a producer id is answered.
     pub(super) init: ErrorCode,
     pub(super) producer_id: i64,
+    pub(super) init_epoch: i16,
 }
 
 struct Lane {
@@ -116,8 +119,10 @@ impl Rig {
             wants_driver: false,
             refused: None,
             topic_id: TopicId::ZERO,
+            topic_error: ErrorCode::NONE,
             init: ErrorCode::NONE,
             producer_id: 77,
+            init_epoch: 0,
         };
         rig.sender.want_topic(&topic(), rig.now);
         rig.come_up();
@@ -134,7 +139,7 @@ impl Rig {
             let mut nodes: Vec<_> = self.sender.view().brokers.keys().copied().collect();
             nodes.sort();
             for node in nodes {
-                if self.sender.demand(node) {
+                if self.sender.demand(node, self.now) == Demand::Connect {
                     self.sender.handle_status(node, &Status::Ready, self.now);
                 }
                 while let Next::Call(call) = self.sender.poll_call(node, self.now) {
@@ -151,7 +156,7 @@ impl Rig {
             Call::InitProducerId => Reply::InitProducerId(InitProducerIdResponse {
                 error_code: self.init,
                 producer_id: ProducerId(self.producer_id),
-                producer_epoch: ProducerEpoch(0),
+                producer_epoch: ProducerEpoch(self.init_epoch),
                 ..Default::default()
             }),
             Call::Produce(_) => panic!("nothing was to be sent"),
@@ -177,6 +182,7 @@ impl Rig {
             brokers: vec![broker(A), broker(B)],
             topics: vec![MetadataResponseTopic {
                 name: Some(topic()),
+                error_code: self.topic_error,
                 topic_id: self.topic_id,
                 partitions: partitions.collect(),
                 ..Default::default()
@@ -189,7 +195,7 @@ impl Rig {
     pub(super) fn answer_controls(&mut self) {
         for _ in 0..3 {
             for node in [A, B] {
-                if self.sender.demand(node) {
+                if self.sender.demand(node, self.now) == Demand::Connect {
                     self.sender.handle_status(node, &Status::Ready, self.now);
                 }
                 while let Some(call) = self.sender.control_call(node) {
@@ -310,6 +316,12 @@ impl Rig {
     pub(super) fn lose(&mut self, request: Request, written: bool) {
         let error = Err(NetError::aborted(written));
         self.sender.handle_reply(request.node, &Call::Produce(request.call), error, self.now);
+        self.settle_effects();
+    }
+
+    /// The connection does not take it.
+    pub(super) fn refuse(&mut self, request: Request, error: NetError) {
+        self.sender.handle_reply(request.node, &Call::Produce(request.call), Err(error), self.now);
         self.settle_effects();
     }
 

@@ -34,6 +34,7 @@ impl World {
                         stage: Stage::Rest,
                         timer: None,
                         attempts: 0,
+                        dialled: self.now,
                         setup_by: self.now,
                         is_ready: false,
                     });
@@ -57,11 +58,13 @@ impl World {
             Stage::Rest if end != End::Open => self.ended(at),
             Stage::Rest => {
                 self.pumps[at].stage = Stage::Rest;
-                if self.client.demand(gate, false, self.now) {
-                    self.dial(at);
+                match self.client.demand(gate, false, self.now) {
+                    Demand::Connect => self.dial(at),
+                    Demand::Later(time) => self.set_timer(at, time),
+                    _ => {}
                 }
             }
-            Stage::Dialling if end != End::Open => self.down(at, false, NetError::aborted(false)),
+            Stage::Dialling if end != End::Open => self.down(at, Life::default(), NetError::aborted(false)),
             Stage::Dialling => {
                 self.pumps[at].stage = Stage::Dialling;
                 let _ = self.client.demand(gate, false, self.now);
@@ -90,7 +93,7 @@ impl World {
         self.client.status(self.pumps[at].gate, &Status::Connecting, now);
         let timeout = self.pumps[at].reconnect.setup_timeout();
         self.pumps[at].attempts += 1;
-        self.pumps[at].setup_by = now + timeout;
+        (self.pumps[at].dialled, self.pumps[at].setup_by) = (now, now + timeout);
         let attempt = self.pumps[at].attempts;
         let broker = self.broker_at(&self.pumps[at].endpoint);
         let second = (now - self.start).as_secs();
@@ -128,7 +131,7 @@ impl World {
         });
         if let Err(kind) = result {
             self.checker.tally.add("dials failed", 1);
-            return self.down(at, false, io::Error::from(kind).into());
+            return self.down(at, Life::default(), io::Error::from(kind).into());
         }
         let pump = &mut self.pumps[at];
         let rest = pump.setup_by.saturating_duration_since(now);
@@ -154,9 +157,9 @@ impl World {
     }
 
     /// A connection, or the attempt at one, is over.
-    pub(super) fn down(&mut self, at: usize, was_ready: bool, error: NetError) {
+    pub(super) fn down(&mut self, at: usize, life: Life, error: NetError) {
         let now = self.now;
-        let retry_after = self.pumps[at].reconnect.ended(was_ready, &error);
+        let retry_after = self.pumps[at].reconnect.ended(life, &error);
         say!(self, "{} is down: {error}, again after {retry_after:?}", self.pumps[at].node);
         self.pumps[at].is_ready = false;
         self.pumps[at].stage = Stage::Backoff(now + retry_after);
@@ -325,10 +328,12 @@ impl World {
 
     pub(super) fn closed(&mut self, at: usize, link: Link) {
         let error = link.end.clone().unwrap_or_else(|| NetError::aborted(false));
-        let (conn, was_ready) = (link.conn, link.was_ready);
+        let lasted = self.now.saturating_duration_since(self.pumps[at].dialled);
+        let calls = link.connection.stats().calls;
+        let (conn, life) = (link.conn, Life { was_ready: link.was_ready, calls, lasted });
         drop(link);
         self.hang_up_client(conn);
-        self.down(at, was_ready, error);
+        self.down(at, life, error);
     }
 
     /// The client's end is closed. What it wrote still arrives, or is lost.
