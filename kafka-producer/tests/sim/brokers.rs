@@ -1,15 +1,16 @@
 //! The brokers: a mock cluster that judges what it is sent as a real one does, and the faults that stand before it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use kafka_mock::{Answer, Cluster, ClusterConfig, Now};
+use kafka_mock::{Answer, Change, Cluster, ClusterConfig, Now};
 use kafka_wire::{
-    Acks, ApiKey, CorrelationId, ErrorCode, NodeId, PartitionId, ProducerEpoch, RequestHeader, TopicId,
-    TopicName, decode_request, decode_request_header, decode_response, encode_request, encode_response,
+    Acks, ApiKey, CorrelationId, ErrorCode, NodeId, PartitionId, ProducerEpoch, ProducerId, RequestHeader,
+    TopicId, TopicName, VersionRange, decode_request, decode_request_header, decode_response, encode_request,
+    encode_response,
     messages::{
         ApiVersionsResponse, InitProducerIdResponse, MetadataResponse, PartitionProduceResponse,
         ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
@@ -19,7 +20,10 @@ use kafka_wire::{
 use super::{
     invariants::Checker,
     plan::{Fault, Setup},
+    stranger::Stranger,
 };
+
+mod clusters;
 
 /// All brokers with their logs, and what is wrong with them.
 #[derive(Debug)]
@@ -31,6 +35,10 @@ pub(crate) struct Brokers {
     faults: Vec<Injected>,
     /// The topics there are.
     ids: BTreeMap<TopicName, TopicId>,
+    /// Addresses that lead to another cluster.
+    astray: BTreeSet<NodeId>,
+    /// Somebody else who writes.
+    stranger: Option<Stranger>,
     /// Who led, by topic and partition.
     past: BTreeMap<(TopicName, i32), Vec<(NodeId, i32)>>,
     /// How many of these were leaders of an earlier topic of the same name.
@@ -60,8 +68,12 @@ pub(crate) struct Served {
 
 impl Brokers {
     pub(crate) fn new(setup: &Setup, rng: fastrand::Rng) -> Self {
-        let mut cluster = Cluster::new(ClusterConfig::default().brokers(setup.brokers));
-        for index in 0..setup.brokers {
+        let config = ClusterConfig::default().brokers(setup.brokers).controllers(setup.controllers);
+        let mut cluster = Cluster::new(config);
+        let (api, versions) = (ApiKey::API_VERSIONS, VersionRange::new(0, setup.versions_version));
+        let limited = cluster.carry_out(Change::LimitVersions { api, versions });
+        debug_assert!(limited.is_ok(), "{limited:?}");
+        for index in 0..setup.nodes() {
             let (host, port) = address(index);
             cluster.set_address(node(index), &host, port);
         }
@@ -71,6 +83,8 @@ impl Brokers {
             down: BTreeMap::new(),
             faults: Vec::new(),
             ids: BTreeMap::new(),
+            astray: BTreeSet::new(),
+            stranger: None,
             past: BTreeMap::new(),
             foregone: BTreeMap::new(),
             rng,
@@ -206,6 +220,7 @@ impl Brokers {
     pub(crate) fn heal(&mut self) {
         self.faults.clear();
         self.down.clear();
+        self.nodes().for_each(|node| self.catch_up(node));
         for topic in 0..self.setup.topics.len() {
             self.limit_messages(topic, 1 << 20);
         }
@@ -253,10 +268,13 @@ impl Brokers {
             return Served { hangs_up: true, ..Served::default() };
         };
         let now = self.now(now, wall);
+        if self.astray.contains(&broker) {
+            return self.serve_astray(broker, &header, frame, now, checker);
+        }
         let mut served = match header.api_key {
             ApiKey::PRODUCE => self.serve_produce(broker, &header, frame, now, checker),
             ApiKey::METADATA => self.serve_metadata(broker, &header, frame, now),
-            ApiKey::INIT_PRODUCER_ID => self.serve_init(broker, &header, frame, now),
+            ApiKey::INIT_PRODUCER_ID => self.serve_init(broker, &header, frame, now, checker),
             ApiKey::API_VERSIONS => self.serve_versions(broker, &header, frame, now),
             _ => self.pass(broker, frame, now),
         };
@@ -481,7 +499,14 @@ impl Brokers {
         served
     }
 
-    fn serve_init(&mut self, broker: NodeId, header: &RequestHeader, frame: Bytes, now: Now) -> Served {
+    fn serve_init(
+        &mut self,
+        broker: NodeId,
+        header: &RequestHeader,
+        frame: Bytes,
+        now: Now,
+        checker: &mut Checker,
+    ) -> Served {
         let fault = self.take(broker, |fault| matches!(fault, Fault::NoProducerId { .. }));
         let mut response = match fault {
             Some(Fault::NoProducerId { code }) => InitProducerIdResponse {
@@ -503,6 +528,7 @@ impl Brokers {
                 response.producer_epoch = ProducerEpoch(self.setup.first_epoch);
             }
             self.ids_given += 1;
+            checker.gave(response.producer_id.0);
         }
         let note =
             format!("{:?} {:?} {:?}", response.error_code, response.producer_id, response.producer_epoch);
@@ -512,6 +538,10 @@ impl Brokers {
 
     fn serve_versions(&mut self, broker: NodeId, header: &RequestHeader, frame: Bytes, now: Now) -> Served {
         let mut served = self.pass(broker, frame, now);
+        // Who asks in too new a version is told so in the oldest.
+        if header.api_version > self.setup.versions_version {
+            return served;
+        }
         let Some(reply) = served.reply.take() else { return served };
         let decoded = decode_response::<ApiVersionsResponse>(&reply.slice(4..), header.api_version);
         served.reply = match decoded {
@@ -605,17 +635,16 @@ fn summary(reply: &Bytes, version: i16, sent: &ProduceRequest, checker: &mut Che
         for answer in &topic.partition_responses {
             checker.tally.answered(answer.error_code);
             checker.refused(answer.error_code);
-            if answer.error_code == ErrorCode::MESSAGE_TOO_LARGE {
-                let by_name = topic.topic_id.is_zero();
-                let found = sent.topic_data.iter().find(|it| match by_name {
-                    true => it.name == topic.name,
-                    false => it.topic_id == topic.topic_id,
-                });
-                if let Some(data) =
-                    found.and_then(|it| it.partition_data.iter().find(|it| it.index == answer.index))
-                {
-                    checker.too_large(data);
-                }
+            let by_name = topic.topic_id.is_zero();
+            let found = sent.topic_data.iter().find(|it| match by_name {
+                true => it.name == topic.name,
+                false => it.topic_id == topic.topic_id,
+            });
+            let data = found.and_then(|it| it.partition_data.iter().find(|it| it.index == answer.index));
+            match (data, answer.error_code) {
+                (Some(data), ErrorCode::MESSAGE_TOO_LARGE) => checker.too_large(data),
+                (Some(data), ErrorCode::NONE | ErrorCode::DUPLICATE_SEQUENCE_NUMBER) => checker.vouched(data),
+                _ => {}
             }
             text.push_str(&format!(" {}:{:?}@{}", answer.index, answer.error_code, answer.base_offset));
         }

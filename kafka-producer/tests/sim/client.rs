@@ -122,7 +122,7 @@ impl Client {
         let limits = Limits::new(setup.batch_size, setup.max_request_size, setup.buffer_memory)
             .expect("the plan's limits fit together");
         let queues = QueueSettings { limits, linger: setup.linger, delivery_timeout: setup.delivery_timeout };
-        let bootstrap: Vec<Endpoint> = (0..setup.brokers)
+        let bootstrap: Vec<Endpoint> = (0..setup.nodes())
             .map(|broker| {
                 let (host, port) = address(broker);
                 Endpoint::new(host, port)
@@ -228,10 +228,11 @@ impl Client {
             Err(Stop::Room(chunks)) => {
                 blocked.granted = Vec::new();
                 let flag = Arc::new(Flag::default());
-                let ticket = self.pool.wait(chunks, &Waker::from(Arc::clone(&flag)));
+                let waker = Waker::from(Arc::clone(&flag));
+                let ticket = self.pool.wait(chunks, &waker);
                 // Whatever lingers must go.
                 self.gates.iter_mut().for_each(|gate| gate.woken = true);
-                if let Some(chunks) = self.pool.poll_grant(ticket, Waker::noop()) {
+                if let Some(chunks) = self.pool.poll_grant(ticket, &waker) {
                     blocked.granted = chunks;
                     return self.try_send(blocked, now, checker);
                 }

@@ -20,12 +20,14 @@ use kafka_wire::{
     messages::{PartitionProduceData, ProduceRequest},
 };
 
-use super::plan::VALUE_HEAD;
+use super::{plan::VALUE_HEAD, stranger};
 use crate::{
     delivery::{Delivery, RecordMetadata},
     error::{DeliveryError, Persistence},
     stats::Counters,
 };
+
+mod clusters;
 
 /// Something that must not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,7 @@ pub(crate) struct Checker {
     unresolved: BTreeMap<(TopicName, i32, i64, i16), BTreeSet<u64>>,
     /// The same, with those that were answered since the oldest of them was first sent: what a broker has to remember.
     remembered: BTreeMap<(TopicName, i32, i64, i16), VecDeque<u64>>,
+    clusters: clusters::Clusters,
     /// Records that an unclean election took out of the log again.
     lost: BTreeSet<u64>,
     /// How often a batch came in this second, and which one that is.
@@ -161,6 +164,7 @@ impl Checker {
             deleted: BTreeSet::new(),
             unresolved: BTreeMap::new(),
             remembered: BTreeMap::new(),
+            clusters: clusters::Clusters::default(),
             lost: BTreeSet::new(),
             attempts: BTreeMap::new(),
             second: 0,
@@ -269,6 +273,10 @@ impl Checker {
                 }
                 if !self.logged.contains(&id) {
                     return self.violated("I1", format!("record {id} was acknowledged and is in no log"));
+                }
+                if !self.is_true_of_its_cluster(id) {
+                    let what = format!("record {id} was acknowledged by a cluster that has it in no log");
+                    return self.violated("I1", what);
                 }
                 let record = &self.records[id as usize];
                 let holds = |offset: i64| {
@@ -381,6 +389,7 @@ impl Checker {
                 self.tally.add("later epochs", 1);
             }
             let (producer, epoch) = (header.producer_id.0, header.producer_epoch.0);
+            self.check_given(producer);
             if self.numbers.first_key_value().is_some_and(|((_, _, first, ..), _)| *first != producer) {
                 self.tally.add("new producer ids", 1);
             }
@@ -447,13 +456,13 @@ impl Checker {
     /// A log lost its end.
     pub(crate) fn truncated(&mut self, topic: TopicId, partition: i32, end: i64) {
         let Some(log) = self.logs.get_mut(&(topic, partition)).filter(|log| log.end > end) else { return };
-        for id in log.records.split_off(end as usize) {
+        for id in log.records.split_off(end as usize).into_iter().filter(|id| *id != STRANGER) {
             self.logged.remove(&id);
             self.lost.insert(id);
             self.tally.add("records lost by brokers", 1);
         }
         log.end = end;
-        log.last = log.records.iter().max().copied();
+        log.last = log.records.iter().filter(|id| **id != STRANGER).max().copied();
     }
 
     /// A broker answered a batch with an error.
@@ -492,6 +501,10 @@ impl Checker {
     }
 
     fn appended(&mut self, topic: TopicId, partition: i32, id: u64) {
+        if id == STRANGER {
+            self.logs.entry((topic, partition)).or_default().records.push(id);
+            return;
+        }
         let Some(record) = self.records.get(id as usize) else {
             return self.violated("I2", format!("record {id} is in the log and was never sent"));
         };
@@ -508,6 +521,10 @@ impl Checker {
         }
         if !self.promises.exactly_once {
             return;
+        }
+        if self.is_in_ended_log(id) {
+            let what = format!("record {id} was in the log of a cluster that ended, and is in another one's");
+            self.violated("I2", what);
         }
         if is_double {
             self.violated("I2", format!("record {id} is twice in the log of partition {partition}"));
@@ -584,12 +601,16 @@ fn mix(number: u64) -> u64 {
     z ^ (z >> 27)
 }
 
-/// The batches in some bytes, with their records; a record that is not whole has the greatest id.
+/// The batches in some bytes, with their records; a record that is not whole has the greatest id, and one of a stranger's the
+/// one before that.
 fn read(bytes: &Bytes) -> Vec<(BatchHeader, Vec<u64>)> {
     let mut found = Vec::new();
     for batch in BatchReader::new(bytes.clone()).flatten() {
         let records = batch.records().into_iter().flatten().flatten();
-        let ids = records.map(|read| read.record.value.as_deref().and_then(id_of).unwrap_or(u64::MAX));
+        let ids = records.map(|read| match read.record.value.as_deref() {
+            Some(value) if stranger::is_strangers(value) => STRANGER,
+            value => value.and_then(id_of).unwrap_or(u64::MAX),
+        });
         found.push((*batch.header(), ids.collect()));
     }
     found
@@ -608,6 +629,9 @@ fn batches(request: &ProduceRequest) -> Vec<(TopicName, i32, BatchHeader, Vec<u6
     }
     found
 }
+
+/// What every record of a stranger's is called.
+const STRANGER: u64 = u64::MAX - 1;
 
 /// Attempts of one batch in a second: back-off begins at 10 ms and doubles, and leaders do not move so often.
 const MAX_ATTEMPTS: u32 = 40;

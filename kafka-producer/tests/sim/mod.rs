@@ -13,6 +13,7 @@ mod planted;
 mod run;
 mod scenarios;
 mod seeds;
+mod stranger;
 mod themes;
 mod world;
 

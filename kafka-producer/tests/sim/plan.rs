@@ -28,6 +28,8 @@ pub(crate) struct Step {
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     pub(crate) brokers: u16,
+    /// Controllers in the list of servers, behind the brokers.
+    pub(crate) controllers: u16,
     /// Partitions of each topic; topics are numbered.
     pub(crate) topics: Vec<i32>,
     /// The last topic does not exist at first.
@@ -49,6 +51,8 @@ pub(crate) struct Setup {
     /// The newest version of Produce and Metadata that brokers know.
     pub(crate) produce_version: i16,
     pub(crate) metadata_version: i16,
+    /// The same of ApiVersions: of 5 brokers are told which cluster is meant.
+    pub(crate) versions_version: i16,
     /// The epoch that the first producer id comes with.
     pub(crate) first_epoch: i16,
     /// The sequence that each partition begins with.
@@ -112,7 +116,28 @@ pub(crate) enum Act {
     },
     /// Brokers forget producers that did not write for long, if nothing is on its way.
     ForgetProducers,
+    /// All of it ends, and a new cluster begins under the same addresses, to which somebody else writes first, perhaps.
+    Wipe {
+        strangers: bool,
+    },
+    /// Somebody else writes to a partition.
+    Stranger {
+        topic: usize,
+        partition: u32,
+        count: u32,
+    },
     // A broker.
+    /// Its address leads to another cluster.
+    Astray {
+        broker: u16,
+        time: Duration,
+    },
+    /// Its metadata lacks something.
+    Lag {
+        broker: u16,
+        unheard: Unheard,
+        time: Duration,
+    },
     Crash {
         broker: u16,
         time: Duration,
@@ -151,6 +176,20 @@ pub(crate) enum Act {
         piece: usize,
         time: Duration,
     },
+}
+
+/// What a broker has not heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unheard {
+    /// The partitions of a topic from this one on.
+    Partitions {
+        topic: usize,
+        from: u32,
+    },
+    Topic(usize),
+    Broker(u16),
+    /// Whatever is new.
+    News,
 }
 
 /// A direction.
@@ -192,6 +231,13 @@ pub(crate) enum Fault {
     NoProducerId { code: ErrorCode },
 }
 
+impl Setup {
+    /// How many addresses there are.
+    pub(crate) fn nodes(&self) -> u16 {
+        self.brokers + self.controllers
+    }
+}
+
 impl Act {
     /// Whether brokers say of a batch that others are missing before it, although none are.
     pub(crate) fn refuses_what_is_next(&self) -> bool {
@@ -206,27 +252,97 @@ impl Act {
             Self::Send { .. } | Self::Flush | Self::DropDeliveries { .. } | Self::CancelBlocked { .. }
         )
     }
+
+    /// Whether it takes from the producer nothing that it knew: the leaders of partitions that are not named stay what they are,
+    /// also where it is made to ask.
+    pub(crate) fn is_less_of_the_same(&self) -> bool {
+        let is_lag = matches!(self, Self::Lag { unheard: Unheard::Partitions { .. }, .. });
+        let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+        let is_question = matches!(
+            self,
+            Self::Inject { fault: Fault::Refuse { code: refusal, .. }, .. } if *refusal == code
+        );
+        self.is_harmless() || is_lag || is_question
+    }
 }
 
 /// Draws a run.
 ///
 /// Themes that came later have seeds of their own, so that the others kept what they are about.
 pub(crate) fn draw(seed: u64) -> Plan {
+    if let Some(theme) = themes::LATEST.get((seed / LATEST) as usize % LATEST_PLACES) {
+        if seed % LATEST == 0 {
+            return draw_about(*theme, seed);
+        }
+    }
     if seed % LATER == LATER - 1 {
         let at = (seed / LATER) as usize % themes::LATER.len();
         return draw_about(themes::LATER[at], seed);
     }
     let mut rng = fastrand::Rng::with_seed(seed);
     let theme = rng.bool().then(|| themes::ALL[rng.usize(..themes::ALL.len())]);
-    match theme {
+    let mut plan = match theme {
         Some(theme) => draw_theme(theme, rng),
         None => draw_general(rng),
+    };
+    plan.setup.versions_version = newest_of_versions(&plan.setup, seed);
+    if theme.is_none() {
+        // A generator of their own, so that what was drawn before stays.
+        draw_confusion(&mut fastrand::Rng::with_seed(!seed), &mut plan);
     }
+    plan
+}
+
+/// Brokers that know no ids in Produce know no cluster ids in ApiVersions either; of the others half do.
+fn newest_of_versions(setup: &Setup, seed: u64) -> i16 {
+    if setup.produce_version >= 13 && seed % 4 < 2 { 5 } else { 4 }
+}
+
+/// Now and then clusters are taken for one another, or brokers do not know what others know.
+fn draw_confusion(rng: &mut fastrand::Rng, plan: &mut Plan) {
+    let kinds = [(CLUSTERS, 0), (CLUSTERS, 1), (VIEWS, 2)].into_iter().filter(|(is_on, _)| *is_on);
+    let kinds: Vec<u32> = kinds.map(|(_, kind)| kind).collect();
+    let setup = &plan.setup;
+    if kinds.is_empty() || rng.u32(..6) > 0 {
+        return;
+    }
+    let last = plan.steps.last().map_or(Duration::ZERO, |step| step.at);
+    for _ in 0..rng.usize(1..3) {
+        let at = moment(rng, last);
+        let act = match kinds[rng.usize(..kinds.len())] {
+            0 if setup.brokers > 1 => draw_astray(rng, setup),
+            // Without ids in Metadata epochs that begin anew look like old news.
+            1 if setup.metadata_version >= 10 && setup.idempotent => Act::Wipe { strangers: rng.bool() },
+            _ if VIEWS => draw_lag(rng, setup),
+            _ => continue,
+        };
+        plan.steps.push(Step { at, act });
+    }
+    plan.steps.sort_by_key(|step| step.at);
+}
+
+pub(crate) fn draw_astray(rng: &mut fastrand::Rng, setup: &Setup) -> Act {
+    let time = Duration::from_millis(rng.u64(100..20_000));
+    Act::Astray { broker: rng.u16(..setup.brokers), time }
+}
+
+pub(crate) fn draw_lag(rng: &mut fastrand::Rng, setup: &Setup) -> Act {
+    let topic = rng.usize(..setup.topics.len());
+    let unheard = match rng.u32(..6) {
+        0..=2 => Unheard::Partitions { topic, from: rng.u32(..setup.topics[topic] as u32) },
+        3 => Unheard::Topic(topic),
+        4 => Unheard::Broker(rng.u16(..setup.brokers)),
+        _ => Unheard::News,
+    };
+    let time = Duration::from_millis(rng.u64(100..20_000));
+    Act::Lag { broker: rng.u16(..setup.brokers), unheard, time }
 }
 
 /// Draws a run of which it is known what it is about.
 pub(crate) fn draw_about(theme: Theme, seed: u64) -> Plan {
-    draw_theme(theme, fastrand::Rng::with_seed(seed))
+    let mut plan = draw_theme(theme, fastrand::Rng::with_seed(seed));
+    plan.setup.versions_version = newest_of_versions(&plan.setup, seed);
+    plan
 }
 
 fn draw_theme(theme: Theme, mut rng: fastrand::Rng) -> Plan {
@@ -277,6 +393,8 @@ pub(crate) fn draw_setup(rng: &mut fastrand::Rng) -> Setup {
     let batch_size = [300, 600, 1_000, 4_000, 16_384][rng.usize(..5)];
     Setup {
         brokers: rng.u16(1..5),
+        controllers: 0,
+        versions_version: 4,
         last_is_late: topics.len() > 1 && rng.u32(..4) == 0,
         topics,
         acks,
@@ -459,6 +577,16 @@ const ID_ERRORS: &[ErrorCode] = &[
 
 /// One seed in so many is about a theme that came later.
 const LATER: u64 = 12;
+
+/// One seed in so many is about one of the themes that came last.
+const LATEST: u64 = 20;
+
+/// How many of them there are in turn, with those that are not there yet.
+const LATEST_PLACES: usize = 4;
+
+/// Whether general runs have other clusters, and brokers that lag behind.
+pub(crate) const CLUSTERS: bool = false;
+pub(crate) const VIEWS: bool = false;
 
 /// Bytes of a value that say which record it is.
 pub(crate) const VALUE_HEAD: usize = 24;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use kafka_wire::ErrorCode;
 
-use super::plan::{Act, Fault, Setup, Step, VALUE_HEAD, Way, draw_setup, moment, pick};
+use super::plan::{
+    Act, Fault, Setup, Step, VALUE_HEAD, Way, draw_astray, draw_lag, draw_setup, moment, pick,
+};
 use crate::purge::Purge;
 
 /// What a plan is about.
@@ -51,6 +53,14 @@ pub(crate) enum Theme {
     OneInDoubt,
     /// Leaders restart after they appended batches and before their answers arrive.
     Restart,
+    /// Addresses of brokers lead to another cluster for a while.
+    Astray,
+    /// The cluster is begun anew under the same addresses, with batches under way; others write to it, too.
+    Wiped,
+    /// Brokers do not know what others know.
+    Lagging,
+    /// A controller is among the servers, and some nodes refuse a producer id without a reason.
+    Controllers,
 }
 
 /// What half of the seeds are about.
@@ -75,6 +85,12 @@ pub(crate) const ALL: &[Theme] = &[
 /// What some seeds of their own are about.
 pub(crate) const LATER: &[Theme] =
     &[Theme::TwoDeadlines, Theme::MovedUnderWay, Theme::OneInDoubt, Theme::Restart];
+
+/// What some seeds of the others are about.
+pub(crate) const LATEST: &[Theme] = &[];
+
+/// Themes that wait for the producer to hold what they are about: only who asks for one gets it.
+pub(crate) const WAITING: &[Theme] = &[Theme::Astray, Theme::Wiped, Theme::Lagging, Theme::Controllers];
 
 impl Theme {
     /// Settings, what happens, and for how long.
@@ -151,6 +167,22 @@ impl Theme {
                 setup.max_in_flight = rng.usize(2..6);
                 setup.batch_size = pick(rng, &[300, 600, 1_000]) as usize;
             }
+            Self::Astray => setup.brokers = rng.u16(2..5),
+            Self::Wiped => {
+                // Without ids in Metadata epochs that begin anew look like old news.
+                setup.metadata_version = setup.metadata_version.max(10);
+                setup.max_in_flight = rng.usize(1..6);
+                setup.brokers = rng.u16(1..4);
+            }
+            Self::Lagging => {
+                setup.brokers = rng.u16(1..4);
+                setup.topics = vec![rng.i32(1..5)];
+                setup.delivery_timeout = setup.request_timeout + setup.linger + LONG;
+            }
+            Self::Controllers => {
+                (setup.brokers, setup.controllers) = (rng.u16(1..3), rng.u16(1..3));
+                setup.delivery_timeout = setup.request_timeout + setup.linger + LONG;
+            }
             _ => {}
         }
     }
@@ -160,7 +192,8 @@ impl Theme {
             Self::Wrap => rng.usize(..2),
             Self::ElectionStorm | Self::Cuts => rng.usize(5..25),
             Self::UnknownTopic | Self::Recreation | Self::UncleanElection => rng.usize(1..5),
-            Self::TwoDeadlines | Self::MovedUnderWay => rng.usize(1..3),
+            Self::TwoDeadlines | Self::MovedUnderWay | Self::Wiped => rng.usize(1..3),
+            Self::Controllers => rng.usize(..3),
             _ => rng.usize(2..10),
         }
     }
@@ -314,6 +347,35 @@ impl Theme {
                 }
                 let (to, batches) = (rng.u16(..setup.brokers), rng.usize(1..6));
                 then(rng.u64(..50), Act::UncleanElection { topic, partition, to, batches });
+            }
+            Self::Astray => {
+                if rng.bool() {
+                    then(0, unanswered(broker, timeout, rng));
+                }
+                then(rng.u64(..50), draw_astray(rng, setup));
+            }
+            Self::Wiped => {
+                if rng.bool() {
+                    then(0, unanswered(broker, timeout, rng));
+                }
+                let (count, size) = (rng.u32(1..12), setup.batch_size / 2);
+                then(1, Act::Send { topic, partition, count, size });
+                let wiped = rng.u64(2..100);
+                then(wiped, Act::Wipe { strangers: rng.bool() });
+                let at = wiped + rng.u64(..timeout);
+                then(at, Act::Stranger { topic, partition, count: rng.u32(1..8) });
+            }
+            Self::Lagging => {
+                then(0, draw_lag(rng, setup));
+                // Makes it ask.
+                then(rng.u64(..200), refuse(ErrorCode::NOT_LEADER_OR_FOLLOWER, 1));
+                if rng.u32(..4) == 0 {
+                    then(rng.u64(..200), Act::MoveLeader { topic, partition, to: rng.u16(..setup.brokers) });
+                }
+            }
+            Self::Controllers => {
+                let code = UNEXPECTED[rng.usize(..UNEXPECTED.len())];
+                steps.push(Step { at: Duration::ZERO, act: inject(Fault::NoProducerId { code }, 1) });
             }
             Self::TwoDeadlines => two_deadlines(steps, setup, at, broker, rng),
             Self::MovedUnderWay => moved_under_way(steps, setup, at, rng),
@@ -488,6 +550,13 @@ const LATER_REFUSALS: &[ErrorCode] = &[
     ErrorCode::INVALID_PRODUCER_EPOCH,
     ErrorCode::TOPIC_AUTHORIZATION_FAILED,
 ];
+
+/// What no broker says to who asks for a producer id, but for those that do.
+const UNEXPECTED: &[ErrorCode] =
+    &[ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::INVALID_REQUEST, ErrorCode::INVALID_PRODUCER_EPOCH];
+
+/// Time enough for everything.
+const LONG: Duration = Duration::from_secs(60);
 
 /// What makes a bump necessary.
 const BUMPS: &[ErrorCode] = &[

@@ -49,6 +49,32 @@ impl World {
                 self.checker.tally.add("unclean elections", 1);
                 self.brokers.elect_unclean(topic, partition, node(to), batches, &mut self.checker);
             }
+            Act::Wipe { strangers } => {
+                // Everything is under the old addresses when it begins anew.
+                self.brokers.astray().into_iter().for_each(|node| self.lead_back(node));
+                let wall = self.wall();
+                let at = self.brokers.now(now, wall);
+                self.brokers.wipe(strangers, at, &mut self.checker);
+                self.conns.keys().copied().collect::<Vec<_>>().into_iter().for_each(|id| self.break_off(id));
+            }
+            Act::Stranger { topic, partition, count } => {
+                let wall = self.wall();
+                let at = self.brokers.now(now, wall);
+                self.brokers.write_as_stranger(topic, partition, count, at, &mut self.checker);
+            }
+            Act::Astray { broker, time } => {
+                let broker = node(broker);
+                if self.brokers.lead_astray(broker) {
+                    self.checker.tally.add("addresses led astray", 1);
+                    self.conns_of(broker).into_iter().for_each(|id| self.break_off(id));
+                    self.schedule(now + time, Event::LeadBack(broker));
+                }
+            }
+            Act::Lag { broker, unheard, time } => {
+                self.checker.tally.add("brokers lagged behind", 1);
+                self.brokers.lag_behind(node(broker), unheard);
+                self.schedule(now + time, Event::CatchUp(node(broker)));
+            }
             Act::CreateLateTopic => self.brokers.create(self.plan.setup.topics.len() - 1),
             Act::Recreate { topic } => {
                 self.checker.tally.add("topics recreated", 1);
@@ -77,13 +103,7 @@ impl World {
                 let broker = node(broker);
                 self.brokers.crash(broker, leaves);
                 self.hangs.insert(broker, !refuses);
-                for id in self.conns_of(broker) {
-                    if let Some(conn) = self.conns.get_mut(&id) {
-                        conn.requests.clear();
-                        conn.busy = false;
-                    }
-                    self.break_conn(id, false);
-                }
+                self.conns_of(broker).into_iter().for_each(|id| self.break_off(id));
                 self.schedule(now + time, Event::Revive(broker));
             }
             Act::Freeze { broker, time } => {
@@ -124,6 +144,23 @@ impl World {
             | Act::Flush
             | Act::Close { .. } => unreachable!("{act:?} is the users'"),
         }
+    }
+
+    /// The address leads to its broker again.
+    pub(super) fn lead_back(&mut self, broker: NodeId) {
+        if self.brokers.lead_back(broker) {
+            say!(self, "the address of {broker} leads to it again");
+            self.conns_of(broker).into_iter().for_each(|id| self.break_off(id));
+        }
+    }
+
+    /// The broker's end is gone, with everything that it has not answered.
+    fn break_off(&mut self, id: u64) {
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.requests.clear();
+            conn.busy = false;
+        }
+        self.break_conn(id, false);
     }
 
     pub(super) fn send(&mut self, topic: usize, partition: u32, count: u32, size: usize) {

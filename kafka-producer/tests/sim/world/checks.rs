@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What lives so long expires for a reason.
+const UNHURRIED: Duration = Duration::from_secs(60);
+
 impl World {
     pub(super) fn check(&mut self) -> Result<(), Violation> {
         self.checker.now = self.now - self.start;
@@ -42,6 +45,12 @@ impl World {
         if !is_timeout {
             return;
         }
+        // Who knew a partition goes on knowing it, whatever some brokers have not heard.
+        if self.is_only_told_less() {
+            let what =
+                format!("record {id} expired although brokers were only late to hear of its partition");
+            return self.checker.violated("I10", what);
+        }
         // But for what is in doubt behind a batch that was given up in doubt: that may still come, and then it follows. And for
         // what is in doubt before such a batch, which may be the one that a restarted broker remembers. What is behind
         // it waits for as long.
@@ -59,6 +68,15 @@ impl World {
             let what = format!("record {id} expired {since:?} after the last fault");
             self.checker.violated("I10", what);
         }
+    }
+
+    /// Whether nothing went wrong but that some Metadata answers named fewer partitions, which ids show not to be less than there
+    /// are, and whether there was time enough for everything.
+    fn is_only_told_less(&self) -> bool {
+        let setup = &self.plan.setup;
+        let told_less = self.plan.steps.iter().all(|step| step.act.is_less_of_the_same());
+        let is_quick = setup.request_timeout > Duration::from_millis(setup.latency.1) * 8;
+        told_less && is_quick && setup.metadata_version >= 10 && setup.delivery_timeout >= UNHURRIED
     }
 
     /// A flush that is over must have waited for everything.

@@ -116,7 +116,7 @@ impl World {
     }
 
     pub(super) fn broker_at(&self, endpoint: &Endpoint) -> NodeId {
-        let found = (0..self.plan.setup.brokers).find(|&broker| address(broker).0 == endpoint.host());
+        let found = (0..self.plan.setup.nodes()).find(|&broker| address(broker).0 == endpoint.host());
         found.map_or(NodeId::NONE, node)
     }
 
