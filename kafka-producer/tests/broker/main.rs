@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask test --kafka` starts the clusters and runs these.
 
+mod controllers;
 mod dump;
 mod read;
 mod records;
@@ -261,7 +262,11 @@ async fn within<T>(doing: &str, topic: &str, step: impl Future<Output = T>) -> T
 }
 
 async fn connect(cluster: &Cluster, settings: &str) -> Producer {
-    let settings = format!("bootstrap.servers={}\n{settings}", cluster.bootstrap);
+    connect_to(&cluster.bootstrap, settings).await
+}
+
+async fn connect_to(bootstrap: &str, settings: &str) -> Producer {
+    let settings = format!("bootstrap.servers={bootstrap}\n{settings}");
     let (config, warnings) = ProducerConfig::from_properties(&settings).expect("the settings are understood");
     assert!(warnings.is_empty(), "{warnings:?}");
     config.connect().await.expect("the cluster is reached")

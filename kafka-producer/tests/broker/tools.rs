@@ -23,10 +23,22 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The one of that version.
     pub(crate) fn of(version: &str) -> Self {
-        let name = format!("LINGER_KAFKA_{}", version.replace('.', "_"));
-        let bootstrap = variable(&name);
+        Self::named(&format!("LINGER_KAFKA_{}", version.replace('.', "_")))
+    }
+
+    fn named(name: &str) -> Self {
+        let bootstrap = variable(name);
         let brokers = i16::try_from(bootstrap.split(',').count()).expect("a few brokers");
         Self { bootstrap, brokers, dir: variable(&format!("{name}_DIR")).into() }
+    }
+
+    /// Where the controllers listen, in the same processes as the brokers.
+    pub(crate) fn controllers(&self) -> String {
+        let addresses = self.bootstrap.split(',').map(|address| {
+            let (host, port) = address.rsplit_once(':').expect("host:port");
+            format!("{host}:{}", port.parse::<u16>().expect("a port") + CONTROLLERS)
+        });
+        addresses.collect::<Vec<_>>().join(",")
     }
 
     /// The first segment of a partition's log, on every broker that has one.
@@ -53,9 +65,25 @@ pub(crate) fn create_unready(cluster: &Cluster, topics: &[String], partitions: i
 
 /// What kcat reads from the beginning to the end, checksums checked.
 pub(crate) fn kcat(cluster: &Cluster, topic: &str) -> Vec<u8> {
+    kcat_prints(cluster, topic, Kcat::FORMAT)
+}
+
+/// The values in a topic's partitions as kcat reads them, each with its partition and offset. None of them may have a blank or a
+/// line's end in it.
+pub(crate) fn values(cluster: &Cluster, topic: &str) -> Vec<((i32, i64), String)> {
+    let text = String::from_utf8(kcat_prints(cluster, topic, "%p %o %s\n")).expect("text was sent");
+    let line = |line: &str| {
+        let mut words = line.split(' ');
+        let place = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        Some((place, words.next()?.to_owned()))
+    };
+    text.lines().map(|it| line(it).unwrap_or_else(|| panic!("kcat printed: {it}"))).collect()
+}
+
+fn kcat_prints(cluster: &Cluster, topic: &str, format: &str) -> Vec<u8> {
     let mut kcat = Command::new("kcat");
     kcat.args(["-C", "-b", &cluster.bootstrap, "-t", topic, "-o", "beginning", "-e", "-q"]);
-    kcat.args(["-X", "check.crcs=true", "-X", "fetch.wait.max.ms=50", "-f", Kcat::FORMAT]);
+    kcat.args(["-X", "check.crcs=true", "-X", "fetch.wait.max.ms=50", "-f", format]);
     kcat.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut kcat = kcat.spawn().expect("kcat starts");
     let mut out = kcat.stdout.take().expect("it was asked for");
@@ -183,6 +211,9 @@ fn take(file: &str) -> Vec<u8> {
     fs::remove_file(file).expect("the file can go");
     bytes
 }
+
+/// How far above a broker's port that of the controller beside it is.
+const CONTROLLERS: u16 = 100;
 
 /// How long one command of a tool, or of ours, may take: far more than any takes on a busy machine, and less than whoever looks at a
 /// test that hangs has patience.
