@@ -170,24 +170,51 @@ impl Shared {
         if size > limit {
             return Err(Stop::Refused(Refusal::TooLarge { size, limit, setting }));
         }
-        let count = topic.count();
+        let mut stop = None;
+        for _ in 0..MAX_COUNTS {
+            let count = topic.count();
+            match self.append_in(topic, record, &encoded, source, count, yields, now) {
+                // Made again with other partitions just now: the choice may be another one.
+                Err(Stop::Topic(topic, seen)) if topic.count() != seen => stop = Some((topic, seen)),
+                done => return done,
+            }
+        }
+        let (topic, seen) = stop.unwrap_or_else(|| (Arc::clone(topic), 0));
+        Err(Stop::Topic(topic, seen))
+    }
+
+    /// Appends a record to a partition of a topic that has so many.
+    #[expect(clippy::too_many_arguments, reason = "what the cold path has worked out")]
+    fn append_in(
+        &self,
+        topic: &Arc<TopicShared>,
+        record: &Record<'_>,
+        encoded: &kafka_batch::Record<'_>,
+        source: &mut Source<'_>,
+        count: u32,
+        yields: bool,
+        now: Instant,
+    ) -> Result<Delivery, Stop> {
+        let unknown = || Stop::Topic(Arc::clone(topic), count);
         if count == 0 {
-            return Err(Stop::Topic(Arc::clone(topic), count));
+            return Err(unknown());
         }
         match self.choose(topic, record, count)? {
-            Choice::Sticky => self.append_sticky(topic, &encoded, source, count, yields, now),
+            Choice::Sticky => self.append_sticky(topic, encoded, source, count, yields, now),
             Choice::Partition(partition) => {
-                let Some(lane) = topic.lane(partition) else {
-                    return Err(Stop::Topic(Arc::clone(topic), count));
-                };
+                let lane = topic.lane(partition).filter(|_| partition < count).ok_or_else(unknown)?;
                 let state = lane.lock();
-                if state.queue.fits(&encoded) {
-                    return self.append_at(lane, state, &encoded, source, now);
+                if state.queue.fits(encoded) {
+                    return self.append_at(lane, state, encoded, source, now);
                 }
                 if self.close_full(lane, state) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
-                self.append_at(lane, lane.lock(), &encoded, source, now)
+                let state = lane.lock();
+                if state.is_gone {
+                    return Err(unknown());
+                }
+                self.append_at(lane, state, encoded, source, now)
             }
         }
     }
@@ -242,7 +269,7 @@ impl Shared {
         }
         // Where another thread has a batch open, if it is not busy there.
         let shared = topic.spread.open();
-        if Some(shared) != current {
+        if Some(shared) != current && shared < count {
             if let Some(lane) = topic.lane(shared) {
                 if let Some(state) = lane.try_lock().filter(|state| state.queue.fits(record)) {
                     Sticky::stay(topic.key, shared);
@@ -255,7 +282,11 @@ impl Shared {
         let partition = topic.spread.draw(count, current, if adaptive { Some(&load) } else { None });
         Sticky::stay(topic.key, partition);
         let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic), count)) };
-        self.append_at(lane, lane.lock(), record, source, now)
+        let state = lane.lock();
+        if state.is_gone {
+            return Err(Stop::Topic(Arc::clone(topic), count));
+        }
+        self.append_at(lane, state, record, source, now)
     }
 
     /// Whether this thread has filled so much that the pumps should have a turn: its runtime may have no other thread.
@@ -324,6 +355,9 @@ impl Shared {
         Ok(topic)
     }
 }
+
+/// How often the partition of a record is chosen at most, when the topic gets others meanwhile.
+const MAX_COUNTS: usize = 3;
 
 /// How much a thread fills before it yields. Enough for a few batches in a request, since a request costs as much as the
 /// records of half a batch; little enough to be sent before a millisecond is over.

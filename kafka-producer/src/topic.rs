@@ -112,9 +112,14 @@ impl TopicShared {
         self.lanes.push(lanes.into_boxed_slice());
     }
 
-    /// How many partitions there are. There may be lanes of more: the topic was made again with fewer.
-    pub(crate) fn set_count(&self, count: u32) {
-        self.count.store(count, Ordering::Release);
+    /// How many partitions there are, and how many there were. There may be lanes of more: the topic was made again with fewer.
+    pub(crate) fn set_count(&self, count: u32) -> u32 {
+        self.count.swap(count, Ordering::AcqRel)
+    }
+
+    /// The lanes from a partition on, those included of partitions that are no more.
+    pub(crate) fn lanes_from(&self, partition: u32) -> impl Iterator<Item = &Lane> {
+        (partition..).map_while(|partition| self.lane(partition))
     }
 
     /// What brokers last said about the topic, if it was no good.

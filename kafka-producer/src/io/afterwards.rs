@@ -5,11 +5,14 @@ use std::{
     task::Waker,
 };
 
-use kafka_batch::{Compression, DrainedBatch, PartitionQueue, wake_all};
+use kafka_batch::{Compression, DrainedBatch, PartitionQueue, SendReason, wake_all};
 use kafka_wire::NodeId;
 
 use super::{Control, Lane, OPEN, Shared, gate::End};
-use crate::{delivery::Outcome, error::FailureKind, planted::planted, purge::Purge, sender::Effects};
+use crate::{
+    delivery::Outcome, error::FailureKind, planted::planted, purge::Purge, sender::Effects,
+    topic::TopicShared,
+};
 
 /// What is done once the locks are gone. A pump keeps its own, so that the lists are not allocated for each request.
 #[derive(Default)]
@@ -101,7 +104,8 @@ impl Shared {
         }
         for news in effects.news.drain(..) {
             let Some(topic) = self.topics.get(news.topic.as_str()) else { continue };
-            topic.set_count(news.partitions);
+            let before = topic.set_count(news.partitions);
+            close_gone(&topic, before, news.partitions, wakers);
             topic.spread.set_available(news.available);
             wakers.extend(topic.learn(news.trouble).into_iter().filter(|_| !planted!(DeafTopic)));
         }
@@ -169,6 +173,25 @@ impl Shared {
         let ending = any_resolved && !planted!(EndUnseen) && self.life.load(Ordering::Acquire) != OPEN;
         if brokers || timer || fatal.is_some() || ending {
             self.signal.set();
+        }
+    }
+}
+
+/// The topic has another number of partitions than before. Those that are no more take no records: the open batch is closed,
+/// so that the fast path leaves it alone.
+fn close_gone(topic: &TopicShared, before: u32, now: u32, wakers: &mut Vec<Waker>) {
+    if before == now {
+        return;
+    }
+    for (lane, partition) in topic.lanes_from(before.min(now)).zip(before.min(now)..) {
+        let gate = Arc::clone(&lane.lock().gate);
+        let mut state = gate.lock();
+        let mut guard = lane.lock();
+        guard.is_gone = partition >= now;
+        if guard.is_gone && guard.queue.close(SendReason::Full) {
+            lane.report(&mut state, &guard);
+            drop(guard);
+            wakers.extend(state.waker_for(true));
         }
     }
 }

@@ -43,6 +43,8 @@ pub(crate) struct LaneState {
     pub(crate) gate: Arc<Gate>,
     /// No new batch is begun: the producer is closed.
     pub(crate) closed: bool,
+    /// No new batch is begun: the topic was made again, and does not have the partition any more.
+    pub(crate) is_gone: bool,
 }
 
 impl Lane {
@@ -54,7 +56,7 @@ impl Lane {
         gate: Arc<Gate>,
         closed: bool,
     ) -> Self {
-        let state = LaneState { queue, gate, closed };
+        let state = LaneState { queue, gate, closed, is_gone: false };
         let (load, is_stalled) = (AtomicU32::new(0), AtomicBool::new(false));
         Self { id, topic, partition, load, is_stalled, state: Mutex::new(state) }
     }

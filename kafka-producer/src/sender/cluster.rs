@@ -447,8 +447,12 @@ impl Sender {
         }
     }
 
-    /// The same for what was drained before the leader was lost.
+    /// The same for what was drained before the leader was lost, and for topics that lack partitions.
     fn see_to_orphans(&mut self) {
+        let view = self.metadata.view();
+        if self.topics.iter().any(|(name, topic)| topic.is_short && view.topic(name.as_str()).is_some()) {
+            self.metadata.request_update();
+        }
         while let Some(lane) = self.orphans.first().copied() {
             let waits = |partition: &Partition| partition.leader.is_none() && !partition.ledger.is_empty();
             if self.partition(lane).is_some_and(waits) {
@@ -499,6 +503,9 @@ impl Sender {
         let lanes = topic.lanes.clone();
         topic.gone.note(known > 0 && view.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, now);
         let was_awaited = std::mem::take(&mut topic.is_awaited);
+        // A broker that lags: under one id the number of partitions never falls. Metadata knows, unless it forgot the topic.
+        let is_short = topic.id == view.id && !view.id.is_zero() && view.partitions.len() < known;
+        topic.is_short = is_short;
         if std::mem::replace(&mut topic.id, view.id) != view.id {
             for lane in &lanes {
                 if let Some(partition) = self.partitions.get_mut(lane.0 as usize) {
@@ -520,23 +527,27 @@ impl Sender {
             self.apply_leader(*lane, partition.leader, partition.leader_epoch, now);
         }
         // Made again with fewer partitions: nobody leads the others.
-        for lane in lanes.iter().skip(view.partitions.len()) {
+        let count = if is_short { lanes.len() } else { view.partitions.len() };
+        for lane in lanes.iter().skip(count) {
             self.apply_leader(*lane, None, None, now);
         }
         for (at, lane) in lanes.iter().enumerate() {
             let Some(partition) = self.partition_mut(*lane) else { continue };
-            partition.gone.note(at >= view.partitions.len(), now);
+            partition.gone.note(at >= count, now);
             if was_awaited && partition.leader.is_some() {
                 partition.leaderless.note(false, now);
                 self.offer_more(*lane);
             }
         }
-        let led = view.partitions.iter().zip(0u32..).filter(|(partition, _)| partition.leader.is_some());
+        let is_led =
+            |lane: &LaneId| self.partition(*lane).is_some_and(|partition| partition.leader.is_some());
+        let led = lanes.iter().zip(0..count as u32).filter(|(lane, _)| is_led(lane));
+        let available = led.map(|(_, index)| index).collect();
         self.effects.news.push(News {
             topic: name.clone(),
-            partitions: view.partitions.len() as u32,
+            partitions: count as u32,
             trouble: Some(view.error).filter(|code| code.is_err()),
-            available: led.map(|(_, index)| index).collect(),
+            available,
         });
     }
 

@@ -162,11 +162,19 @@ struct TopicState {
     gone: Spans,
     /// Batches of it wait until the cluster has told of it again.
     is_awaited: bool,
+    /// What the cluster told last has fewer partitions than the same topic had before metadata forgot it.
+    is_short: bool,
 }
 
 impl Default for TopicState {
     fn default() -> Self {
-        Self { id: TopicId::ZERO, lanes: Vec::new(), gone: Spans::there(), is_awaited: false }
+        Self {
+            id: TopicId::ZERO,
+            lanes: Vec::new(),
+            gone: Spans::there(),
+            is_awaited: false,
+            is_short: false,
+        }
     }
 }
 

@@ -213,3 +213,60 @@ async fn s33_ten_thousand_partitions_of_which_few_are_used() {
     assert!(run.cluster.requests(ApiKey::METADATA) <= 6, "{}", run.cluster.requests(ApiKey::METADATA));
     close(producer).await;
 }
+
+#[tokio::test]
+async fn s32_a_topic_made_again_with_fewer_partitions_gets_records_where_it_has_some() {
+    let run = Run::new(8).await;
+    let settings = run.config().metadata_max_age(Duration::from_millis(50)).linger(Duration::from_secs(20));
+    let producer = connect(settings.batch_size(300).max_block(Duration::from_secs(2))).await;
+    let topic = producer.topic("orders").await.expect("known");
+    let value = [b'v'; 60];
+    let record = || Record::to(&topic).value(&value);
+    // A batch is open in a partition that goes away.
+    let lost = loop {
+        let delivery = soon(producer.send(record())).await.expect("accepted");
+        if delivery.partition() >= 2 {
+            break delivery;
+        }
+        soon(producer.flush()).await.expect("open");
+    };
+    let anew = Change::RecreateTopic { topic: "orders".into(), partitions: Some(2) };
+    run.cluster.carry_out(anew).expect("exists");
+    soon(async {
+        while topic.partition_count() != 2 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut deliveries = Vec::new();
+    for _ in 0..20 {
+        let delivery = soon(producer.send(record())).await.expect("accepted");
+        assert!(delivery.partition() < 2, "{} is no more", delivery.partition());
+        deliveries.push(delivery);
+    }
+    for key in 0..20 {
+        let key = format!("key {key}");
+        let delivery = soon(producer.send(record().key(&key))).await.expect("accepted");
+        assert_eq!(delivery.partition() as u32, partition_for_key(key.as_bytes(), 2));
+    }
+    // Full batches are sent at once; of the others no more than one is open in each partition.
+    for delivery in deliveries.drain(..10) {
+        soon(delivery).await.expect("delivered");
+    }
+    let error = soon(producer.send(record().partition(5))).await.expect_err("there is no such partition");
+    assert!(error.to_string().contains("has no partition 5 after"), "{error}");
+    assert!(lost.peek().is_none(), "it waits");
+    // With as many as before, it goes out after all, and so does what is new.
+    run.cluster.grow_topic("orders", 8).expect("more");
+    soon(async {
+        while topic.partition_count() != 8 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let again = soon(producer.send(record().partition(lost.partition()))).await.expect("accepted");
+    soon(producer.flush()).await.expect("open");
+    soon(lost).await.expect("delivered");
+    soon(again).await.expect("delivered");
+    close(producer).await;
+}

@@ -414,3 +414,38 @@ fn leaders_that_name_each_other_are_asked_with_pauses_also_without_numbers() {
     let sent = sent_back_and_forth(&mut rig, 3);
     assert!((10..=120).contains(&sent), "{sent} times in a second");
 }
+
+#[test]
+fn a_topic_that_metadata_forgot_loses_no_partition_to_a_broker_that_lags() {
+    let mut rig = Rig::new(3);
+    rig.topic_id = TopicId([1; 16]);
+    rig.refresh();
+    for _ in 0..4 {
+        rig.advance(Duration::from_secs(200));
+        rig.answer_controls();
+    }
+    assert!(rig.sender.view().topic("orders").is_none(), "nobody wanted it for so long");
+    let deliveries = rig.batch(2, 1);
+    let drained = rig.drain(A);
+    rig.seal(drained);
+    let all = rig.leaders.clone();
+    rig.leaders.truncate(1);
+    rig.answer_controls();
+    rig.leaders = all;
+    let request = rig.request(A).expect("it is led by the one that led it");
+    rig.respond_with(
+        request,
+        ProduceResponse {
+            responses: vec![TopicProduceResponse {
+                topic_id: TopicId([1; 16]),
+                partition_responses: vec![answer(PartitionId(2), OK, 4)],
+                ..Default::default()
+            }],
+            ..Default::default()
+        },
+    );
+    assert_eq!(offset(&deliveries[0]), Some(4));
+    assert!(questions(&mut rig, 1) > 0, "asked for until it is whole");
+    assert_eq!(rig.sender.view().topic("orders").expect("known").partitions.len(), 3);
+    assert_eq!(questions(&mut rig, 20), 0);
+}
