@@ -120,3 +120,93 @@ impl Supply for InOrder<'_> {
         queues.find_map(|(id, queue)| Some((*id, queue.drain(now)?)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kafka_batch::{Limits, Pool, QueueSettings, Record};
+    use kafka_wire::TopicName;
+
+    use super::*;
+
+    /// The lanes of one leader, nobody else's.
+    struct Own {
+        index: ReadyIndex<LaneId>,
+        queues: Vec<Queue>,
+    }
+
+    impl Lanes for Own {
+        fn index(&mut self) -> &mut ReadyIndex<LaneId> {
+            &mut self.index
+        }
+
+        fn visit(&mut self, id: LaneId, take: impl FnOnce(&mut Queue) -> Taken) -> Option<Taken> {
+            let queue = &mut self.queues[id.0 as usize];
+            let taken = take(queue);
+            self.index.update(id, queue.readiness());
+            Some(taken)
+        }
+    }
+
+    /// Lanes with one batch each, of values of these sizes: full ones, and those that linger for so many milliseconds.
+    fn lanes(batches: &[(usize, Option<u64>)], now: Instant) -> Own {
+        let pool = Pool::new(&Limits::DEFAULT);
+        let mut own = Own { index: ReadyIndex::new(), queues: Vec::new() };
+        for (size, linger) in batches {
+            let linger = Duration::from_millis(linger.unwrap_or(1000));
+            let mut queue = Queue::new(QueueSettings { linger, ..QueueSettings::default() });
+            let make = || Arc::new(Outcome::new(TopicName::from("orders"), 0));
+            let value = vec![0; *size];
+            let record = Record { value: Some(&value), ..Record::default() };
+            assert!(queue.append_slow(&record, now, &mut &pool, make).slot.is_ok());
+            own.queues.push(queue);
+        }
+        for (id, (queue, (_, linger))) in (0..).map(LaneId).zip(own.queues.iter_mut().zip(batches)) {
+            if linger.is_none() {
+                queue.close(SendReason::Full);
+            }
+            own.index.update(id, queue.readiness());
+        }
+        own
+    }
+
+    /// The lanes that one request takes from, as far as `room` reaches.
+    fn request(own: &mut Own, draw: Draw, mut room: usize) -> Vec<u32> {
+        let mut round = own.index.round(draw.now);
+        let mut taken = Vec::new();
+        while let Some((id, batch)) = draw.next(own, &mut round, room, taken.is_empty(), &mut |_| true) {
+            room = room.saturating_sub(batch.size());
+            taken.push(id.0);
+        }
+        taken
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn draw() -> Draw {
+        Draw { now: Instant::now(), pressure: false, takes_along: true }
+    }
+
+    #[test]
+    fn what_does_not_fit_begins_the_next_request() {
+        let draw = draw();
+        // Small, large, small: with what goes on behind the large one, it would be passed over again and again.
+        let mut own = lanes(&[(100, None), (900, None), (100, None), (100, None)], draw.now);
+        assert_eq!(request(&mut own, draw, 1000), [0]);
+        assert_eq!(request(&mut own, draw, 1000), [1]);
+        assert_eq!(request(&mut own, draw, 1000), [2, 3]);
+    }
+
+    #[test]
+    fn what_lingers_goes_along_the_longest_first_and_only_if_it_fits() {
+        let draw = draw();
+        let batches = [(100, Some(30)), (100, None), (100, Some(10)), (100, Some(20))];
+        assert_eq!(request(&mut lanes(&batches, draw.now), draw, 10_000), [1, 2, 3, 0]);
+        assert_eq!(request(&mut lanes(&batches, draw.now), draw, 600), [1, 2, 3]);
+        let ahead = Draw { takes_along: false, ..draw };
+        assert_eq!(request(&mut lanes(&batches, draw.now), ahead, 10_000), [1], "nothing is sent now");
+        assert_eq!(request(&mut lanes(&batches[2..], draw.now), draw, 10_000), [0; 0], "nothing is ready");
+        let pressed = Draw { pressure: true, ..ahead };
+        assert_eq!(request(&mut lanes(&batches[2..], draw.now), pressed, 10_000), [0, 1], "nothing lingers");
+    }
+}

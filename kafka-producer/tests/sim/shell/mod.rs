@@ -11,6 +11,7 @@
 mod book;
 mod lifecycle;
 mod net;
+mod patience;
 mod pipe;
 mod plan;
 mod planted;

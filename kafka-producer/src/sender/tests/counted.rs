@@ -1,0 +1,73 @@
+//! How often a batch is sent, how long is waited in between, and what is counted of it.
+
+use std::time::Duration;
+
+use kafka_net::Backoff;
+use kafka_wire::ErrorCode;
+
+use super::rig::{A, Rig, result};
+use crate::stats::BrokerStats;
+
+const OK: ErrorCode = ErrorCode::NONE;
+
+fn broker(rig: &Rig) -> BrokerStats {
+    rig.sender.broker_stats().into_iter().find(|broker| broker.node == A.0).expect("it is known")
+}
+
+#[test]
+fn a_batch_is_sent_again_as_often_as_retries_says_and_each_time_counts() {
+    for retries in [0, 1, 3] {
+        let mut rig = Rig::with(1, |settings| settings.retries = retries);
+        let deliveries = rig.batch(0, 2);
+        for sent in 0..=retries {
+            let request = rig.request(A).unwrap_or_else(|| panic!("retries={retries}, sent {sent} times"));
+            assert_eq!(rig.sender.counters().retries, u64::from(sent));
+            assert!(result(&deliveries[0]).is_none());
+            rig.answer(request, &[(ErrorCode::NOT_ENOUGH_REPLICAS, -1)]);
+            rig.advance(Duration::from_secs(1));
+        }
+        let error = result(&deliveries[0]).expect("given up").expect_err("refused each time");
+        assert!(error.to_string().contains("out of retries, last NOT_ENOUGH_REPLICAS"), "{error}");
+        assert!(rig.request(A).is_none(), "retries={retries}");
+        assert_eq!((rig.sender.counters().failed, rig.sender.counters().batches), (2, 1));
+    }
+}
+
+#[test]
+fn the_wait_before_each_attempt_is_twice_the_last_one_up_to_its_longest() {
+    let millis = Duration::from_millis;
+    let mut rig = Rig::with(1, |settings| settings.retry_backoff = Backoff::new(millis(100), millis(1000)));
+    let _deliveries = rig.batch(0, 1);
+    for wait in [100, 200, 400, 800, 1000, 1000] {
+        let request = rig.request(A).expect("its time has come");
+        rig.answer(request, &[(ErrorCode::NOT_ENOUGH_REPLICAS, -1)]);
+        // A fifth more or less, at random.
+        rig.advance(millis(wait * 8 / 10 - 2));
+        assert!(rig.request(A).is_none(), "before {wait} ms are over");
+        rig.advance(millis(wait * 4 / 10 + 4));
+    }
+}
+
+#[test]
+fn what_is_delivered_and_what_stays_unanswered_is_counted_by_record_and_by_request() {
+    let mut rig = Rig::new(1);
+    let _deliveries = (rig.batch(0, 3), rig.batch(0, 4));
+    let request = rig.request(A).expect("ready");
+    rig.advance(Duration::from_millis(10));
+    rig.lose(request, true);
+    assert_eq!((broker(&rig).unanswered, broker(&rig).requests, broker(&rig).in_flight), (1, 1, 0));
+    rig.advance(Duration::from_millis(200));
+    for (sent, delivered) in [(2, 3), (3, 7)] {
+        let request = rig.request(A).expect("ready");
+        assert_eq!((broker(&rig).requests, broker(&rig).in_flight), (sent, 1));
+        rig.advance(Duration::from_millis(10));
+        rig.answer(request, &[(OK, delivered)]);
+        let counters = rig.sender.counters();
+        assert_eq!((counters.delivered, counters.latency.count()), (delivered as u64, delivered as u64));
+    }
+    assert_eq!((broker(&rig).unanswered, broker(&rig).round_trip.count()), (1, 2));
+    assert_eq!(broker(&rig).max_in_flight, 1);
+    let counters = rig.sender.counters();
+    assert_eq!((counters.requests, counters.requested_batches, counters.retries), (3, 3, 1));
+    assert_eq!((counters.batches, counters.failed), (2, 0));
+}
