@@ -1,8 +1,4 @@
 //! Scripts for the mock cluster and the proxy, as people run them.
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
-
-mod common;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command};
@@ -10,7 +6,7 @@ use std::process::{Child, Command};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use self::common::{errors, linger, run, succeeds, three_brokers};
+use crate::common::{errors, linger, run, succeeds, three_brokers};
 
 /// A command that runs until it is interrupted.
 struct Running {

@@ -1,8 +1,5 @@
 //! What the program says when things go wrong: what, where and what to do, within a bounded time, and not without a word on
 //! each record that was read.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
-
-mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -12,7 +9,7 @@ use kafka_mock::MockCluster;
 use kafka_wire::Message;
 use kafka_wire::messages::ProduceRequest;
 
-use self::common::{Cluster, errors, linger, run, succeeds, three_brokers};
+use crate::common::{Cluster, errors, linger, run, succeeds, three_brokers};
 
 /// It failed, with these words.
 fn complains(output: &Output, words: &[&str]) {

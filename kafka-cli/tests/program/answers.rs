@@ -1,7 +1,4 @@
 //! What becomes of records is told, whenever the answer came.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
-
-mod common;
 
 use std::io::Write;
 use std::process::Stdio;
@@ -9,7 +6,7 @@ use std::process::Stdio;
 use kafka_mock::Rule;
 use kafka_wire::ApiKey;
 
-use self::common::{errors, linger, run, succeeds, three_brokers};
+use crate::common::{errors, linger, run, succeeds, three_brokers};
 
 /// Answers are looked at every few hundred lines: what failed long before the end is counted and named like all others.
 #[test]

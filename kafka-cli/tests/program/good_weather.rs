@@ -1,12 +1,9 @@
 //! The program as people run it, against a cluster in this process: what it does when all is well.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
-
-mod common;
 
 use std::io::Write;
 use std::process::Stdio;
 
-use self::common::{errors, linger, run, succeeds, three_brokers};
+use crate::common::{errors, linger, run, succeeds, three_brokers};
 
 #[test]
 fn every_byte_there_and_back() {
