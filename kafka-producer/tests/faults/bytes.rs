@@ -156,7 +156,7 @@ async fn s17_answers_that_are_none() {
             (Malformation::Truncated(3), "broke"),
             (Malformation::Truncated(9), "broke"),
             (Malformation::Length(-1), "announced a response of -1 bytes"),
-            (Malformation::Length(0), "announced a response of 0 bytes"),
+            (Malformation::Length(0), "sent a response of 0 bytes, too short"),
             (Malformation::Length(i32::MAX), "announced a response of 2147483647 bytes"),
             (Malformation::Padded(1), "is not the protocol"),
             (Malformation::http(), "this is not the Kafka protocol"),
