@@ -72,6 +72,11 @@ impl NetError {
         Self::new(Kind::Unsupported { api, ours, theirs: None })
     }
 
+    /// Whether a topic has no partition of that number.
+    pub(crate) fn is_no_partition(&self) -> bool {
+        matches!(self.cause.kind, Kind::NoPartition { .. })
+    }
+
     pub(crate) fn new(kind: Kind) -> Self {
         Self { cause: Arc::new(Cause { kind, place: None }), possibly_written: false }
     }

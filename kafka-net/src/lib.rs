@@ -61,7 +61,7 @@ pub use crate::{
     feed::{Demand, Feed, Next, Offer, Status},
     io::{FrameSink, KafkaCodec},
     metadata::{
-        Action, Broker, ClusterView, LeaderHint, Metadata, MetadataConfig, PartitionView, Pick, Ticket,
-        TopicView, Update,
+        Action, Broker, ClusterView, LeaderHint, Metadata, MetadataConfig, PartitionView, Pick, SILENT_LOAD,
+        Ticket, TopicView, Update,
     },
 };

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use futures::{FutureExt, future::join_all};
-use kafka_mock::MockCluster;
+use kafka_mock::{Change, Lag, MockCluster};
 use kafka_net::{Client, ClientConfig};
 use kafka_wire::{
     ApiKey, ErrorCode, NodeId, PartitionId, TopicName,
@@ -237,4 +237,35 @@ fn a_dead_runtime_is_told() {
     let error = elsewhere.block_on(waiting).expect("no panic").expect_err("nobody is left to ask");
     assert!(error.is_aborted(), "{error}");
     elsewhere.block_on(cluster.shutdown());
+}
+
+/// Each of two brokers may be the first one asked.
+#[tokio::test]
+async fn a_partition_that_one_broker_does_not_know_is_looked_for_at_another() {
+    let cluster = MockCluster::builder().brokers(2).topic("orders", 3).start().await.expect("a cluster");
+    for lagging in [1, 2] {
+        let lag = Lag::Partitions { topic: "orders".into(), count: 1 };
+        cluster.carry_out(Change::LagBehind { broker: NodeId(lagging), lag }).expect("exists");
+        for _ in 0..3 {
+            let client = Client::connect(&cluster.bootstrap_servers(), impatient()).await.expect("connects");
+            let leader = client.leader("orders", PartitionId(2)).await.expect("known to the other one");
+            assert_eq!(Some(leader), cluster.leader("orders", 2).map(|(leader, _)| leader));
+            let error = client.leader("orders", PartitionId(3)).await.expect_err("nobody knows it");
+            assert!(error.to_string().contains("has partitions 0 to 2, not 3"), "{error}");
+        }
+        cluster.carry_out(Change::CatchUp(NodeId(lagging))).expect("exists");
+    }
+}
+
+#[tokio::test]
+async fn controllers_among_the_bootstrap_servers_are_passed_over() {
+    let cluster = MockCluster::builder().controllers(1).topic("orders", 1).start().await.expect("a cluster");
+    let controller = cluster.address(NodeId(2)).expect("a controller");
+    for _ in 0..6 {
+        let servers = format!("{controller},{}", cluster.bootstrap_servers());
+        let client = Client::connect(&servers, impatient()).await.expect("connects");
+        assert_eq!(end_offset(&client, "orders", 0).await, (ErrorCode::NONE, 0));
+    }
+    let error = Client::connect(&controller, impatient()).await.expect_err("it is no broker");
+    assert!(error.to_string().contains("is this the controller's listener? use a broker's"), "{error}");
 }

@@ -179,8 +179,12 @@ impl Client {
     /// # Errors
     /// There was no answer within `max_block`.
     pub async fn refresh(&self) -> Result<(), NetError> {
+        self.update(Metadata::request_update).await
+    }
+
+    async fn update(&self, request: impl FnOnce(&mut Metadata)) -> Result<(), NetError> {
         let before = self.shared().with(|state| {
-            state.metadata.request_update();
+            request(&mut state.metadata);
             state.metadata.update_count()
         });
         self.shared().with(State::wake_up_driver).settle();
@@ -208,8 +212,19 @@ impl Client {
     /// *Cancel safety*: safe; asking goes on in the background.
     ///
     /// # Errors
-    /// The cluster refuses to tell, the topic has no such partition, or it has no leader within `max_block`.
+    /// The cluster refuses to tell, the topic has no such partition, or it has no leader within `max_block`. That there is no
+    /// such partition is believed when it was asked for again, of another broker where there is one: the first may lag behind.
     pub async fn leader(&self, topic: &str, partition: PartitionId) -> Result<NodeId, NetError> {
+        match self.leader_in_view(topic, partition).await {
+            Err(error) if error.is_no_partition() => {
+                self.update(Metadata::request_update_elsewhere).await?;
+                self.leader_in_view(topic, partition).await
+            }
+            known => known,
+        }
+    }
+
+    async fn leader_in_view(&self, topic: &str, partition: PartitionId) -> Result<NodeId, NetError> {
         let name = TopicName::from(topic);
         let goal = || format!("the leader of {topic}-{partition} could not be found");
         self.wait_for_topic(&name, goal, |view| {

@@ -24,7 +24,7 @@ use kafka_wire::{
 pub use self::{
     action::{Action, LeaderHint, Ticket, Update},
     config::MetadataConfig,
-    nodes::Pick,
+    nodes::{Pick, SILENT_LOAD},
     view::{Broker, ClusterView, PartitionView, TopicView},
 };
 use self::{
@@ -57,6 +57,8 @@ pub struct Metadata {
     topics: BTreeMap<TopicName, Wanted>,
     /// Brokers of the view that the last answer did not name.
     missing: Missing,
+    /// Whose answer that was.
+    answered_last: Option<NodeId>,
     /// With so many topics, those are forgotten of which nobody knows anything.
     look_at: usize,
     refresh: Refresh,
@@ -109,6 +111,7 @@ impl Metadata {
             nodes,
             topics: BTreeMap::new(),
             missing: Missing::default(),
+            answered_last: None,
             look_at: MAX_UNKNOWN,
             asked: Vec::new(),
             next_ticket: 0,
@@ -195,6 +198,14 @@ impl Metadata {
         self.refresh.request();
     }
 
+    /// The same, where the last answer lacks something: who gave it may lag behind, so another broker is asked first.
+    pub fn request_update_elsewhere(&mut self) {
+        if let Some(node) = self.answered_last {
+            self.nodes.note_answer(node, true);
+        }
+        self.refresh.request();
+    }
+
     /// The connection of a node changed its state. A failure asks for an update; the broker may have moved or died.
     pub fn handle_status(&mut self, node: NodeId, status: &Status, now: Instant) {
         self.nodes.handle_status(node, status, now);
@@ -273,6 +284,7 @@ impl Metadata {
         let is_open = is_broker_unknown || self.topics.values().any(|wanted| wanted.doubts.is_open);
         let needs_refresh = is_open || view.topics.values().any(|topic| topic.needs_refresh());
         let update = self.take(view);
+        self.answered_last = Some(node);
         self.nodes.note_answer(node, lags || is_broker_unknown);
         if !(lags || needs_refresh) {
             self.nodes.forget_lags();
@@ -324,7 +336,7 @@ impl Metadata {
     }
 
     /// Whom to ask something that any broker can answer; `load` gives the calls that a connected node has in flight,
-    /// `None` if it takes none now. A [`Pick::Connect`] counts as being dialled from now on.
+    /// [`SILENT_LOAD`] and more if it has not answered any for long, `None` if it takes none now. A [`Pick::Connect`] counts as being dialled from now on.
     pub fn pick(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Pick {
         self.nodes.pick(load, now)
     }

@@ -48,6 +48,7 @@ enum Link {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Good,
+    /// Or silent.
     Lagging,
     Useless,
 }
@@ -137,8 +138,8 @@ impl Nodes {
         self.pick_by(load, false, now)
     }
 
-    /// As [`pick`](Self::pick), for a question about the cluster: one that lags is asked only if no other one can be, those
-    /// included that have to be connected to first.
+    /// As [`pick`](Self::pick), for a question about the cluster: one that lags or is silent is asked only if no other one can
+    /// be, those included that have to be connected to first.
     pub(crate) fn pick_informed(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Pick {
         self.pick_by(load, true, now)
     }
@@ -150,14 +151,15 @@ impl Nodes {
         }
         self.turn = self.turn.wrapping_add(1) % count;
         let in_turn = || self.nodes.iter().cycle().skip(self.turn).take(count);
-        let standing = |node: &Node| match (node.is_useless, node.lags && informed) {
-            (true, _) => Standing::Useless,
-            (false, true) => Standing::Lagging,
-            (false, false) => Standing::Good,
+        let is_silent = |id: NodeId| load(id).is_some_and(|load| load >= SILENT_LOAD);
+        let standing = |id: NodeId, node: &Node| match node.is_useless {
+            true => Standing::Useless,
+            false if informed && (node.lags || is_silent(id)) => Standing::Lagging,
+            false => Standing::Good,
         };
         let least = |wanted: Standing| {
-            let ready =
-                in_turn().filter(|(_, node)| matches!(node.link, Link::Ready) && standing(node) == wanted);
+            let ready = in_turn()
+                .filter(|(id, node)| matches!(node.link, Link::Ready) && standing(**id, node) == wanted);
             let loads = ready.filter_map(|(&id, _)| load(id).map(|load| (load, id)));
             loads.min_by_key(|&(load, _)| load).map(|(_, id)| id)
         };
@@ -174,7 +176,7 @@ impl Nodes {
             Link::Down { until, .. } => until.is_some_and(|until| until <= now),
             Link::Connecting { .. } | Link::Ready => false,
         });
-        let lags = |node: &Node| standing(node) == Standing::Lagging;
+        let lags = |node: &Node| informed && node.lags;
         let oldest = dialable.min_by_key(|(_, node)| (lags(node), node.dialled));
         let is_better = oldest.is_some_and(|(_, node)| !lags(node));
         if let (false, Some(id)) = (is_better, least(Standing::Lagging)) {
@@ -216,6 +218,10 @@ impl Nodes {
         !self.nodes.is_empty() && self.nodes.values().all(is_hopeless)
     }
 }
+
+/// The load of a broker that has not answered for a while: a question would wait behind what it was asked before. More than any
+/// number of calls.
+pub const SILENT_LOAD: usize = 1 << 20;
 
 /// How long a connection may be in the making before another broker is dialled beside it.
 const PATIENCE: Duration = Duration::from_secs(1);

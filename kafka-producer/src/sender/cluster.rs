@@ -26,7 +26,7 @@ impl Sender {
     /// (C) Somebody waits for a topic, or for more partitions of it.
     pub(crate) fn want_topic(&mut self, topic: &TopicName, now: Instant) {
         if !self.metadata.want(topic, now) {
-            self.metadata.request_update();
+            self.metadata.request_update_elsewhere();
         }
         self.advance(now);
     }

@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kafka_net::{Backoff, Metadata};
+use kafka_net::{Backoff, Metadata, SILENT_LOAD};
 use kafka_wire::{Acks, ErrorCode, NodeId, TopicId, TopicName};
 
 pub(crate) use self::{
@@ -237,7 +237,7 @@ impl Node {
     fn load(&self, now: Instant) -> usize {
         let is_silent = |heard: Instant| now.saturating_duration_since(heard) >= SILENT_AFTER;
         let silent = self.in_flight > 0 && self.heard.is_some_and(is_silent);
-        self.in_flight + self.control.len() + if silent { SILENCE } else { 0 }
+        self.in_flight + self.control.len() + if silent { SILENT_LOAD } else { 0 }
     }
 
     /// Whether anybody still has business with it.
@@ -418,5 +418,3 @@ impl Sender {
 /// A node that has had a Produce request for so long without answering any is asked other things only if nobody else can be:
 /// it may be waiting for its replicas, or be frozen. Longer than most answers take.
 const SILENT_AFTER: Duration = Duration::from_secs(1);
-/// Weighs more than any number of requests.
-const SILENCE: usize = 1 << 20;

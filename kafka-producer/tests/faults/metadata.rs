@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_mock::{Change, Rule};
+use kafka_mock::{Change, Lag, Rule};
 use kafka_producer::{Record, partitioner::partition_for_key};
 use kafka_wire::{ApiKey, ErrorCode, NodeId};
 
@@ -268,5 +268,61 @@ async fn s32_a_topic_made_again_with_fewer_partitions_gets_records_where_it_has_
     soon(producer.flush()).await.expect("open");
     soon(lost).await.expect("delivered");
     soon(again).await.expect("delivered");
+    close(producer).await;
+}
+
+/// Each of them, so that it does not matter which is asked.
+#[tokio::test]
+async fn brokers_that_know_of_fewer_partitions_take_no_leader_away() {
+    let mut run = Run::new(3).await;
+    let producer = connect(run.config().metadata_max_age(Duration::from_millis(20))).await;
+    run.send(&producer, 3).await;
+    soon(producer.flush()).await.expect("open");
+    for broker in [1, 2, 3] {
+        let lag = Lag::Partitions { topic: "orders".into(), count: 1 };
+        run.cluster.carry_out(Change::LagBehind { broker: NodeId(broker), lag }).expect("exists");
+    }
+    let before = run.cluster.requests(ApiKey::METADATA);
+    soon(run.cluster.until(|cluster| cluster.requests(ApiKey::METADATA) >= before + 4)).await;
+    run.send(&producer, 30).await;
+    run.finish_delivered(producer).await;
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_know_another_one_does_not_have_us_hang_up_on_it() {
+    let mut run = Run::new(3).await;
+    let producer = connect(run.config().metadata_max_age(Duration::from_millis(20))).await;
+    run.send(&producer, 3).await;
+    soon(producer.flush()).await.expect("open");
+    let lag = Lag::Broker(NodeId(2));
+    run.cluster.carry_out(Change::LagBehind { broker: NodeId(1), lag }).expect("exists");
+    let before = run.cluster.requests(ApiKey::METADATA);
+    soon(run.cluster.until(|cluster| cluster.requests(ApiKey::METADATA) >= before + 20)).await;
+    run.send(&producer, 30).await;
+    let stats = producer.stats();
+    let second = stats.brokers.iter().find(|broker| broker.node == 2).expect("known");
+    assert_eq!(second.dials, 1, "it was well all the time");
+    run.finish_delivered(producer).await;
+}
+
+#[tokio::test]
+async fn controllers_among_the_bootstrap_servers_are_passed_over() {
+    let run = Run::with(1, |builder| builder.controllers(2)).await;
+    let controllers = |run: &Run| {
+        let addresses = [4, 5].map(|node| run.cluster.address(NodeId(node)).expect("a controller"));
+        addresses.join(",")
+    };
+    // Which one is asked first is drawn.
+    for _ in 0..10 {
+        let servers = format!("{},{}", controllers(&run), run.cluster.bootstrap_servers());
+        let producer = connect(crate::config(&servers)).await;
+        let delivery = soon(producer.send(Record::to("orders").value("v"))).await.expect("accepted");
+        soon(delivery).await.expect("delivered");
+        close(producer).await;
+    }
+    // With nobody else, it is said what they are.
+    let producer = connect(crate::config(&controllers(&run))).await;
+    let error = soon(producer.send(Record::to("orders").value("v"))).await.expect_err("no broker");
+    assert!(error.to_string().contains("is this the controller's listener? use a broker's"), "{error}");
     close(producer).await;
 }
