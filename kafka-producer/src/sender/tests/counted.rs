@@ -1,11 +1,15 @@
-//! How often a batch is sent, how long is waited in between, and what is counted of it.
+//! How often a batch is sent, in which order and how long is waited in between; what is counted of it, and what is passed on of an
+//! answer.
 
 use std::time::Duration;
 
 use kafka_net::Backoff;
-use kafka_wire::ErrorCode;
+use kafka_wire::{
+    ErrorCode, PartitionId,
+    messages::{BatchIndexAndErrorMessage, PartitionProduceResponse},
+};
 
-use super::rig::{A, Rig, result};
+use super::rig::{A, Rig, answer, result};
 use crate::stats::BrokerStats;
 
 const OK: ErrorCode = ErrorCode::NONE;
@@ -70,4 +74,42 @@ fn what_is_delivered_and_what_stays_unanswered_is_counted_by_record_and_by_reque
     let counters = rig.sender.counters();
     assert_eq!((counters.requests, counters.requested_batches, counters.retries), (3, 3, 1));
     assert_eq!((counters.batches, counters.failed), (2, 0));
+}
+
+/// Three batches come back; the second fits into no request that has another one, and must not be passed over for ever.
+#[test]
+fn what_does_not_fit_into_a_request_begins_the_next_one() {
+    let mut rig = Rig::with(3, |settings| settings.max_request_size = 600);
+    let mut requests = Vec::new();
+    for (partition, records) in [(0, 10), (1, 26), (2, 10)] {
+        drop(rig.batch(partition, records));
+        requests.push(rig.request(A).expect("one by one"));
+    }
+    for request in requests {
+        rig.answer(request, &[(ErrorCode::NOT_ENOUGH_REPLICAS, -1)]);
+    }
+    rig.advance(Duration::from_secs(1));
+    let requests = rig.requests(A);
+    let partitions =
+        requests.iter().map(|it| it.seen.iter().map(|batch| batch.partition).collect::<Vec<_>>());
+    assert_eq!(partitions.collect::<Vec<_>>(), [[0], [1], [2]]);
+}
+
+#[test]
+fn what_a_broker_says_of_a_batch_and_of_its_records_is_passed_on() {
+    let mut rig = Rig::new(1);
+    let deliveries = rig.batch(0, 2);
+    let request = rig.request(A).expect("ready");
+    let blamed =
+        BatchIndexAndErrorMessage { batch_index: 1, batch_index_error_message: Some("this one".to_owned()) };
+    let answer = PartitionProduceResponse {
+        record_errors: vec![blamed],
+        error_message: Some("one of them".to_owned()),
+        ..answer(PartitionId(0), ErrorCode::INVALID_RECORD, -1)
+    };
+    rig.respond(request, vec![answer]);
+    let [innocent, guilty] =
+        [0, 1].map(|at: usize| result(&deliveries[at]).expect("answered").expect_err("refused"));
+    assert!(guilty.to_string().contains("(this one)"), "{guilty}");
+    assert!(innocent.to_string().contains("(one of them)"), "{innocent}");
 }
