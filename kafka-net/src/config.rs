@@ -39,15 +39,37 @@ impl Endpoint {
         self.port
     }
 
-    /// Parses a bootstrap list: "host:port" entries with commas between, as in `bootstrap.servers`.
+    /// Parses a bootstrap list: "host:port" entries with commas between, as in `bootstrap.servers`. One comma too many at the
+    /// end is passed over.
     ///
     /// # Errors
     /// Names the first entry that is wrong, and what is wrong with it. An empty list is an error.
     pub fn parse_list(list: &str) -> Result<Vec<Self>, ConfigError> {
-        if list.trim().is_empty() {
+        let list = list.trim();
+        let entries = list.strip_suffix(',').unwrap_or(list);
+        if entries.trim().is_empty() {
             return Err(ConfigError::bootstrap(list, "the list is empty"));
         }
-        list.split(',').map(|entry| entry.trim().parse()).collect()
+        entries.split(',').map(|entry| entry.trim().parse()).collect()
+    }
+
+    /// What people write who mean something else than "host:port".
+    fn habit(entry: &str) -> Option<&'static str> {
+        if entry.contains(|c: char| c == ';' || c.is_whitespace()) && entry.matches(':').count() > 1 {
+            return Some("between brokers stands a comma, as in a:1,b:2");
+        }
+        if entry.contains('@') {
+            return Some("an address has no user or password; write host:port");
+        }
+        None
+    }
+
+    /// Whether it looks like an IPv6 address that lacks its brackets.
+    fn is_bare_ipv6(entry: &str) -> bool {
+        let address = entry.split('%').next().unwrap_or(entry);
+        let shorter = address.rsplit_once(':').map_or(address, |(host, _)| host);
+        let is_address = |text: &str| text.parse::<std::net::Ipv6Addr>().is_ok();
+        is_address(address) || is_address(shorter)
     }
 }
 
@@ -56,6 +78,9 @@ impl FromStr for Endpoint {
 
     fn from_str(entry: &str) -> Result<Self, ConfigError> {
         let bad = |reason| Err(ConfigError::bootstrap(entry, reason));
+        if let Some(habit) = Self::habit(entry) {
+            return bad(habit);
+        }
         let rest = match entry.split_once("://") {
             None => entry,
             // Kafka's own parser takes a listener's name before the address; only one of them is harmless.
@@ -78,11 +103,14 @@ impl FromStr for Endpoint {
             };
             (host, port)
         } else {
+            if Self::is_bare_ipv6(rest) {
+                return bad("an IPv6 address needs brackets; write [address]:port");
+            }
             let Some((host, port)) = rest.rsplit_once(':') else {
                 return bad("the port is missing; write host:port");
             };
             if host.contains(':') {
-                return bad("an IPv6 address needs brackets; write [address]:port");
+                return bad("it has more than one colon; write host:port");
             }
             (host, port)
         };
@@ -123,7 +151,10 @@ impl ConfigError {
     }
 
     fn bootstrap(entry: &str, reason: &str) -> Self {
-        Self::new("bootstrap.servers", format_args!("{entry:?}"), reason)
+        // A password may stand before an @, and is repeated nowhere.
+        let (hidden, rest) = entry.rsplit_once('@').map_or(("", entry), |(_, rest)| ("...@", rest));
+        let shown = crate::error::shown(rest);
+        Self::new("bootstrap.servers", format_args!("\"{hidden}{shown}\""), reason)
     }
 
     /// The setting's name, in Kafka's spelling.
@@ -276,8 +307,10 @@ mod tests {
         ] {
             assert_eq!(entry.parse(), Ok(Endpoint::new(host, port)), "{entry}");
         }
-        let list = Endpoint::parse_list("a:1, b:2").expect("a good list");
-        assert_eq!(list, [Endpoint::new("a", 1), Endpoint::new("b", 2)]);
+        for list in ["a:1, b:2", "a:1,b:2,", " a:1 , b:2 , "] {
+            let list = Endpoint::parse_list(list).expect("a good list");
+            assert_eq!(list, [Endpoint::new("a", 1), Endpoint::new("b", 2)]);
+        }
     }
 
     #[test]
@@ -290,6 +323,11 @@ mod tests {
             ("localhost:kafka", "number from 1"),
             (":9092", "host is missing"),
             ("::1:9092", "needs brackets"),
+            ("2001:db8::1", "needs brackets"),
+            ("fe80::1%eth0:9092", "needs brackets"),
+            ("a:1:2", "more than one colon"),
+            ("a:1;b:2", "stands a comma"),
+            ("a:1 b:2", "stands a comma"),
             ("[::1:9092", "not closed"),
             ("[::1]", "port is missing"),
             ("[localhost]:9092", "not an IPv6"),
@@ -301,7 +339,16 @@ mod tests {
             let error = entry.parse::<Endpoint>().expect_err(entry).to_string();
             assert!(error.contains(reason) && error.contains(entry), "{entry}: {error}");
         }
-        for (list, part) in [("", "empty"), (" ", "empty"), ("a:1,,b:2", "\"\""), ("a:1,b", "\"b\"")] {
+        let error = "user:hunter2@a:1".parse::<Endpoint>().expect_err("no user").to_string();
+        assert!(error.contains("...@a:1") && !error.contains("hunter2"), "{error}");
+        for (list, part) in [
+            ("", "empty"),
+            (" ", "empty"),
+            (",", "empty"),
+            ("a:1,,", "\"\""),
+            ("a:1,,b:2", "\"\""),
+            ("a:1,b", "\"b\""),
+        ] {
             let error = Endpoint::parse_list(list).expect_err(list).to_string();
             assert!(error.contains(part) && error.starts_with("bootstrap.servers"), "{list}: {error}");
         }

@@ -49,6 +49,7 @@ pub(crate) enum Kind {
     Unsupported { api: ApiKey, ours: VersionRange, theirs: Option<VersionRange> },
     Refused { doing: &'static str, code: ErrorCode },
     Config(ConfigError),
+    Runtime(&'static str),
     NoBrokers,
     UnknownNode,
     Topic { topic: String, code: ErrorCode },
@@ -132,6 +133,7 @@ impl NetError {
                 code.is_retriable()
             }
             Kind::Config(_)
+            | Kind::Runtime(_)
             | Kind::Aborted
             | Kind::SpeaksHttp
             | Kind::SpeaksTls
@@ -352,19 +354,27 @@ impl fmt::Display for NetError {
             }
             Kind::Refused { doing, code } => write!(f, "{place} refused {doing}: {code}"),
             Kind::Config(error) => error.fmt(f),
+            Kind::Runtime(lack) => f.write_str(lack),
             Kind::NoBrokers => write!(f, "the cluster named no broker in its metadata"),
             Kind::UnknownNode => write!(f, "{place} is not a broker of this cluster"),
             Kind::Topic { topic, code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } => {
-                write!(f, "topic {topic} does not exist: check the name, or create it")
+                write!(f, "topic {} does not exist: check the name, or create it", shown(topic))
             }
-            Kind::Topic { topic, code: ErrorCode::INVALID_TOPIC_EXCEPTION } => write!(
-                f,
-                "{topic:?} cannot be the name of a topic: write letters, digits, '.', '_' and '-', at most 249 of them"
-            ),
+            Kind::Topic { topic, code: ErrorCode::INVALID_TOPIC_EXCEPTION } => {
+                let length = topic.chars().count();
+                let long =
+                    if length > MAX_TOPIC { format!(" of {length} characters") } else { String::new() };
+                write!(
+                    f,
+                    "\"{}\"{long} cannot be the name of a topic: write letters, digits, '.', '_' and '-', at most \
+                     {MAX_TOPIC} of them",
+                    shown(topic)
+                )
+            }
             Kind::Topic { topic, code: ErrorCode::TOPIC_AUTHORIZATION_FAILED } => {
-                write!(f, "no right to see topic {topic}: ask for the Describe permission")
+                write!(f, "no right to see topic {}: ask for the Describe permission", shown(topic))
             }
-            Kind::Topic { topic, code } => write!(f, "topic {topic}: {code}"),
+            Kind::Topic { topic, code } => write!(f, "topic {}: {code}", shown(topic)),
             Kind::NoPartition { topic, partition, count: 1 } => {
                 write!(f, "topic {topic} has only partition 0, not {partition}")
             }
@@ -416,3 +426,15 @@ impl From<io::Error> for NetError {
 
 /// The bytes of a correlation id, which every response has.
 const LEAST_RESPONSE: usize = 4;
+
+/// A text from outside as it may stand in a message: on one line, and not longer than the name of a topic may be.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(MAX_TOPIC).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MAX_TOPIC).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// The longest name of a topic.
+pub(crate) const MAX_TOPIC: usize = 249;

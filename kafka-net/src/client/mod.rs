@@ -21,7 +21,7 @@ pub(crate) use self::{
 use crate::{
     call::Throttled,
     config::{ConfigError, Endpoint, NetConfig},
-    error::{Kind, NetError},
+    error::{Kind, MAX_TOPIC, NetError},
     io,
     metadata::{ClusterView, Metadata, MetadataConfig, Pick, TopicView},
 };
@@ -154,6 +154,9 @@ impl Client {
     /// As [`connect`](Self::connect).
     pub async fn connect_to(bootstrap: &[Endpoint], config: ClientConfig) -> Result<Self, NetError> {
         config.validate().map_err(|error| NetError::new(Kind::Config(error)))?;
+        if let Some(lack) = io::runtime_lack(&config.net.connector) {
+            return Err(NetError::new(Kind::Runtime(lack)));
+        }
         let mut rng = config.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
         let metadata = Metadata::new(bootstrap, config.metadata, rng.fork());
         let shared = Arc::new(Shared::new(State::new(metadata)));
@@ -358,6 +361,11 @@ impl Client {
         goal: impl Fn() -> String,
         look: impl Fn(&Arc<TopicView>) -> Result<Result<T, NetError>, Option<NetError>>,
     ) -> Result<T, NetError> {
+        if name.as_str().len() > MAX_TOPIC {
+            // No request could carry some of these, nor what else it asks for.
+            let code = ErrorCode::INVALID_TOPIC_EXCEPTION;
+            return Err(NetError::new(Kind::Topic { topic: name.to_string(), code }));
+        }
         self.wait(goal, |state| {
             state.metadata.want(name, io::now());
             let Some(topic) = state.metadata.view().topic(name.as_str()) else { return Err(None) };

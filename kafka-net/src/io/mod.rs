@@ -11,6 +11,7 @@ mod dial;
 mod driver;
 mod link;
 mod pump;
+mod runtime;
 mod sink;
 
 pub(crate) use self::{
@@ -23,5 +24,6 @@ pub use self::{
     dial::dial,
     link::keep_connected,
     pump::{Ended, pump},
+    runtime::runtime_lack,
     sink::FrameSink,
 };
