@@ -19,44 +19,95 @@ pub(super) struct Property {
 
 /// Reads all properties of `text`, in order, repeated keys included.
 pub(super) fn parse(text: &str) -> Result<Vec<Property>, ConfigError> {
+    let mut reader = LineReader::new(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut properties = Vec::new();
-    let mut lines = natural_lines(text.strip_prefix('\u{feff}').unwrap_or(text)).zip(1..);
-    while let Some((first, line)) = lines.next() {
-        let first = first.trim_start_matches(BLANKS);
-        if first.is_empty() || first.starts_with(['#', '!']) {
-            continue;
-        }
-        let mut logical = first.to_owned();
-        while continues(&logical) {
-            logical.pop();
-            // Java ends quietly where the text ends in a backslash; so does this.
-            let Some((next, _)) = lines.next() else { break };
-            logical.push_str(next.trim_start_matches(BLANKS));
-        }
+    while let Some((line, logical)) = reader.next() {
         let (key, value) = split(&logical);
         properties.push(Property { line, key: unescape(key, line)?, value: unescape(value, line)? });
     }
     Ok(properties)
 }
 
-/// Lines that end in `\n`, `\r` or `\r\n`.
-fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let Some(end) = text.find(['\n', '\r']) else {
-            rest = None;
-            return Some(text);
-        };
-        let (line, tail) = text.split_at(end);
-        rest = Some(tail.strip_prefix("\r\n").unwrap_or_else(|| &tail[1..]));
-        Some(line)
-    })
+/// Logical lines, comments left out, as `java.util.Properties` parts them.
+///
+/// It goes character by character as Java does, because a backslash that stands alone on its line is no line at all: what
+/// follows may still be a comment or nothing, and only at the end of the text it is a key without a name.
+struct LineReader<'a> {
+    chars: std::iter::Peekable<std::str::Chars<'a>>,
+    /// The natural line that is read, counted from 1.
+    line: usize,
+    /// A `\r` was read, and a `\n` after it ends no other line.
+    after_return: bool,
 }
 
-/// Whether the line ends in a backslash that is not itself protected by one.
-fn continues(line: &str) -> bool {
-    line.bytes().rev().take_while(|&byte| byte == b'\\').count() % 2 == 1
+impl<'a> LineReader<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { chars: text.chars().peekable(), line: 1, after_return: false }
+    }
+
+    /// The next logical line, with the number of the natural one that it begins on.
+    fn next(&mut self) -> Option<(usize, String)> {
+        let mut logical = String::new();
+        let mut first = self.line;
+        // Blanks count for nothing at the beginning of a line; empty lines neither, but for one that was appended.
+        let (mut skips, mut is_appended, mut is_protected) = (true, false, false);
+        loop {
+            let line = self.line;
+            let Some(c) = self.read() else {
+                if is_protected {
+                    logical.pop();
+                    return Some((first, logical));
+                }
+                return (!logical.is_empty()).then_some((first, logical));
+            };
+            let is_end = matches!(c, '\n' | '\r');
+            if skips {
+                if BLANKS.contains(&c) || (is_end && !is_appended) {
+                    continue;
+                }
+                (skips, is_appended) = (false, false);
+            }
+            match c {
+                '#' | '!' if logical.is_empty() => {
+                    self.skip_comment();
+                    skips = true;
+                }
+                _ if !is_end => {
+                    if logical.is_empty() {
+                        first = line;
+                    }
+                    logical.push(c);
+                    is_protected = c == '\\' && !is_protected;
+                }
+                _ if logical.is_empty() => skips = true,
+                _ if is_protected => {
+                    let is_last = self.chars.peek().is_none();
+                    logical.pop();
+                    if is_last {
+                        return Some((first, logical));
+                    }
+                    if c == '\r' && self.chars.peek() == Some(&'\n') {
+                        self.read();
+                    }
+                    (skips, is_appended, is_protected) = (true, true, false);
+                }
+                _ => return Some((first, logical)),
+            }
+        }
+    }
+
+    fn read(&mut self) -> Option<char> {
+        let c = self.chars.next()?;
+        if c == '\r' || (c == '\n' && !self.after_return) {
+            self.line += 1;
+        }
+        self.after_return = c == '\r';
+        Some(c)
+    }
+
+    fn skip_comment(&mut self) {
+        while self.read().is_some_and(|c| !matches!(c, '\n' | '\r')) {}
+    }
 }
 
 /// Parts a logical line into key and value, both still escaped.
@@ -173,10 +224,32 @@ mod tests {
         }
     }
 
+    /// Texts with backslashes and line ends at random places, the larger half with a line that holds a backslash alone.
+    #[test]
+    fn random_texts_are_read_as_java_reads_them() {
+        let unhex = |hex: &str| {
+            let bytes = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+            String::from_utf8(bytes.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()).unwrap()
+        };
+        for line in include_str!("../../tests/golden/properties-java17.txt").lines().skip(1) {
+            let (text, expected) = line.split_once(' ').unwrap();
+            let text = unhex(text);
+            let found = parse(&text).ok().map(|it| it.into_iter().map(|it| (it.key, it.value)).collect());
+            let expected: Option<Vec<_>> = (expected != "ERR").then(|| {
+                let pairs = expected.split(',').filter_map(|pair| pair.split_once('='));
+                pairs.map(|(key, value)| (unhex(key), unhex(value))).collect()
+            });
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
     #[test]
     fn skips_comments_and_counts_lines() {
         let text = "# one\r! two\r\n\n   # a comment does not go on \\\na=1\\\n   2\n# x\nb=3\n";
         assert_eq!(pairs(text), [(5, "a".into(), "12".into()), (8, "b".into(), "3".into())]);
+        // A backslash alone is no line, and what follows it may be a comment.
+        assert_eq!(pairs("\\\n# x\n\\\n\na=1\n"), [(5, "a".into(), "1".into())]);
+        assert_eq!(pairs("a=1\r\n\r\nb=2\r\n"), [(1, "a".into(), "1".into()), (3, "b".into(), "2".into())]);
     }
 
     #[test]
