@@ -168,7 +168,7 @@ impl Shared {
         let size = single_record_batch_size(&encoded);
         let (limit, setting) = self.queue_settings.limits.single_record_limit();
         if size > limit {
-            return Err(Stop::Refused(Refusal::TooLarge { size, limit, setting }));
+            return Err(Stop::Refused(self.too_large(size, limit, setting)));
         }
         let mut stop = None;
         for _ in 0..MAX_COUNTS {
@@ -337,10 +337,20 @@ impl Shared {
             Ok(slot) => Ok(Delivery::new(slot.tag, slot.index)),
             Err(AppendError::NoRoom { chunks }) => Err(Stop::Room(chunks)),
             Err(AppendError::TooLarge { size, max, setting }) => {
-                Err(Stop::Refused(Refusal::TooLarge { size, limit: max, setting }))
+                Err(Stop::Refused(self.too_large(size, max, setting)))
             }
             Err(_) => Err(Stop::Refused(Refusal::Closed)),
         }
+    }
+
+    #[cold]
+    fn too_large(&self, size: usize, limit: usize, setting: &'static str) -> Refusal {
+        let limits = &self.queue_settings.limits;
+        let asked = match setting {
+            "buffer.memory" => limits.buffer_memory(),
+            _ => limit,
+        };
+        Refusal::TooLarge { size, limit, setting, asked }
     }
 
     /// The topic of that name, known or not, which this thread has at hand from now on.

@@ -187,6 +187,11 @@ impl ProducerConfig {
                 })?;
                 apply(self, parsed);
                 self.explicit.insert(setting.name);
+                let is_loose = matches!(kind, value::Kind::List) && value.trim().ends_with(',');
+                Ok(is_loose.then(|| comma_too_many(name)))
+            }
+            // What asks for what is the case anyway.
+            Role::NoEffect(_) if setting.name == "enable.metrics.push" && same_value(value, "false") => {
                 Ok(None)
             }
             Role::NoEffect(why) => {
@@ -258,6 +263,12 @@ fn lookup(name: &str) -> Option<&'static Setting> {
 fn unknown(name: &str, is: &str) -> String {
     let hint = nearest::hint(name).map_or_else(String::new, |hint| format!("; {hint}"));
     format!("{} {is}{hint}", shown(name))
+}
+
+/// A list ends in a comma, as lists that programs put together do.
+fn comma_too_many(name: &str) -> ConfigWarning {
+    let text = format!("{name} ends in a comma, and nothing follows: it was passed over");
+    ConfigWarning::new(ConfigWarningKind::Adjusted, name, text)
 }
 
 /// Whether two texts are the same value, where lists may have blanks and words any case.

@@ -25,10 +25,8 @@ impl ProducerConfig {
     /// *Cancel safety*: nothing is waited for.
     ///
     /// # Errors
-    /// The settings are out of range, contradict each other, or need a codec that is not compiled in.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime.
+    /// The settings are out of range, contradict each other, or need a codec that is not compiled in; or this is not called on
+    /// a tokio runtime with timers and, unless there is a [`connector`](Self::connector), sockets.
     pub async fn connect(self) -> Result<Producer, ConfigError> {
         self.start(None)
     }
@@ -39,15 +37,15 @@ impl ProducerConfig {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    ///
-    /// # Panics
-    /// As [`connect`](Self::connect).
     pub async fn connect_with(self, partitioner: impl Partitioner) -> Result<Producer, ConfigError> {
         self.start(Some(Arc::new(partitioner)))
     }
 
     fn start(self, partitioner: Option<Arc<dyn Partitioner>>) -> Result<Producer, ConfigError> {
         let (settings, warnings) = self.settle()?;
+        if let Some(lack) = kafka_net::io::runtime_lack(&settings.connector) {
+            return Err(ConfigError::runtime(lack));
+        }
         for warning in warnings {
             tracing::warn!(%warning, "settings");
         }

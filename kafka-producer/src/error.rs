@@ -2,6 +2,7 @@
 
 use std::{error, fmt, sync::Arc, time::Duration};
 
+use kafka_batch::CHUNK_SIZE;
 use kafka_wire::{ErrorCode, TopicName};
 
 use crate::timeline::{Timeline, Waited};
@@ -50,11 +51,11 @@ pub(crate) enum Refusal {
     /// The topic has no such partition.
     NoPartition { topic: TopicName, partition: i32, count: i32, waited: Duration },
     /// The record's batch of one is over a limit.
-    TooLarge { size: usize, limit: usize, setting: &'static str },
+    TooLarge { size: usize, limit: usize, setting: &'static str, asked: usize },
     /// The timestamp is below zero.
     Timestamp(i64),
-    /// No room in `buffer.memory` within `max.block.ms`.
-    NoRoom { waited: Duration },
+    /// No room in `buffer.memory` within `max.block.ms`, and the broker that answers nothing, if it is one's fault.
+    NoRoom { waited: Duration, asked: usize, hint: Option<Arc<str>> },
     /// The producer is closed, or its runtime is gone.
     Closed,
     /// The producer met an error that no later attempt can cure.
@@ -122,7 +123,12 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TopicUnavailable { topic, waited, code, hint } => {
-                write!(f, "topic \"{topic}\" is not known after {} (max.block.ms)", Millis(*waited))?;
+                write!(
+                    f,
+                    "topic \"{}\" is not known after {} (max.block.ms)",
+                    shown(topic),
+                    Millis(*waited)
+                )?;
                 match (code, hint) {
                     (Some(code), _) if *code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => f.write_str(
                         ": the brokers say that it does not exist; create it, or allow them to create topics",
@@ -132,22 +138,34 @@ impl fmt::Display for Refusal {
                     (None, None) => f.write_str(": no broker has answered yet; check bootstrap.servers"),
                 }
             }
-            Self::TopicRefused { topic, code } => write!(f, "topic \"{topic}\" cannot be used: {code}"),
-            Self::Unreachable { topic, why } => write!(f, "topic \"{topic}\" is out of reach: {why}"),
+            Self::TopicRefused { topic, code } => {
+                write!(f, "topic \"{}\" cannot be used: {code}", shown(topic))
+            }
+            Self::Unreachable { topic, why } => {
+                write!(f, "topic \"{}\" is out of reach: {why}", shown(topic))
+            }
             Self::NoPartition { topic, partition, count, waited } => write!(
                 f,
-                "topic \"{topic}\" has no partition {partition} after {} (max.block.ms): it has {count}",
+                "topic \"{}\" has no partition {partition} after {} (max.block.ms): it has {count}",
+                shown(topic),
                 Millis(*waited)
             ),
-            Self::TooLarge { size, limit, setting } => write!(
+            Self::TooLarge { size, limit, setting, asked } if limit == asked => write!(
                 f,
                 "the record needs a batch of {size} bytes and {setting} is {limit}: send less, or raise {setting}"
             ),
-            Self::Timestamp(timestamp) => write!(f, "the timestamp {timestamp} lies before 1970"),
-            Self::NoRoom { waited } => write!(
+            // Only memory is not used to its last byte.
+            Self::TooLarge { size, limit, setting, asked } => write!(
                 f,
-                "no room in buffer.memory after {} (max.block.ms): the brokers take less than is sent",
-                Millis(*waited)
+                "the record needs a batch of {size} bytes, and {setting}={asked} has room for one of {limit}, since it is \
+                 taken in chunks of {CHUNK_SIZE} bytes: send less, or raise {setting}"
+            ),
+            Self::Timestamp(timestamp) => write!(f, "the timestamp {timestamp} lies before 1970"),
+            Self::NoRoom { waited, asked, hint } => write!(
+                f,
+                "no room in buffer.memory={asked} after {} (max.block.ms): {}",
+                Millis(*waited),
+                hint.as_deref().unwrap_or("the brokers take less than is sent")
             ),
             Self::Closed => f.write_str("the producer is closed"),
             Self::Fatal { code, why: None } => {
@@ -159,6 +177,19 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+/// A topic's name as it may stand in a message: on one line, and not longer than a name may be.
+fn shown(topic: &TopicName) -> String {
+    let name = topic.as_str();
+    let mut shown: String = name.chars().take(MAX_TOPIC).flat_map(char::escape_debug).collect();
+    if name.chars().nth(MAX_TOPIC).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// The longest name of a topic.
+const MAX_TOPIC: usize = 249;
 
 /// A time that passed, in the unit of the settings that bound it.
 pub(crate) struct Millis(pub(crate) Duration);
@@ -239,6 +270,8 @@ pub(crate) struct Failure {
     pub(crate) partition: i32,
     pub(crate) kind: FailureKind,
     pub(crate) persistence: Persistence,
+    /// The batch's size before compression; zero where it is not known.
+    pub(crate) size: usize,
     pub(crate) message: Option<String>,
     /// What the broker said of single records (KIP-467), by index.
     pub(crate) records: Vec<(i32, Option<String>)>,
@@ -268,6 +301,7 @@ impl Failure {
             partition,
             kind,
             persistence,
+            size: 0,
             message: None,
             records: Vec::new(),
             timeline: Timeline::default(),
@@ -375,6 +409,14 @@ impl fmt::Display for DeliveryError {
         }
         if let Some(message) = self.message() {
             write!(f, " ({message})")?;
+        }
+        if self.code() == Some(ErrorCode::MESSAGE_TOO_LARGE) && self.failure.size > 0 {
+            write!(
+                f,
+                ": its batch has {} bytes before compression; compare max.message.bytes of the topic and \
+                 message.max.bytes of the brokers",
+                self.failure.size
+            )?;
         }
         self.fmt_course(f)?;
         write!(f, "; {persistence}")

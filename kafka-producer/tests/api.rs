@@ -72,3 +72,23 @@ fn an_async_block_with_everything_crosses_threads() {
         Ok::<(), Box<dyn Error + Send + Sync>>(())
     }));
 }
+
+/// It was a panic, or a producer that gave up everything at its first turn.
+#[test]
+fn a_runtime_that_lacks_something_is_named_at_connect() {
+    use futures::FutureExt;
+    use kafka_producer::ConfigErrorKind;
+    use tokio::runtime::{Builder, Runtime};
+
+    let config = || Producer::builder(["localhost:9092"]);
+    let connect = |runtime: Runtime| runtime.block_on(config().connect()).expect_err("it lacks something");
+    let outside = config().connect().now_or_never().expect("nothing is waited for").expect_err("no runtime");
+    let without_timers = connect(Builder::new_current_thread().enable_io().build().expect("a runtime"));
+    let without_io = connect(Builder::new_multi_thread().enable_time().build().expect("a runtime"));
+    for (error, word) in
+        [(outside, "#[tokio::main]"), (without_timers, "enable_time()"), (without_io, "enable_io()")]
+    {
+        assert_eq!((error.kind(), error.setting()), (ConfigErrorKind::Runtime, None));
+        assert!(error.to_string().contains(word), "{error}");
+    }
+}

@@ -98,7 +98,11 @@ impl Progress {
                         }
                         None => {
                             let waited = now().saturating_duration_since(wait.since);
-                            let refusal = shared.refusal().unwrap_or(Refusal::NoRoom { waited });
+                            let refusal = shared.refusal().unwrap_or_else(|| Refusal::NoRoom {
+                                waited,
+                                asked: shared.settings.buffer_memory,
+                                hint: shared.silence(),
+                            });
                             return Poll::Ready(Err(SendError::new(refusal)));
                         }
                     }

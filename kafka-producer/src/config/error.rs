@@ -33,6 +33,8 @@ pub enum ConfigErrorKind {
     Missing,
     /// The text is not in properties form.
     Syntax,
+    /// The tokio runtime that it is called on lacks something, or there is none.
+    Runtime,
 }
 
 impl ConfigError {
@@ -46,6 +48,10 @@ impl ConfigError {
         text: impl Into<Box<str>>,
     ) -> Self {
         Self { other: Some(other), ..Self::new(ConfigErrorKind::Contradiction, setting, text) }
+    }
+
+    pub(crate) fn runtime(lack: &str) -> Self {
+        Self { kind: ConfigErrorKind::Runtime, line: None, setting: None, other: None, text: lack.into() }
     }
 
     pub(super) fn syntax(line: usize, text: impl Into<Box<str>>) -> Self {
@@ -68,7 +74,8 @@ impl ConfigError {
         self.kind
     }
 
-    /// The setting at fault, by its name in Kafka; none if the text could not be split into names and values.
+    /// The setting at fault, by its name in Kafka; none if the text could not be split into names and values,
+    /// or settings are not at fault.
     #[must_use]
     pub fn setting(&self) -> Option<&str> {
         self.setting.as_deref()

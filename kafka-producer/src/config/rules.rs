@@ -8,6 +8,7 @@ use kafka_wire::Acks;
 
 use super::{
     ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind, MetadataRecovery, ProducerConfig,
+    comma_too_many,
 };
 use crate::connect::{metadata_config, net_config};
 
@@ -99,7 +100,7 @@ impl ProducerConfig {
         let idempotence = self.settled_idempotence(&mut warnings)?;
         let linger = self.linger.min(LONGEST_TIMEOUT);
         let settings = Settings {
-            bootstrap_servers: self.settled_servers()?,
+            bootstrap_servers: self.settled_servers(&mut warnings)?,
             client_id: self.client_id.clone(),
             batch_size,
             batch_size_is_set: self.is_set("batch.size"),
@@ -158,7 +159,7 @@ impl ProducerConfig {
     }
 
     /// C12: at least one server, and each a host and a port.
-    fn settled_servers(&self) -> Result<Vec<Endpoint>, ConfigError> {
+    fn settled_servers(&self, warnings: &mut Vec<ConfigWarning>) -> Result<Vec<Endpoint>, ConfigError> {
         if self.bootstrap_servers.is_empty() {
             return Err(ConfigError::new(
                 ConfigErrorKind::Missing,
@@ -170,6 +171,7 @@ impl ProducerConfig {
         for entry in &self.bootstrap_servers {
             // An entry of the builder's may itself be a list, as everybody has it at hand.
             servers.extend(Endpoint::parse_list(entry)?);
+            warnings.extend(entry.trim().ends_with(',').then(|| comma_too_many("bootstrap.servers")));
         }
         Ok(servers)
     }
@@ -300,6 +302,10 @@ impl ProducerConfig {
                     "{written} contradicts enable.idempotence=true; set {works}, or enable.idempotence=false"
                 ),
             ));
+        }
+        // Where nothing is sent again, brokers need not recognise anything.
+        if self.retries == 0 {
+            return Ok(false);
         }
         warnings.push(ConfigWarning::new(
             ConfigWarningKind::Adjusted,

@@ -131,12 +131,13 @@ fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// Entries without repetition, as Kafka 4.3 reads lists.
+/// Entries without repetition, as Kafka 4.3 reads lists; but for a comma at the end, which is told elsewhere.
 fn list(text: &str) -> Result<Value, String> {
     let mut entries = Vec::new();
     if text.is_empty() {
         return Ok(Value::List(entries));
     }
+    let text = text.strip_suffix(',').unwrap_or(text);
     for entry in text.split(',').map(str::trim) {
         if entry.is_empty() {
             return Err("expected entries parted by single commas, none of them empty".to_owned());

@@ -169,6 +169,12 @@ impl Shared {
         self.lock("to ask for the last failure").sender.last_failure().map(Arc::from)
     }
 
+    /// Which broker keeps memory from becoming free, in words.
+    pub(crate) fn silence(&self) -> Option<Arc<str>> {
+        let sender = &self.lock("to ask who answers nothing").sender;
+        sender.silence(now()).or_else(|| sender.last_failure()).map(Arc::from)
+    }
+
     /// How many hopeless failures there were: for [`hopeless_since`](Self::hopeless_since).
     pub(crate) fn hopeless_count(&self) -> u64 {
         self.lock("to begin a wait").sender.hopeless_count()

@@ -12,7 +12,7 @@ use kafka_wire::{
 };
 
 use super::{
-    Call, Connection, IdentityState, LaneId, Partition, Refusals, Reply, Sender,
+    Call, Connection, IdentityState, LaneId, Partition, Refusals, Reply, SILENT_AFTER, Sender,
     call::{MetadataCall, ProduceCall},
     effects::{Grown, News, Route},
     ledger::{Ledger, Place},
@@ -47,6 +47,15 @@ impl Sender {
     /// (A) Why nothing is known yet, in words.
     pub(crate) fn last_failure(&self) -> Option<String> {
         self.metadata.last_failure().map(ToString::to_string)
+    }
+
+    /// (A) Which broker has had batches for the longest time without any answer, and for how long, in words.
+    pub(crate) fn silence(&self, now: Instant) -> Option<String> {
+        let silent = self.nodes.iter().filter(|(_, node)| node.in_flight > 0);
+        let silent = silent.filter_map(|(id, node)| Some((now.saturating_duration_since(node.heard?), id)));
+        let (time, id) = silent.max().filter(|(time, _)| *time >= SILENT_AFTER)?;
+        let place = self.view().brokers.get(id).map_or_else(String::new, |it| format!(" ({})", it.endpoint));
+        Some(format!("broker {}{place} has answered nothing for {} s", id.0, time.as_secs()))
     }
 
     /// (A) How many failures there were that no later attempt is likely to cure.

@@ -315,6 +315,7 @@ impl Sender {
             false => Persistence::NotPersisted,
         };
         let mut failure = Failure::new(topic, index, kind, persistence);
+        failure.size = entry.size;
         failure.timeline = std::mem::take(&mut entry.timeline);
         failure.timeline.end(now.saturating_duration_since(entry.begun), rest);
         if self.fatal.is_some_and(|code| kind == FailureKind::Rejected(code)) {
