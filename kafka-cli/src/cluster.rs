@@ -1,24 +1,34 @@
 //! What is asked of a cluster beside producing: whether it is there, topics, and records to read back.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
-use kafka_batch::{BatchReader, OwnedRecord, ReadError};
-use kafka_net::{Client, ClientConfig, TopicView};
+use kafka_batch::{Batch, BatchReader, OwnedRecord, ReadError};
+use kafka_net::{Client, ClientConfig, NetError, TopicView};
 use kafka_producer::Settings;
 use kafka_wire::messages::{
-    ApiVersionsRequest, CreatableTopic, CreateTopicsRequest, FetchPartition, FetchRequest, FetchTopic,
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+    AbortedTransaction, ApiVersionsRequest, CreatableTopic, CreateTopicsRequest, FetchPartition,
+    FetchRequest, FetchTopic, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
-use kafka_wire::{ErrorCode, NodeId, PartitionId, TopicName};
+use kafka_wire::{ErrorCode, NodeId, PartitionId, ProducerId, TopicName};
 
 use crate::report;
 
 /// Connects, or says within [`PATIENCE`] why not: people wait here, and a producer would go on for a minute.
 pub(crate) async fn connect(settings: &Settings, create_topics: bool) -> Result<Client> {
+    Ok(Client::connect_to(&settings.bootstrap_servers, config(settings, create_topics)).await?)
+}
+
+/// Whether a broker answers.
+pub(crate) async fn reach(settings: &Settings) -> Result<(), NetError> {
+    Client::connect_to(&settings.bootstrap_servers, config(settings, false)).await.map(drop)
+}
+
+fn config(settings: &Settings, create_topics: bool) -> ClientConfig {
     let mut config = ClientConfig::default();
     config.net.client_id.clone_from(&settings.client_id);
     config.net.request_timeout = settings.request_timeout;
@@ -26,7 +36,7 @@ pub(crate) async fn connect(settings: &Settings, create_topics: bool) -> Result<
     config.net.setup_timeout_max = settings.socket_connection_setup_timeout_max.min(PATIENCE / 2);
     config.metadata.allow_auto_topic_creation = create_topics;
     config.max_block = settings.max_block.clamp(Duration::from_millis(100), PATIENCE);
-    Ok(Client::connect_to(&settings.bootstrap_servers, config).await?)
+    config
 }
 
 /// A topic, once one of its leaders was reached, or why none can be: the brokers' own addresses may lead nowhere
@@ -93,6 +103,27 @@ pub(crate) fn partitions(count: usize) -> String {
     }
 }
 
+/// What is read of transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Isolation {
+    /// Only records of transactions that were committed, and those of none
+    #[value(name = "read_committed")]
+    ReadCommitted,
+    /// Every record that is in the log
+    #[value(name = "read_uncommitted")]
+    ReadUncommitted,
+}
+
+impl Isolation {
+    /// As it stands in requests.
+    const fn level(self) -> i8 {
+        match self {
+            Self::ReadUncommitted => 0,
+            Self::ReadCommitted => 1,
+        }
+    }
+}
+
 /// A record as it was read.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -110,13 +141,20 @@ pub(crate) struct Reader {
     pub(crate) partition: i32,
     /// The next offset to be read.
     pub(crate) offset: i64,
+    isolation: Isolation,
 }
 
 impl Reader {
     /// From this offset on.
-    pub(crate) fn new(client: &Client, view: &Arc<TopicView>, partition: i32, offset: i64) -> Self {
+    pub(crate) fn new(
+        client: &Client,
+        view: &Arc<TopicView>,
+        partition: i32,
+        offset: i64,
+        isolation: Isolation,
+    ) -> Self {
         let (client, view) = (client.clone(), Arc::clone(view));
-        Self { client, topic: view.name.clone(), view, partition, offset }
+        Self { client, topic: view.name.clone(), view, partition, offset, isolation }
     }
 
     /// The next records, possibly none after `wait`.
@@ -138,9 +176,9 @@ impl Reader {
                 self.client.refresh().await?;
                 continue;
             }
-            let bytes =
-                part.and_then(|part| part.records).map(|records| records.to_bytes()).unwrap_or_default();
-            return self.read(bytes);
+            let Some(part) = part else { return Ok(Vec::new()) };
+            let bytes = part.records.map(|records| records.to_bytes()).unwrap_or_default();
+            return self.read(bytes, Aborted::new(part.aborted_transactions.unwrap_or_default()));
         }
     }
 
@@ -149,6 +187,7 @@ impl Reader {
             max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
             min_bytes: 1,
             max_bytes: FETCH_BYTES,
+            isolation_level: self.isolation.level(),
             topics: vec![FetchTopic {
                 topic: self.topic.clone(),
                 topic_id: self.view.id,
@@ -173,7 +212,7 @@ impl Reader {
         }
     }
 
-    fn read(&mut self, bytes: Bytes) -> Result<Vec<Found>> {
+    fn read(&mut self, bytes: Bytes, mut aborted: Aborted) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         for batch in BatchReader::new(bytes) {
             let batch = match batch {
@@ -185,11 +224,20 @@ impl Reader {
                 }
             };
             let header = batch.header();
-            let next = header.base_offset + i64::from(header.last_offset_delta) + 1;
-            if !header.is_control() {
+            let last = header.base_offset.checked_add(i64::from(header.last_offset_delta));
+            let Some(next) = last.and_then(|last| last.checked_add(1)) else {
+                let (topic, partition) = (&self.topic, self.partition);
+                bail!("{topic}-{partition} has a batch at offset {}, where no log goes", header.base_offset);
+            };
+            aborted.reach(next - 1);
+            if header.is_control() {
+                if is_abort(&batch).map_err(|error| self.unreadable(&error))? {
+                    aborted.end(header.producer_id);
+                }
+            } else if !(header.is_transactional() && aborted.has(header.producer_id)) {
                 for read in batch.records().map_err(|error| self.unreadable(&error))? {
                     let read = read.map_err(|error| self.unreadable(&error))?;
-                    let offset = header.base_offset + i64::from(read.offset_delta);
+                    let offset = header.base_offset.saturating_add(i64::from(read.offset_delta));
                     // A fetch begins with the whole batch in which its offset lies.
                     if offset >= self.offset {
                         found.push(Found { partition: self.partition, offset, record: read.record });
@@ -206,12 +254,59 @@ impl Reader {
     }
 }
 
+/// The transactions that were aborted, of those whose records an answer may hold (KIP-98).
+#[derive(Debug)]
+struct Aborted {
+    /// Those that begin further on, the last one first.
+    ahead: Vec<AbortedTransaction>,
+    /// Whose records are passed over until the marker that ends the transaction.
+    open: BTreeSet<ProducerId>,
+}
+
+impl Aborted {
+    fn new(mut ahead: Vec<AbortedTransaction>) -> Self {
+        ahead.sort_by_key(|it| Reverse(it.first_offset));
+        Self { ahead, open: BTreeSet::new() }
+    }
+
+    /// Everything up to this offset has begun.
+    fn reach(&mut self, offset: i64) {
+        while let Some(begun) = self.ahead.last().filter(|it| it.first_offset <= offset) {
+            self.open.insert(begun.producer_id);
+            self.ahead.pop();
+        }
+    }
+
+    fn has(&self, producer: ProducerId) -> bool {
+        self.open.contains(&producer)
+    }
+
+    /// The marker came that ends it.
+    fn end(&mut self, producer: ProducerId) {
+        self.open.remove(&producer);
+    }
+}
+
+/// Whether a batch of control is the marker that aborts a transaction. Its key is a version and a kind, two bytes each.
+fn is_abort(batch: &Batch) -> Result<bool, ReadError> {
+    let first = batch.records()?.next().transpose()?;
+    let key = first.and_then(|read| read.record.key);
+    Ok(key.is_some_and(|key| key.get(2..4) == Some(&[0, 0])))
+}
+
 /// The offset of the first record (`EARLIEST`), or that behind the last one (`LATEST`).
-pub(crate) async fn offset(client: &Client, topic: &str, partition: i32, which: i64) -> Result<i64> {
+pub(crate) async fn offset(
+    client: &Client,
+    topic: &str,
+    partition: i32,
+    which: i64,
+    isolation: Isolation,
+) -> Result<i64> {
     let mut attempts = 0;
     loop {
         let request = ListOffsetsRequest {
             replica_id: NodeId::NONE,
+            isolation_level: isolation.level(),
             topics: vec![ListOffsetsTopic {
                 name: topic.into(),
                 partitions: vec![ListOffsetsPartition {

@@ -5,9 +5,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// A part of the input, in order.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,12 +23,56 @@ pub(crate) enum Piece {
 
 /// The pieces of an input. An error ends them; what was read of the line it came in is not passed on.
 #[derive(Debug)]
-pub(crate) struct Pieces(mpsc::Receiver<io::Result<Piece>>);
+pub(crate) struct Pieces {
+    pieces: mpsc::Receiver<io::Result<Piece>>,
+    shared: Arc<Reading>,
+}
+
+/// What the reading thread and the one who takes the pieces tell each other.
+#[derive(Debug, Default)]
+struct Reading {
+    /// No more is to be read.
+    is_stopped: AtomicBool,
+    stop: Notify,
+    /// The thread is in a read, which may block for ever.
+    is_idle: AtomicBool,
+}
+
+/// Ends the reading.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop(Arc<Reading>);
+
+impl Stop {
+    /// No more is read. What was read comes out of [`Pieces::next`] as before, in whole lines, and then the end.
+    pub(crate) fn stop(&self) {
+        self.0.is_stopped.store(true, Ordering::SeqCst);
+        self.0.stop.notify_one();
+    }
+}
 
 impl Pieces {
     /// The next piece; none at the end of the input.
     pub(crate) async fn next(&mut self) -> Option<io::Result<Piece>> {
-        self.0.recv().await
+        tokio::select! {
+            biased;
+            piece = self.pieces.recv() => return piece,
+            () = self.shared.stop.notified() => {}
+        }
+        // The next call comes this way, too.
+        self.shared.stop.notify_one();
+        loop {
+            match tokio::time::timeout(STOP_PATIENCE, self.pieces.recv()).await {
+                Ok(piece) => return piece,
+                // It waits for what may never come.
+                Err(_) if self.shared.is_idle.load(Ordering::SeqCst) => return None,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// What ends the reading, from elsewhere.
+    pub(crate) fn stop_handle(&self) -> Stop {
+        Stop(Arc::clone(&self.shared))
     }
 }
 
@@ -83,13 +130,22 @@ impl Source {
 
     /// Starts to read. A line may have `max_line` bytes, its end not counted.
     pub(crate) fn pieces(self, max_line: usize) -> Pieces {
-        let (tx, rx) = mpsc::channel(PIECES_AHEAD);
+        let (tx, pieces) = mpsc::channel(PIECES_AHEAD);
+        let shared = Arc::new(Reading::default());
+        let reading = Arc::clone(&shared);
         let mut splitter = Splitter::new(max_line);
         let (mut read, size) = (self.read, self.size);
         // A plain thread: nobody waits for it when the program ends while it is blocked in a read.
         std::thread::spawn(move || {
             loop {
-                match splitter.fill(&mut read) {
+                reading.is_idle.store(true, Ordering::SeqCst);
+                if reading.is_stopped.load(Ordering::SeqCst) {
+                    // The beginning of a line is no line.
+                    return;
+                }
+                let filled = splitter.fill(&mut read);
+                reading.is_idle.store(false, Ordering::SeqCst);
+                match filled {
                     Ok(0) => match read.shrunk(size) {
                         None => break,
                         Some(less) => {
@@ -116,7 +172,7 @@ impl Source {
                 let _ = tx.blocking_send(Ok(piece));
             }
         });
-        Pieces(rx)
+        Pieces { pieces, shared }
     }
 }
 
@@ -235,6 +291,8 @@ fn count_lines(bytes: &[u8]) -> u64 {
 
 /// How much is read at a time; a line in progress and one block are the most that is held here.
 const BLOCK: usize = 256 << 10;
+/// How long a read may take that had begun when the reading was stopped; one of a file is over by then.
+const STOP_PATIENCE: Duration = Duration::from_millis(200);
 /// Pieces that wait to be sent.
 const PIECES_AHEAD: usize = 4;
 

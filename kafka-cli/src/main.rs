@@ -4,10 +4,12 @@ mod clock;
 mod cluster;
 mod commands;
 mod cpu;
+mod escape;
 mod input;
 mod output;
 mod report;
 mod settings;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -15,6 +17,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{consume, demo, mock, perf, produce, proxy, verifiable_producer};
+use crate::signals::{Caught, Signals};
 
 /// Send records to Kafka, read them back, and see what happened to the batches.
 ///
@@ -45,10 +48,8 @@ enum Ending {
     Success,
     /// Something failed, and was reported.
     Failure,
-    /// Ctrl-C ended it early.
-    Interrupted,
-    /// SIGTERM ended it early, in order.
-    Terminated,
+    /// A signal ended it early, in order.
+    Signal(Caught),
 }
 
 fn main() -> ExitCode {
@@ -61,10 +62,7 @@ fn main() -> ExitCode {
     ExitCode::from(match ending {
         Ending::Success => 0,
         Ending::Failure => 1,
-        // What shells report for SIGINT.
-        Ending::Interrupted => 130,
-        // And for SIGTERM.
-        Ending::Terminated => 143,
+        Ending::Signal(caught) => caught.exit_code(),
     })
 }
 
@@ -79,15 +77,16 @@ fn run(command: Command) -> Result<Ending> {
         1 => tokio::runtime::Builder::new_current_thread().enable_all().build()?,
         count => tokio::runtime::Builder::new_multi_thread().worker_threads(count).enable_all().build()?,
     };
+    let mut signals = Signals::new();
     let ending = runtime.block_on(async {
         match command {
-            Command::Produce(produce) => produce.run().await,
-            Command::Consume(consume) => consume.run().await,
-            Command::Demo(demo) => demo.run().await,
-            Command::Mock(mock) => mock.run().await,
-            Command::Perf(perf) => perf.run().await,
-            Command::Proxy(proxy) => proxy.run().await,
-            Command::VerifiableProducer(producer) => producer.run().await,
+            Command::Produce(produce) => produce.run(&mut signals).await,
+            Command::Consume(consume) => consume.run(&mut signals).await,
+            Command::Demo(demo) => demo.run(&mut signals).await,
+            Command::Mock(mock) => mock.run(&mut signals).await,
+            Command::Perf(perf) => perf.run(&mut signals).await,
+            Command::Proxy(proxy) => proxy.run(&mut signals).await,
+            Command::VerifiableProducer(producer) => producer.run(&mut signals).await,
         }
     });
     // What is still blocked somewhere, in a read of standard input for one, is not waited for.

@@ -1,5 +1,6 @@
 //! Standard output, which may be closed or full.
 
+use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 
 use anyhow::{Result, anyhow};
@@ -22,6 +23,18 @@ impl Output {
     }
 }
 
+/// Whoever read standard output has closed it.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("standard output was closed before everything was written to it")
+    }
+}
+
+impl std::error::Error for Closed {}
+
 /// Writes a whole text in one piece, so that who reads only its first line disturbs nobody.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
@@ -31,7 +44,7 @@ pub(crate) fn print(text: &str) -> Result<()> {
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn explain(error: io::Error) -> anyhow::Error {
     match error.kind() {
-        ErrorKind::BrokenPipe => anyhow!("standard output was closed before everything was written to it"),
+        ErrorKind::BrokenPipe => Closed.into(),
         ErrorKind::StorageFull => {
             anyhow!("standard output is full ({error}): make room, or write somewhere else")
         }

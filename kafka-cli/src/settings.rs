@@ -1,5 +1,6 @@
 //! The options that name brokers and settings, the same for each command.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,7 @@ impl Options {
         if let Some(path) = &self.config {
             apply_file(&mut config, path)?;
         }
+        let mut seen = BTreeMap::new();
         for setting in &self.set {
             let parts = setting.split_once('=').filter(|(name, _)| !name.trim().is_empty());
             let Some((name, value)) = parts else {
@@ -45,9 +47,18 @@ impl Options {
             };
             let warning = config.set(name, value).with_context(|| format!("-X {name}"))?;
             warning.iter().for_each(|warning| report::warn(&format!("-X {name}: {warning}")));
+            let (times, last) = seen.entry(name.trim()).or_insert((0, value));
+            (*times, *last) = (*times + 1, value);
+        }
+        for (name, (_, last)) in seen.iter().filter(|(_, (times, _))| *times > 1) {
+            report::warn(&format!("-X {name} is given twice; the last one, {last}, counts"));
         }
         if let Some(servers) = &self.bootstrap_server {
-            config.set("bootstrap.servers", servers).context("--bootstrap-server")?;
+            if seen.contains_key("bootstrap.servers") {
+                report::warn("--bootstrap-server counts, not -X bootstrap.servers");
+            }
+            let warning = config.set("bootstrap.servers", servers).context("--bootstrap-server")?;
+            warning.iter().for_each(|warning| report::warn(&format!("--bootstrap-server: {warning}")));
         }
         if !config.is_set("bootstrap.servers") {
             bail!(

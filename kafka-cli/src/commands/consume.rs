@@ -9,10 +9,11 @@ use clap::Args;
 use kafka_wire::PartitionId;
 
 use self::format::Format;
-use crate::cluster::{self, EARLIEST, LATEST, Reader};
-use crate::output::Output;
+use crate::cluster::{self, EARLIEST, Isolation, LATEST, Reader};
+use crate::output::{Closed, Output};
 use crate::settings::Options;
-use crate::{Ending, clock};
+use crate::signals::Signals;
+use crate::{Ending, report};
 
 /// Read records back: a simple consumer, for checks
 ///
@@ -39,12 +40,16 @@ pub(crate) struct Consume {
     #[arg(long, default_value = "end", value_name = "WHERE", value_parser = place, conflicts_with = "follow")]
     to: Place,
 
+    /// Whether to read records of transactions that were aborted or are not decided yet, too
+    #[arg(long, default_value = "read_committed", value_name = "LEVEL")]
+    isolation: Isolation,
+
     /// Do not stop at the end: wait for more, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
 
     /// How a record is printed: %s value, %k key, %h headers, %t topic, %p partition, %o offset, %T timestamp,
-    /// %% a percent sign, \n and \t; as with kcat
+    /// %% a percent sign, \n, \t, \x1f and the like; as with kcat
     #[arg(long, default_value = r"%s\n", value_parser = str::parse::<Format>)]
     format: Format,
 
@@ -70,11 +75,17 @@ fn place(text: &str) -> Result<Place, String> {
 }
 
 impl Consume {
-    pub(crate) async fn run(self) -> Result<Ending> {
+    pub(crate) async fn run(self, signals: &mut Signals) -> Result<Ending> {
+        // What is stuck in a write to a pipe that nobody reads loses nothing.
+        signals.end_within(STUCK);
         tokio::select! {
-            result = self.read() => result.map(|()| Ending::Success),
+            result = self.read() => match result {
+                // Whoever reads has enough: `head`, for one.
+                Err(error) if error.is::<Closed>() => Ok(Ending::Success),
+                result => result.map(|()| Ending::Success),
+            },
             // The buffer is written out when the reading future is dropped.
-            () = clock::interrupted() => Ok(Ending::Interrupted),
+            caught = signals.recv() => Ok(Ending::Signal(caught)),
         }
     }
 
@@ -93,10 +104,17 @@ impl Consume {
         for &partition in &partitions {
             // Asked for now, so that a leader that is missing is told before anything is printed.
             client.leader(&self.topic, PartitionId(partition)).await?;
-            let from = offset(&client, &self.topic, partition, self.from).await?;
-            let end = offset(&client, &self.topic, partition, Place::End).await?;
-            let to = offset(&client, &self.topic, partition, self.to).await?.min(end);
-            readers.push((Reader::new(&client, &view, partition, from), to));
+            let end = cluster::offset(&client, &self.topic, partition, LATEST, self.isolation).await?;
+            let from = match self.from {
+                Place::Beginning => {
+                    cluster::offset(&client, &self.topic, partition, EARLIEST, self.isolation).await?
+                }
+                Place::End => end,
+                Place::Offset(offset) => offset,
+            };
+            let to = if let Place::Offset(offset) = self.to { offset } else { end };
+            self.check_range(partition, from, to, end)?;
+            readers.push((Reader::new(&client, &view, partition, from, self.isolation), to.min(end)));
         }
         let mut output = Output::new();
         if self.follow {
@@ -104,6 +122,25 @@ impl Consume {
         } else {
             self.read_to_end(readers, &mut output).await
         }
+    }
+
+    /// Tells of offsets beyond the end. They may be those of another partition, so that nothing has failed; but to wait for
+    /// an offset that is not there yet is nothing that a broker does.
+    fn check_range(&self, partition: i32, from: i64, to: i64, end: i64) -> Result<()> {
+        let topic = &self.topic;
+        let beyond = |option: &str, offset: i64| {
+            format!("{topic}-{partition} ends at offset {end}, and {option} {offset} lies beyond it")
+        };
+        if from > end {
+            let text = beyond("--from", from);
+            if self.follow {
+                bail!("{text}: use --from end for what comes next");
+            }
+            report::warn(&format!("{text}: nothing is read from it"));
+        } else if to > end {
+            report::warn(&beyond("--to", to));
+        }
+        Ok(())
     }
 
     async fn read_to_end(&self, readers: Vec<(Reader, i64)>, output: &mut Output) -> Result<()> {
@@ -140,14 +177,8 @@ impl Consume {
     }
 }
 
-async fn offset(client: &kafka_net::Client, topic: &str, partition: i32, place: Place) -> Result<i64> {
-    match place {
-        Place::Beginning => cluster::offset(client, topic, partition, EARLIEST).await,
-        Place::End => cluster::offset(client, topic, partition, LATEST).await,
-        Place::Offset(offset) => Ok(offset),
-    }
-}
-
+/// How long a consumer may be stuck when a signal came.
+const STUCK: Duration = Duration::from_secs(1);
 /// So many answers without a record, and none will come.
 const MAX_EMPTY: u32 = 20;
 /// How long a broker may wait for records before it answers that there are none.

@@ -16,6 +16,7 @@ use self::story::{Planned, Story, stories};
 use crate::report::number::{count, counted, percent, time};
 use crate::report::summary::reasons;
 use crate::report::table::Table;
+use crate::signals::Signals;
 use crate::{Ending, clock, output};
 
 /// Show the way of a record and back in a few seconds, with no Kafka at hand
@@ -34,13 +35,15 @@ struct Told {
 }
 
 impl Demo {
-    pub(crate) async fn run(self) -> Result<Ending> {
+    pub(crate) async fn run(self, signals: &mut Signals) -> Result<Ending> {
         tokio::select! {
             result = tokio::time::timeout(PATIENCE, show()) => {
-                result.with_context(|| format!("the demo is not over after {}", time(PATIENCE)))??;
-                Ok(Ending::Success)
+                match result.with_context(|| format!("the demo is not over after {}", time(PATIENCE)))? {
+                    Err(error) if error.is::<output::Closed>() => Ok(Ending::Success),
+                    result => result.map(|()| Ending::Success),
+                }
             }
-            () = clock::interrupted() => Ok(Ending::Interrupted),
+            caught = signals.recv() => Ok(Ending::Signal(caught)),
         }
     }
 }

@@ -9,17 +9,22 @@ use kafka_wire::Message;
 use kafka_wire::messages::ProduceRequest;
 
 use crate::report::number::counted;
-use crate::{Ending, clock, output, report};
+use crate::signals::Signals;
+use crate::{Ending, output, report};
 
 /// Be a Kafka cluster, in memory, for any client on this machine
 ///
 /// It checks what it is sent as a real broker does. Consumer groups and transactions are not served: consumers name
-/// their partition and offset. Nothing is kept when it ends, which Ctrl-C makes it do.
+/// their partition and offset. Nothing is kept when it ends, which Ctrl-C or a SIGTERM makes it do.
 #[derive(Debug, Args)]
 pub(crate) struct Mock {
     /// How many brokers
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     brokers: u16,
+
+    /// The cluster's id, by which clients know it again; the mock's own unless given. Topics have ids that follow from it
+    #[arg(long, value_name = "ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    cluster_id: Option<String>,
 
     /// The port of the first broker, the others follow; 0 for free ports
     #[arg(long, default_value_t = 9092)]
@@ -80,7 +85,7 @@ pub(super) fn script<T>(file: &Path, read: impl FnOnce(&str) -> Result<T, Script
 }
 
 impl Mock {
-    pub(crate) async fn run(self) -> Result<Ending> {
+    pub(crate) async fn run(self, signals: &mut Signals) -> Result<Ending> {
         let ports = (0..self.brokers).map(|index| match self.port {
             0 => Ok(0),
             first => first.checked_add(index).ok_or_else(|| {
@@ -92,6 +97,9 @@ impl Mock {
             .ports(ports.collect::<Result<Vec<_>>>()?)
             .auto_create(!self.no_auto_create)
             .on_log(report::say);
+        if let Some(id) = &self.cluster_id {
+            builder = builder.cluster_id(id);
+        }
         for (name, partitions) in &self.topic {
             builder = builder.topic(name, *partitions);
         }
@@ -110,7 +118,7 @@ impl Mock {
             }
         })?;
         output::print(&self.welcome(&cluster)).context("the cluster was about to start")?;
-        clock::interrupted().await;
+        let caught = signals.recv().await;
         let requests = cluster.requests(ProduceRequest::API);
         report::say(&format!(
             "\nended after {} and {}",
@@ -118,7 +126,7 @@ impl Mock {
             counted(requests, "produce request")
         ));
         cluster.shutdown().await;
-        Ok(Ending::Success)
+        Ok(Ending::Signal(caught))
     }
 
     fn welcome(&self, cluster: &MockCluster) -> String {

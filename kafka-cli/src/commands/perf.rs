@@ -3,6 +3,7 @@
 mod load;
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
@@ -16,9 +17,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::load::Load;
-use crate::report::number::{count, time};
+use crate::report::number::{counted, time};
 use crate::report::summary::summary;
 use crate::settings::Options;
+use crate::signals::{Caught, Signals};
 use crate::{Ending, clock, cluster, cpu, output, report};
 
 /// Measure: send many records, and report throughput, latency and CPU time
@@ -75,7 +77,7 @@ struct Measured {
     /// In microseconds.
     latency: Histogram<u64>,
     first_failure: Option<String>,
-    interrupted: bool,
+    caught: Option<Caught>,
 }
 
 impl Perf {
@@ -83,7 +85,7 @@ impl Perf {
         self.threads.into()
     }
 
-    pub(crate) async fn run(mut self) -> Result<Ending> {
+    pub(crate) async fn run(mut self, signals: &mut Signals) -> Result<Ending> {
         let sink = if self.sink {
             let sink =
                 MockCluster::builder().brokers(3).topic(&self.topic, SINK_PARTITIONS).sink().start().await?;
@@ -97,29 +99,50 @@ impl Perf {
             let (size, limit) = (self.size, settings.max_request_size);
             bail!("--size {size} is over max.request.size={limit}: no such record could be sent");
         }
-        let client = cluster::connect(&settings, true).await?;
-        if let Some(partitions) = self.partitions {
-            cluster::create_topic(&client, &self.topic, partitions).await?;
-        }
-        cluster::reach_topic(&client, &self.topic).await?;
-        drop(client);
-        let producer = config.connect().await?;
-        let topic = producer.topic(&self.topic).await?;
-        let measured = self.measure(&producer, &topic).await?;
+        let prepare = async {
+            self.check_cluster(&settings).await?;
+            let producer = config.connect().await?;
+            let topic = producer.topic(&self.topic).await?;
+            anyhow::Ok((producer, topic))
+        };
+        let (producer, topic) = tokio::select! {
+            prepared = prepare => prepared?,
+            caught = signals.recv() => return Ok(Ending::Signal(caught)),
+        };
+        let measured = self.measure(&producer, &topic, signals).await?;
         let stats = producer.stats();
         self.report(&measured, &stats, &settings, topic.partition_count())?;
         let _ = producer.close(CLOSE_TIMEOUT).await;
         if let Some(sink) = sink {
             sink.shutdown().await;
         }
-        match measured.first_failure {
-            _ if measured.interrupted => Ok(Ending::Interrupted),
-            Some(failure) => Err(anyhow!("{} records failed, the first one: {failure}", count(stats.failed))),
-            None => Ok(Ending::Success),
+        match (measured.caught, measured.first_failure) {
+            (Some(caught), _) => Ok(Ending::Signal(caught)),
+            (None, Some(failure)) => {
+                Err(anyhow!("{} failed, the first one: {failure}", counted(stats.failed, "record")))
+            }
+            (None, None) => Ok(Ending::Success),
         }
     }
 
-    async fn measure(&self, producer: &Producer, topic: &Topic) -> Result<Measured> {
+    /// Whether the cluster and the topic are there, as in `linger produce`.
+    async fn check_cluster(&self, settings: &Settings) -> Result<()> {
+        let client = cluster::connect(settings, true).await?;
+        if let Some(partitions) = self.partitions {
+            cluster::create_topic(&client, &self.topic, partitions).await?;
+        }
+        let view = cluster::reach_topic(&client, &self.topic).await?;
+        let (topic, count) = (&self.topic, view.partitions.len());
+        if let Some(partitions) = self.partitions.filter(|&asked| usize::try_from(asked) != Ok(count)) {
+            let has = counted(count as u64, "partition");
+            report::warn(&format!(
+                "topic {topic} has {has}: it was there before, and --partitions {partitions} changes nothing"
+            ));
+        }
+        Ok(())
+    }
+
+    async fn measure(&self, producer: &Producer, topic: &Topic, signals: &mut Signals) -> Result<Measured> {
         let load = Load::new(self.size, self.keys);
         let (timed, received) = mpsc::channel(MAX_TIMED);
         let mut collector = JoinSet::new();
@@ -135,6 +158,8 @@ impl Perf {
             in_window: 0,
             first_failure: None,
         };
+        signals.take_two();
+        let mut caught = None;
         let ended = tokio::select! {
             ended = async {
                 match self.rate {
@@ -142,16 +167,27 @@ impl Perf {
                     None => sending.closed(self.records).await,
                 }
             } => Some(ended),
-            () = clock::interrupted() => None,
+            signal = signals.recv() => {
+                caught = Some(signal);
+                None
+            }
         };
-        let interrupted = ended.is_none();
-        let again = clock::interrupted();
-        if interrupted {
-            report::warn("interrupted: waiting for the answers still due; Ctrl-C again gives up");
-        }
-        tokio::select! {
-            flushed = producer.flush() => drop(flushed?),
-            () = again => drop(producer.close(Duration::ZERO).await),
+        let mut flush = pin!(producer.flush());
+        loop {
+            if let Some(caught) = caught {
+                let name = caught.name();
+                report::warn(&format!("{name}: waiting for the answers still due; a second signal gives up"));
+            }
+            tokio::select! {
+                flushed = &mut flush => {
+                    flushed?;
+                    break;
+                }
+                signal = signals.recv() => if caught.replace(signal).is_some() {
+                    let _ = producer.close(Duration::ZERO).await;
+                    break;
+                }
+            }
         }
         let took = clock::now().duration_since(started);
         let cpu = cpu::used().zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
@@ -166,7 +202,7 @@ impl Perf {
             Some(Ok(collected)) => collected?,
             Some(Err(_)) | None => bail!("the task that measures latency is gone"),
         };
-        Ok(Measured { took, cpu, latency, first_failure: first_failure.or(failure), interrupted })
+        Ok(Measured { took, cpu, latency, first_failure: first_failure.or(failure), caught })
     }
 
     fn report(&self, measured: &Measured, stats: &Stats, settings: &Settings, partitions: u32) -> Result<()> {
@@ -209,7 +245,7 @@ impl Perf {
         output::print(&format!(
             "{}  measured      p50 {}, p95 {}, p99 {}, p99.9 {}, max {}: {which}\n  cpu           {cpu}\n\n\
              records={records} records/s={per_second:.1} MiB/s={mib:.2} p50-ms={:.3} p99-ms={:.3}{cpu_word}\n",
-            summary(stats, settings, size, took),
+            summary(stats, settings, size, 0, took),
             time(p50),
             time(p95),
             time(p99),

@@ -14,18 +14,21 @@ use kafka_producer::{Delivery, Header, Producer, Record, SendError, Topic};
 
 use self::line::{Layout, Parsed};
 use self::progress::Progress;
+use crate::escape::unescape;
 use crate::input::{Piece, Pieces, Source};
 use crate::report::failures::Failures;
-use crate::report::number::{bytes, count};
+use crate::report::number::{bytes, count, counted};
 use crate::report::summary::summary;
 use crate::settings::Options;
+use crate::signals::{Caught, Signals};
 use crate::{Ending, clock, cluster, report};
 
 /// Send a file or standard input to a topic, a record for each line
 ///
-/// Lines are bytes: any encoding will do. The line end is not part of the record. At the end, or after Ctrl-C, what was
-/// read is delivered, and a summary on standard error tells what became of it. The exit code is 0 if every record was
-/// acknowledged.
+/// Lines are bytes: any encoding will do. A line ends in \n, which is not part of the record; a \r before it is, and so is a
+/// byte order mark. At the end, or after Ctrl-C, SIGTERM or SIGHUP, what was read is delivered, and a summary on standard
+/// error tells what became of it; a second signal gives up what has no answer yet. The exit code is 0 if every record was
+/// acknowledged, and 128 and the signal's number if there was one.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Produce {
@@ -40,9 +43,10 @@ pub(crate) struct Produce {
     #[arg(long, value_name = "NAME")]
     topic: String,
 
-    /// What stands between key and value on each line; a line without it has no key
-    #[arg(long, value_name = "TEXT")]
-    key_separator: Option<String>,
+    /// What stands between key and value on each line, in which \t, \x1f and the like are understood; a line without it
+    /// has no key
+    #[arg(long, value_name = "TEXT", value_parser = separator)]
+    key_separator: Option<Separator>,
 
     /// A header for each record, as in `--header source=linger`; can be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = header)]
@@ -63,6 +67,20 @@ Examples:
   seq 1000000 | linger produce -b localhost:9092 --topic numbers -X linger.ms=50 -X compression.type=zstd
   printf 'ann:1\\nbob:2\\n' | linger produce -b localhost:9092 --topic people --key-separator :";
 
+/// A separator as it was written, and its bytes.
+#[derive(Debug, Clone)]
+struct Separator {
+    text: String,
+    bytes: Vec<u8>,
+}
+
+fn separator(text: &str) -> Result<Separator, String> {
+    match unescape(text)? {
+        bytes if bytes.is_empty() => Err("it is empty, and so stands everywhere".to_owned()),
+        bytes => Ok(Separator { text: text.to_owned(), bytes }),
+    }
+}
+
 fn header(text: &str) -> Result<(String, String), String> {
     let split = text.split_once('=').filter(|(name, _)| !name.is_empty());
     split
@@ -71,18 +89,17 @@ fn header(text: &str) -> Result<(String, String), String> {
 }
 
 impl Produce {
-    pub(crate) async fn run(self) -> Result<Ending> {
+    pub(crate) async fn run(self, signals: &mut Signals) -> Result<Ending> {
         let (config, settings) = self.options.config()?;
         let source = Source::open(&self.file)?;
-        let mut interrupted = pin!(clock::interrupted());
         tokio::select! {
             checked = self.check_cluster(&settings) => checked?,
-            () = &mut interrupted => return Ok(Ending::Interrupted),
+            caught = signals.recv() => return Ok(Ending::Signal(caught)),
         }
         let producer = config.connect().await?;
         let topic = tokio::select! {
             topic = producer.topic(&self.topic) => topic?,
-            () = &mut interrupted => return Ok(Ending::Interrupted),
+            caught = signals.recv() => return Ok(Ending::Signal(caught)),
         };
         let headers: Vec<Header<'_>> = self
             .header
@@ -95,10 +112,11 @@ impl Produce {
         let started = clock::now();
         // A line may be as long as a record at all; what is too long with its key and header is found when it is sent.
         let pieces = source.pieces(settings.max_request_size);
+        let separator = self.key_separator.as_ref().map(|separator| &separator.bytes[..]);
         let mut run = Run {
             topic: &topic,
             producer: &producer,
-            layout: Layout::new(self.key_separator.as_deref(), self.null_value.as_deref()),
+            layout: Layout::new(separator, self.null_value.as_deref()),
             headers: &headers,
             partition: self.partition,
             max_request_size: settings.max_request_size,
@@ -106,31 +124,32 @@ impl Produce {
             failures: Failures::default(),
             size: 0,
             lines: 0,
+            unparted: 0,
+            first_unparted: 0,
         };
-        let ended = tokio::select! {
-            ended = run.send_all(&name, pieces, &progress) => Some(ended),
-            () = &mut interrupted => None,
-        };
-        progress.finish();
-        let again = clock::interrupted();
-        if ended.is_none() {
-            report::warn("interrupted: delivering what was read so far; Ctrl-C again gives up");
-        }
-        run.deliver_rest(again).await;
+        signals.take_two();
+        let (ended, caught) = run.run(&name, pieces, &progress, signals).await;
         let took = clock::now().duration_since(started);
-        let (size, failures) = (run.size, run.failures);
         report::say(&format!("{} to topic {} of {}", name, self.topic, settings_servers(&settings)));
-        report::say(summary(&producer.stats(), &settings, size, took).trim_end());
+        let refused = run.failures.refused_count();
+        report::say(summary(&producer.stats(), &settings, run.size, refused, took).trim_end());
         // Everything is resolved: this only hangs up.
         let _ = producer.close(CLOSE_TIMEOUT).await;
-        if let Some(complaint) = failures.report() {
+        if let (Some(separator), 1..) = (&self.key_separator, run.unparted) {
+            report::warn(&unparted(&separator.text, run.unparted, run.first_unparted));
+        }
+        if let Some(complaint) = run.failures.report() {
             report::complain(&complaint);
         }
-        match ended {
-            Some(Err(error)) => Err(error),
-            None => Ok(Ending::Interrupted),
-            Some(Ok(())) if failures.count() > 0 => Ok(Ending::Failure),
-            Some(Ok(())) => Ok(Ending::Success),
+        match (ended, caught) {
+            (Err(error), None) => Err(error),
+            (Err(error), Some(caught)) => {
+                report::complain(&format!("{error:#}"));
+                Ok(Ending::Signal(caught))
+            }
+            (Ok(()), Some(caught)) => Ok(Ending::Signal(caught)),
+            (Ok(()), None) if run.failures.count() > 0 => Ok(Ending::Failure),
+            (Ok(()), None) => Ok(Ending::Success),
         }
     }
 
@@ -167,9 +186,70 @@ struct Run<'a> {
     size: u64,
     /// Lines dealt with.
     lines: u64,
+    /// Lines without the separator that they should have, and the number of the first.
+    unparted: u64,
+    first_unparted: u64,
 }
 
 impl Run<'_> {
+    /// Sends everything and waits for the answers. The first signal ends the reading, and what was read is delivered; the
+    /// second one gives up what has no answer. Tells what ended it early, and the first signal.
+    async fn run(
+        &mut self,
+        name: &str,
+        pieces: Pieces,
+        progress: &Progress,
+        signals: &mut Signals,
+    ) -> (Result<()>, Option<Caught>) {
+        let stop = pieces.stop_handle();
+        let mut caught = None;
+        let mut sending = Box::pin(self.send_all(name, pieces, progress));
+        let ended = loop {
+            tokio::select! {
+                ended = &mut sending => break Some(ended),
+                signal = signals.recv() => {
+                    if caught.is_some() {
+                        break None;
+                    }
+                    caught = Some(signal);
+                    stop.stop();
+                    say_caught(signal);
+                }
+            }
+        };
+        drop(sending);
+        progress.finish();
+        let gives_up = match ended {
+            None => true,
+            Some(_) => self.flushed(&mut caught, signals).await.is_err(),
+        };
+        if gives_up {
+            let _ = self.producer.close(Duration::ZERO).await;
+        }
+        self.deliver_rest().await;
+        let ended = ended.unwrap_or_else(|| {
+            Err(anyhow!("gave up at line {}; what was read beyond was not sent", self.lines))
+        });
+        (ended, caught)
+    }
+
+    /// Waits for all answers; an error is the second signal.
+    async fn flushed(&self, caught: &mut Option<Caught>, signals: &mut Signals) -> Result<(), Caught> {
+        let mut flush = pin!(self.producer.flush());
+        loop {
+            tokio::select! {
+                _ = &mut flush => return Ok(()),
+                signal = signals.recv() => {
+                    if caught.is_some() {
+                        return Err(signal);
+                    }
+                    *caught = Some(signal);
+                    say_caught(signal);
+                }
+            }
+        }
+    }
+
     /// Sends everything; dropped at any moment, it leaves the numbers right.
     async fn send_all(&mut self, name: &str, mut pieces: Pieces, progress: &Progress) -> Result<()> {
         while let Some(piece) = pieces.next().await {
@@ -186,6 +266,9 @@ impl Run<'_> {
                     progress.advance(len);
                 }
                 Piece::Lines { first, bytes } => {
+                    if first == 1 {
+                        hints(&bytes).iter().for_each(|hint| report::warn(hint));
+                    }
                     for (line, number) in bytes.split_inclusive(|&byte| byte == b'\n').zip(first..) {
                         self.send(line.strip_suffix(b"\n").unwrap_or(line), number).await?;
                     }
@@ -198,7 +281,7 @@ impl Run<'_> {
     }
 
     async fn send(&mut self, line: &[u8], number: u64) -> Result<()> {
-        let Parsed { key, value } = self.layout.parse(line);
+        let Parsed { key, value, is_unparted } = self.layout.parse(line);
         let mut record = Record::to(self.topic).headers(self.headers);
         if let Some(key) = key {
             record = record.key(key);
@@ -210,13 +293,21 @@ impl Run<'_> {
             record = record.partition(partition);
         }
         match self.producer.send(record).await {
-            Ok(delivery) => self.window.push_back((delivery, number)),
+            Ok(delivery) => {
+                self.window.push_back((delivery, number));
+                self.size += (key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)) as u64;
+                if is_unparted {
+                    self.unparted += 1;
+                    if self.unparted == 1 {
+                        self.first_unparted = number;
+                    }
+                }
+            }
             Err(error) if error.is_too_large() => self.failures.refused(number, &error.to_string()),
             // Nothing that follows would fare better.
             Err(error) => return Err(stopped(error, number)),
         }
         self.lines = number;
-        self.size += (key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len)) as u64;
         if number.is_multiple_of(SETTLE_EVERY) {
             self.settle();
         }
@@ -238,19 +329,56 @@ impl Run<'_> {
         }
     }
 
-    /// Waits for the rest of the answers; with Ctrl-C, gives up what has none.
-    async fn deliver_rest(&mut self, interrupted: impl Future<Output = ()>) {
-        tokio::select! {
-            _ = self.producer.flush() => {}
-            () = interrupted => {
-                let _ = self.producer.close(Duration::ZERO).await;
-            }
-        }
+    /// Takes the rest of the answers, which are all there.
+    async fn deliver_rest(&mut self) {
         while let Some((delivery, line)) = self.window.pop_front() {
             if let Err(error) = delivery.await {
                 self.failures.delivery(line, &error);
             }
         }
+    }
+}
+
+fn say_caught(signal: Caught) {
+    let name = signal.name();
+    report::warn(&format!("{name}: delivering what was read so far; a second signal gives up"));
+}
+
+/// What the first line says of those that follow, where that is not what people expect.
+fn hints(lines: &[u8]) -> Vec<String> {
+    let line = lines.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default();
+    let mut hints = Vec::new();
+    if line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff") {
+        return vec![
+            "line 1 begins like UTF-16: lines are parted at the byte \\n, so that records come out \
+                     in pieces; convert it first, as with `iconv -f UTF-16 -t UTF-8`"
+                .to_owned(),
+        ];
+    }
+    if line.starts_with(b"\xef\xbb\xbf") {
+        hints.push(
+            "line 1 begins with a byte order mark, which is part of the record; `sed '1s/^\\xef\\xbb\\xbf//'` \
+             takes it away"
+                .to_owned(),
+        );
+    }
+    if line.ends_with(b"\r\n") {
+        hints.push(
+            "line 1 ends in \\r\\n: the \\r is part of the record, and so it will be with lines like it; \
+             `tr -d '\\r'` takes it away"
+                .to_owned(),
+        );
+    }
+    hints
+}
+
+fn unparted(separator: &str, lines: u64, first: u64) -> String {
+    match lines {
+        1 => format!("line {first}, without \"{separator}\", was sent without a key"),
+        lines => format!(
+            "{} without \"{separator}\" were sent without a key, line {first} the first",
+            counted(lines, "line")
+        ),
     }
 }
 

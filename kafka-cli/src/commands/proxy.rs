@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use kafka_mock::proxy::{Proxy as FaultProxy, Way};
+use kafka_net::Endpoint;
+use kafka_producer::{ProducerConfig, Settings};
 use kafka_wire::ApiKey;
 
 use super::mock::script;
 use crate::report::number::counted;
-use crate::{Ending, clock, output, report};
+use crate::signals::Signals;
+use crate::{Ending, cluster, output, report};
 
 /// Be a bad network between any client and any brokers
 ///
@@ -28,7 +31,7 @@ pub(crate) struct Proxy {
     listen: SocketAddr,
 
     /// The host by which clients reach this machine, if that is not the address listened on
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = host)]
     advertised_host: Option<String>,
 
     /// Do as this file says, in TOML
@@ -49,9 +52,44 @@ pub(crate) struct Proxy {
     script: Option<PathBuf>,
 }
 
+/// A host without a port; an IPv6 address with or without the brackets that it needs before one.
+fn host(text: &str) -> Result<String, String> {
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    // As it would be read by clients.
+    let read = if inner.contains(':') { format!("[{inner}]:1") } else { format!("{inner}:1") };
+    match read.parse::<Endpoint>() {
+        Ok(endpoint) => Ok(endpoint.host().to_owned()),
+        Err(_) => Err("expected a host name or address, without a port".to_owned()),
+    }
+}
+
 impl Proxy {
-    pub(crate) async fn run(self) -> Result<Ending> {
-        let mut builder = FaultProxy::builder(&self.upstream).listen(self.listen).on_log(report::say);
+    /// The target, as settings of a client.
+    fn target(&self) -> Result<Settings> {
+        let mut config = ProducerConfig::default();
+        let warning = config.set("bootstrap.servers", &self.upstream).context("--upstream")?;
+        warning.iter().for_each(|warning| report::warn(&format!("--upstream: {warning}")));
+        config.set("max.block.ms", LOOK)?;
+        Ok(config.settle().context("--upstream")?.0)
+    }
+
+    /// Whether Kafka is where frames are passed on to. Brokers may come later; another protocol will not go away.
+    async fn check_target(&self, settings: &Settings) -> Result<()> {
+        match cluster::reach(settings).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_retriable() => {
+                let error = anyhow::Error::from(error);
+                report::warn(&format!("no broker answers at {} yet: {error:#}", self.upstream));
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) async fn run(self, signals: &mut Signals) -> Result<Ending> {
+        let target = self.target()?;
+        let upstream: Vec<_> = target.bootstrap_servers.iter().map(ToString::to_string).collect();
+        let mut builder = FaultProxy::builder(upstream.join(",")).listen(self.listen).on_log(report::say);
         if let Some(host) = &self.advertised_host {
             builder = builder.advertised_host(host);
         }
@@ -59,6 +97,10 @@ impl Proxy {
             builder = script(file, |text| builder.script_toml(text))?;
         }
         let proxy = builder.start().await?;
+        tokio::select! {
+            checked = self.check_target(&target) => checked?,
+            caught = signals.recv() => return Ok(Ending::Signal(caught)),
+        }
         let servers = proxy.bootstrap_servers();
         let welcome = format!(
             "A proxy in front of {}. Ctrl-C ends it.\n\n  bootstrap servers  {servers}\n\n\
@@ -68,7 +110,7 @@ impl Proxy {
             self.upstream
         );
         output::print(&welcome).context("the proxy was about to start")?;
-        clock::interrupted().await;
+        let caught = signals.recv().await;
         report::say(&format!(
             "\nended after {}, {} and {}",
             counted(proxy.connections(), "connection"),
@@ -76,6 +118,9 @@ impl Proxy {
             counted(proxy.frames(Way::Responses, ApiKey::PRODUCE), "produce response")
         ));
         proxy.shutdown().await;
-        Ok(Ending::Success)
+        Ok(Ending::Signal(caught))
     }
 }
+
+/// How long it is looked for a broker behind the proxy, in milliseconds.
+const LOOK: &str = "2000";

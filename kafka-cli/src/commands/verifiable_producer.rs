@@ -3,7 +3,6 @@
 
 mod event;
 mod exception;
-mod signals;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -18,15 +17,15 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::event::{Event, Sent};
-use self::signals::Signals;
 use crate::output::Output;
+use crate::signals::Signals;
 use crate::{Ending, clock, report, settings};
 
 /// Produce increasing integers, and print what became of each as a line of JSON, like Kafka's own tool of that name
 ///
 /// Arguments, values, keys and lines are those of org.apache.kafka.tools.VerifiableProducer 4.4.0. As there, a record is
-/// tried once (retries=0, hence without idempotence) unless a file says otherwise, and SIGINT and SIGTERM end it in an
-/// orderly way: no more records, answers for those that were accepted, and a summary.
+/// tried once (retries=0, hence without idempotence) unless a file says otherwise, and SIGINT, SIGTERM and SIGHUP end it in
+/// an orderly way: no more records, answers for those that were accepted, and a summary. A second signal ends it at once.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("servers").required(true))]
 pub(crate) struct VerifiableProducer {
@@ -76,9 +75,7 @@ pub(crate) struct VerifiableProducer {
 }
 
 impl VerifiableProducer {
-    pub(crate) async fn run(self) -> Result<Ending> {
-        // From here on, they end it in order.
-        let mut signals = Signals::new()?;
+    pub(crate) async fn run(self, signals: &mut Signals) -> Result<Ending> {
         let config = self.config()?;
         let producer = config.connect().await?;
         let started = clock::now();
@@ -89,7 +86,7 @@ impl VerifiableProducer {
         let mut count = 0;
         let signal = tokio::select! {
             () = self.send(&producer, &sent, &mut count) => None,
-            ending = signals.recv() => Some(ending),
+            caught = signals.recv() => Some(Ending::Signal(caught)),
         };
         // Answers come at the latest when delivery.timeout.ms is over.
         let closed = producer.close(Duration::MAX).await;
@@ -109,7 +106,8 @@ impl VerifiableProducer {
     fn config(&self) -> Result<ProducerConfig> {
         let mut config = ProducerConfig::default();
         if let Some(servers) = self.bootstrap_server.as_ref().or(self.broker_list.as_ref()) {
-            config.set("bootstrap.servers", servers).context("--bootstrap-server")?;
+            let warning = config.set("bootstrap.servers", servers).context("--bootstrap-server")?;
+            warning.iter().for_each(|warning| report::warn(&format!("--bootstrap-server: {warning}")));
         }
         config.set("acks", &self.acks.to_string()).context("--acks")?;
         config.set("retries", "0")?;

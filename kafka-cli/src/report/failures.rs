@@ -8,6 +8,8 @@ use super::number::{count, counted};
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     count: u64,
+    /// Those of them that were not accepted.
+    refused: u64,
     /// Those of them that may be in the log.
     doubtful: u64,
     /// The first different reasons.
@@ -30,6 +32,11 @@ impl Failures {
         self.count
     }
 
+    /// How many were not accepted.
+    pub(crate) fn refused_count(&self) -> u64 {
+        self.refused
+    }
+
     /// A record that was accepted and not acknowledged.
     pub(crate) fn delivery(&mut self, line: u64, error: &DeliveryError) {
         if error.persistence() != Persistence::NotPersisted {
@@ -40,6 +47,7 @@ impl Failures {
 
     /// A record that was not accepted.
     pub(crate) fn refused(&mut self, line: u64, why: &str) {
+        self.refused += 1;
         self.add(line, format!("not sent: {why}"));
     }
 

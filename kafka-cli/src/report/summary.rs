@@ -9,20 +9,30 @@ use super::number::{bytes, count, counted, percent, rate, time};
 
 /// A few lines on records, batches, requests and latency.
 ///
-/// `size` is the bytes of keys and values as they were given.
-pub(crate) fn summary(stats: &Stats, settings: &Settings, size: u64, took: Duration) -> String {
+/// `size` is the bytes of keys and values of those that were accepted; `refused` is the number of the others.
+pub(crate) fn summary(stats: &Stats, settings: &Settings, size: u64, refused: u64, took: Duration) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {name:<14}{value}");
     };
     let speed = format!("{} records/s, {}/s", count(rate(stats.records, took)), bytes(rate(size, took)));
+    let failed = count(stats.failed + refused);
+    let unsent = match (stats.failed, refused) {
+        (_, 0) => String::new(),
+        (0, 1) => ", which was never sent".to_owned(),
+        (0, _) => ", which were never sent".to_owned(),
+        (_, refused) => format!(", {} of which never sent", count(refused)),
+    };
     if stats.records == 0 {
         line("records", format!("none, in {}", time(took)));
+        if refused > 0 {
+            line("delivered", format!("0, failed {failed}{unsent}"));
+        }
         return text;
     }
     line("records", format!("{}, {}, in {}: {speed}", count(stats.records), bytes(size), time(took)));
-    line("delivered", format!("{}, failed {}", count(stats.delivered), count(stats.failed)));
+    line("delivered", format!("{}, failed {failed}{unsent}", count(stats.delivered)));
     if stats.losses > 0 {
         let times = counted(stats.losses, "time");
         line(

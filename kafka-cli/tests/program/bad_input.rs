@@ -9,6 +9,8 @@ use kafka_mock::MockCluster;
 use kafka_wire::Message;
 use kafka_wire::messages::ProduceRequest;
 
+#[cfg(unix)]
+use crate::common::with_default_signals;
 use crate::common::{Cluster, errors, linger, run, succeeds, three_brokers};
 
 /// It failed, with these words.
@@ -290,7 +292,7 @@ fn a_second_ctrl_c_gives_up_what_has_no_answer() {
 
     let builder = MockCluster::builder().brokers(1).auto_create(false).topic("one", 1);
     let cluster = Cluster::start(builder);
-    let mut child = linger(&["produce", "-b", &cluster.servers(), "--topic", "one"])
+    let mut child = with_default_signals(&["produce", "-b", &cluster.servers(), "--topic", "one"])
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
@@ -308,7 +310,7 @@ fn a_second_ctrl_c_gives_up_what_has_no_answer() {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     kill(process, Signal::SIGINT).unwrap();
     let first = lines.next().unwrap().unwrap();
-    assert!(first.contains("Ctrl-C again gives up"), "{first}");
+    assert!(first.contains("SIGINT") && first.contains("a second signal gives up"), "{first}");
     kill(process, Signal::SIGINT).unwrap();
     let said = lines.map(Result::unwrap).collect::<Vec<_>>().join("\n");
     assert_eq!(child.wait().unwrap().code(), Some(130), "{said}");
@@ -347,7 +349,7 @@ fn standard_output_that_is_closed_or_full() {
         complains(&linger(command).stdout(full).output().unwrap(), &["standard output is full"]);
     }
 
-    let mut child = linger(&["consume", "-b", &servers, "--topic", "one"]).spawn().unwrap();
+    let mut child = linger(&["mock", "--port", "0"]).spawn().unwrap();
     drop(child.stdout.take());
     complains(&child.wait_with_output().unwrap(), &["standard output was closed"]);
     cluster.stop();

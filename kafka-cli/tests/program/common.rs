@@ -46,6 +46,19 @@ pub(crate) fn linger(arguments: &[&str]) -> Command {
     command
 }
 
+/// As [`linger`], with no signal ignored, whatever started these tests: what runs in the background of a script ignores
+/// SIGINT, and so would the program.
+#[cfg(unix)]
+pub(crate) fn with_default_signals(arguments: &[&str]) -> Command {
+    if !cfg!(target_os = "linux") {
+        return linger(arguments);
+    }
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT,TERM,HUP", env!("CARGO_BIN_EXE_linger")]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 /// Runs it with this on standard input, until it ends. One that hangs is ended, and reported: it must not hold up the tests.
 pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
     let mut child = linger(arguments).stdin(Stdio::piped()).spawn().unwrap();

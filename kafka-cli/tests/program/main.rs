@@ -5,5 +5,10 @@ mod answers;
 mod bad_input;
 mod common;
 mod good_weather;
+mod isolation;
+mod lines;
+mod messages;
 #[cfg(unix)]
 mod scripts;
+#[cfg(unix)]
+mod signals;

@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::common::{errors, linger, run, succeeds, three_brokers};
+use crate::common::{errors, run, succeeds, three_brokers, with_default_signals};
 
 /// A command that runs until it is interrupted.
 struct Running {
@@ -30,7 +30,7 @@ impl Running {
     fn stop(self) -> String {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
         let output = self.child.wait_with_output().unwrap();
-        succeeds(&output);
+        assert_eq!(output.status.code(), Some(130), "{}", errors(&output));
         errors(&output)
     }
 }
@@ -59,7 +59,8 @@ fn a_mock_cluster_misbehaves_as_its_file_says() {
         "#,
     );
     let path = script.to_str().unwrap();
-    let mock = Running::start(linger(&["mock", "--port", "0", "--topic", "one", "--script", path]));
+    let mock =
+        Running::start(with_default_signals(&["mock", "--port", "0", "--topic", "one", "--script", path]));
     let arguments = ["produce", "-b", &mock.servers, "--topic", "one", "-X", "retry.backoff.ms=1"];
     // Three times too few replicas, and then it is not valid either: the record is in the log, and nobody is told so.
     let output = run(&arguments, b"record\n");
@@ -84,7 +85,8 @@ fn what_brokers_lose_is_said_in_the_summary() {
         "#,
     );
     let path = script.to_str().unwrap();
-    let mock = || Running::start(linger(&["mock", "--port", "0", "--topic", "one", "--script", path]));
+    let mock =
+        || Running::start(with_default_signals(&["mock", "--port", "0", "--topic", "one", "--script", path]));
     let cluster = mock();
     let small = ["-b", &cluster.servers, "--topic", "one", "-X", "batch.size=0", "-X", "retry.backoff.ms=1"];
     let lines: String = (0..20).map(|number| format!("line {number}\n")).collect();
@@ -124,7 +126,7 @@ fn a_proxy_does_as_its_file_says() {
     let script =
         file("proxy", "[[tamper]]\nway = \"responses\"\napi = \"Produce\"\ntimes = 2\nreset-after = 5\n");
     let arguments = ["proxy", "--upstream", &cluster.servers(), "--listen", "127.0.0.1:0"];
-    let mut command = linger(&arguments);
+    let mut command = with_default_signals(&arguments);
     command.arg("--script").arg(&script);
     let proxy = Running::start(command);
     let arguments = ["produce", "-b", &proxy.servers, "--topic", "one", "-X", "retry.backoff.ms=1"];
@@ -142,10 +144,12 @@ fn a_proxy_does_as_its_file_says() {
 fn the_examples_do_as_they_say() {
     let example = |name: &str| format!("{}/examples/{name}.toml", env!("CARGO_MANIFEST_DIR"));
     let script = example("cluster");
-    let mock = Running::start(linger(&["mock", "--port", "0", "--topic", "orders:1", "--script", &script]));
+    let mock = Running::start(with_default_signals(&[
+        "mock", "--port", "0", "--topic", "orders:1", "--script", &script,
+    ]));
     let script = example("network");
     let arguments = ["proxy", "-b", &mock.servers, "--listen", "127.0.0.1:0", "--script", &script];
-    let proxy = Running::start(linger(&arguments));
+    let proxy = Running::start(with_default_signals(&arguments));
     let lines: String = (0..1000).map(|number| format!("line {number}\n")).collect();
     let arguments = ["produce", "-b", &proxy.servers, "--topic", "orders", "-X", "batch.size=500"];
     succeeds(&run(&arguments, lines.as_bytes()));
@@ -172,5 +176,5 @@ fn what_is_wrong_with_a_script_is_said_with_its_line() {
     let output = run(&["proxy", "-b", "localhost:9092", "--listen", "0.0.0.0:0"], b"");
     assert!(errors(&output).contains("advertised host"), "{}", errors(&output));
     let output = run(&["proxy", "-b", "localhost", "--listen", "127.0.0.1:0"], b"");
-    assert!(errors(&output).contains("expected host:port"), "{}", errors(&output));
+    assert!(errors(&output).contains("write host:port"), "{}", errors(&output));
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use anyhow::Result;
 
 use crate::cluster::Found;
+use crate::escape::escaped;
 use crate::output::Output;
 
 /// A pattern, taken apart.
@@ -28,7 +29,7 @@ impl FromStr for Format {
 
     fn from_str(pattern: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
-        let mut text = String::new();
+        let mut text = Vec::new();
         let mut chars = pattern.chars();
         while let Some(c) = chars.next() {
             let part = match c {
@@ -41,7 +42,7 @@ impl FromStr for Format {
                     Some('o') => Part::Offset,
                     Some('T') => Part::Timestamp,
                     Some('%') => {
-                        text.push('%');
+                        text.push(b'%');
                         continue;
                     }
                     Some(other) => {
@@ -50,27 +51,21 @@ impl FromStr for Format {
                     None => return Err("it ends in a single %; write %% for a percent sign".to_owned()),
                 },
                 '\\' => {
-                    text.push(match chars.next() {
-                        Some('n') => '\n',
-                        Some('t') => '\t',
-                        Some('0') => '\0',
-                        Some('\\') | None => '\\',
-                        Some(other) => other,
-                    });
+                    text.push(escaped(&mut chars)?);
                     continue;
                 }
                 c => {
-                    text.push(c);
+                    text.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                     continue;
                 }
             };
             if !text.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut text).into_bytes()));
+                parts.push(Part::Text(std::mem::take(&mut text)));
             }
             parts.push(part);
         }
         if !text.is_empty() {
-            parts.push(Part::Text(text.into_bytes()));
+            parts.push(Part::Text(text));
         }
         Ok(Self(parts))
     }
@@ -130,7 +125,7 @@ mod tests {
         ] {
             assert_eq!(pattern.parse(), Ok(Format(parts)), "{pattern}");
         }
-        for pattern in ["%", "%x", "a%"] {
+        for pattern in ["%", "%x", "a%", r"\q", r"a\"] {
             assert!(pattern.parse::<Format>().is_err(), "{pattern}");
         }
     }

@@ -8,7 +8,7 @@ use kafka_producer::ProducerConfig;
 use kafka_producer::partitioner::partition_for_key;
 
 use super::story::Planned;
-use crate::cluster::{self, EARLIEST, Found, LATEST, Reader};
+use crate::cluster::{self, EARLIEST, Found, Isolation, LATEST, Reader};
 
 /// A record, and where the broker said that it is.
 #[derive(Debug)]
@@ -33,9 +33,9 @@ pub(super) async fn read_back(servers: &str, topic: &str, sent: &[Sent]) -> Resu
     let count = u32::try_from(view.partitions.len())?;
     let mut compared = 0;
     for partition in (0..).take(view.partitions.len()) {
-        let start = cluster::offset(&client, topic, partition, EARLIEST).await?;
-        let end = cluster::offset(&client, topic, partition, LATEST).await?;
-        let mut reader = Reader::new(&client, &view, partition, start);
+        let start = cluster::offset(&client, topic, partition, EARLIEST, READ).await?;
+        let end = cluster::offset(&client, topic, partition, LATEST, READ).await?;
+        let mut reader = Reader::new(&client, &view, partition, start, READ);
         while reader.offset < end {
             for found in reader.fetch(FETCH_WAIT).await? {
                 let place = format!("{topic}-{partition} offset {}", found.offset);
@@ -82,4 +82,5 @@ fn compare(found: &Found, planned: &Planned, partition_count: u32) -> Result<()>
     Ok(())
 }
 
+const READ: Isolation = Isolation::ReadUncommitted;
 const FETCH_WAIT: Duration = Duration::from_millis(500);
