@@ -3,13 +3,17 @@
 
 use std::time::Duration;
 
+use kafka_batch::Compressor;
 use kafka_net::Backoff;
 use kafka_wire::{
     ErrorCode, PartitionId,
     messages::{BatchIndexAndErrorMessage, PartitionProduceResponse},
 };
 
-use super::rig::{A, Rig, answer, result};
+use super::{
+    super::Drained,
+    rig::{A, B, Rig, answer, result},
+};
 use crate::stats::BrokerStats;
 
 const OK: ErrorCode = ErrorCode::NONE;
@@ -93,6 +97,21 @@ fn what_does_not_fit_into_a_request_begins_the_next_one() {
     let partitions =
         requests.iter().map(|it| it.seen.iter().map(|batch| batch.partition).collect::<Vec<_>>());
     assert_eq!(partitions.collect::<Vec<_>>(), [[0], [1], [2]]);
+}
+
+/// So many batches may be sealed at a time, of all brokers together.
+#[test]
+fn who_stopped_for_want_of_room_to_seal_is_woken_when_there_is_some() {
+    let mut rig = Rig::with(2, |settings| settings.max_sealing = 1);
+    rig.leaders[1] = (B, 2);
+    rig.refresh();
+    drop((rig.batch(0, 1), rig.batch(1, 1)));
+    let Drained { lane, key, batch, stamp } = rig.drain(A).remove(0);
+    assert!(rig.drain(B).is_empty());
+    rig.settle_effects();
+    rig.sender.handle_sealed(lane, key, batch.seal(stamp, &mut Compressor::none()), rig.now);
+    assert!(rig.sender.take_effects().wake.contains(&B));
+    assert_eq!(rig.drain(B).len(), 1);
 }
 
 #[test]
