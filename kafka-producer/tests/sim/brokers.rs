@@ -509,11 +509,14 @@ impl Brokers {
     ) -> Served {
         let fault = self.take(broker, |fault| matches!(fault, Fault::NoProducerId { .. }));
         let mut response = match fault {
-            Some(Fault::NoProducerId { code }) => InitProducerIdResponse {
-                error_code: code,
-                producer_epoch: ProducerEpoch(-1),
-                ..InitProducerIdResponse::default()
-            },
+            Some(Fault::NoProducerId { code }) => {
+                checker.tally.add("producer ids refused", 1);
+                InitProducerIdResponse {
+                    error_code: code,
+                    producer_epoch: ProducerEpoch(-1),
+                    ..InitProducerIdResponse::default()
+                }
+            }
             _ => {
                 let served = self.pass(broker, frame, now);
                 let reply = served.reply.unwrap_or_default();

@@ -586,7 +586,7 @@ const LATEST_PLACES: usize = 4;
 
 /// Whether general runs have other clusters, and brokers that lag behind.
 pub(crate) const CLUSTERS: bool = false;
-pub(crate) const VIEWS: bool = false;
+pub(crate) const VIEWS: bool = true;
 
 /// Bytes of a value that say which record it is.
 pub(crate) const VALUE_HEAD: usize = 24;

@@ -87,7 +87,7 @@ pub(crate) const LATER: &[Theme] =
     &[Theme::TwoDeadlines, Theme::MovedUnderWay, Theme::OneInDoubt, Theme::Restart];
 
 /// What some seeds of the others are about.
-pub(crate) const LATEST: &[Theme] = &[];
+pub(crate) const LATEST: &[Theme] = &[Theme::Lagging, Theme::Controllers];
 
 /// Themes that wait for the producer to hold what they are about: only who asks for one gets it.
 pub(crate) const WAITING: &[Theme] = &[Theme::Astray, Theme::Wiped, Theme::Lagging, Theme::Controllers];

@@ -1,14 +1,14 @@
 //! What the users of a simulation know of their records, and what must be so in the end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use kafka_wire::ErrorCode;
 
 use super::net::{Net, Stored};
-use crate::{Delivery, Persistence};
+use crate::{Delivery, Persistence, sim::is_strangers};
 
 /// A record's name: who sent it, and the how-manieth of his it is.
 pub(super) type Id = (u16, u32);
@@ -152,6 +152,16 @@ impl Book {
                 }
             }
         }
+        let lived_on: BTreeSet<Id> = found.keys().copied().collect();
+        let ended = net.ended_logs();
+        for (topic, partition, log) in &ended {
+            for (id, offset) in read(log, &mut wrong) {
+                found.entry(id).or_default().push((topic, *partition, offset));
+            }
+            if promise.is_idempotent {
+                pages.check_order(log, &format!("{topic}-{partition} of a cluster that ended"), &mut wrong);
+            }
+        }
         for id in found.keys().filter(|id| !pages.fates.contains_key(*id)) {
             wrong.push(format!("record {id:?} is in the log, and nobody sent it (I2)"));
         }
@@ -159,6 +169,10 @@ impl Book {
             let places = found.get(id).map_or(&[][..], Vec::as_slice);
             if promise.is_idempotent && places.len() > 1 {
                 wrong.push(format!("record {id:?} is in the log {} times: {places:?} (I2)", places.len()));
+            }
+            let is_lost = !places.is_empty() && !lived_on.contains(id) && !net.is_vouched_for(*id);
+            if is_lost && promise.is_acknowledged && fate.is_acknowledged() {
+                wrong.push(format!("record {id:?} was acknowledged by a cluster that has it in no log (I1)"));
             }
             wrong.extend(
                 fate.contradiction(places, promise)
@@ -197,6 +211,14 @@ impl Pages {
 impl Fate {
     fn is_unresolved(&self) -> bool {
         matches!(self, Self::Accepted { twin, .. } if twin.peek().is_none())
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        match self {
+            Self::Acknowledged => true,
+            Self::Accepted { twin, .. } => matches!(twin.peek(), Some(Ok(_))),
+            Self::Kept | Self::Unknown => false,
+        }
     }
 
     /// What the log says against what the user was told.
@@ -263,6 +285,7 @@ fn read(log: &[Stored], wrong: &mut Vec<String>) -> Vec<(Id, i64)> {
         next = Some(stored.offset + 1);
         match parse(&stored.value) {
             Some(id) => ids.push((id, stored.offset)),
+            None if is_strangers(&stored.value) => {}
             None => wrong.push(format!("at {} stands what nobody wrote (I2)", stored.offset)),
         }
     }

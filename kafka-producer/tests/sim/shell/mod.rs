@@ -56,7 +56,7 @@ use crate::{
     io::{Shared, simulated},
     partitioner,
     planted::Bug,
-    sim::{number, on_all_cores},
+    sim::{CLUSTERS, VIEWS, number, on_all_cores},
 };
 
 /// What came of a run in which nothing was wrong.
@@ -124,13 +124,19 @@ fn simulate(seed: u64) -> Result<Report, Failure> {
         theme.adjust(&mut plan, &mut own);
         theme.first_numbers(&mut own)
     });
+    if plan.theme.is_none() && !plan.is_fair && (CLUSTERS || VIEWS) && own.u8(..6) == 0 {
+        plan.confusion = Some(own.u64(..));
+    }
     let plan = Arc::new(plan);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let book = Book::default();
     let (net, shared) = runtime.block_on(async {
         simulated::begin(WALL, rng.u64(..));
         partitioner::reseed(rng.u64(..));
-        let net = Net::new(plan.brokers, rng.fork());
+        let net = Net::with_controllers(plan.brokers, plan.controllers, rng.fork());
+        if seed % OLDER == 0 {
+            net.know_no_ids_in_versions();
+        }
         for (topic, partitions) in &plan.topics {
             net.cluster(|cluster| cluster.create_topic(topic, *partitions)).expect("a topic");
         }
@@ -361,10 +367,26 @@ async fn trouble(net: Net, plan: Arc<Plan>, mut rng: fastrand::Rng) {
     if plan.is_fair {
         return;
     }
+    let confusion =
+        plan.confusion.map(|seed| Handle::current().spawn(confuse(net.clone(), Arc::clone(&plan), seed)));
     drop(timeout(plan.trouble, all).await);
+    if let Some(confusion) = confusion {
+        confusion.abort();
+    }
     // What was begun ends first.
     sleep(LONGEST_TROUBLE).await;
     net.clear();
+}
+
+/// Has clusters and views be taken for others, now and then.
+async fn confuse(net: Net, plan: Arc<Plan>, seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    loop {
+        sleep(Duration::from_millis(rng.u64(0..8_000))).await;
+        if let Some(trouble) = plan::confusion(&mut rng, &plan, &net.nodes()) {
+            Handle::current().spawn(befall(net.clone(), Arc::clone(&plan), trouble));
+        }
+    }
 }
 
 async fn befall(net: Net, plan: Arc<Plan>, trouble: Trouble) {
@@ -400,6 +422,21 @@ async fn befall(net: Net, plan: Arc<Plan>, trouble: Trouble) {
         }
         Trouble::Clock { milliseconds } => simulated::jump(milliseconds),
         Trouble::Elect { node } => net.elect(&plan.topics, node),
+        Trouble::Astray { node, time } => {
+            if net.lead_astray(node) {
+                sleep(time).await;
+                net.lead_back(node);
+            }
+        }
+        Trouble::Wipe { strangers } => net.wipe(&plan.topics, strangers),
+        Trouble::Stranger { topic, partition, count } => {
+            net.write_as_stranger(&plan.topics[topic].0, partition, count);
+        }
+        Trouble::Lag { node, lag, time } => {
+            net.lag_behind(node, lag);
+            sleep(time).await;
+            net.catch_up(node);
+        }
         Trouble::Refuse { code, is_applied, count } => {
             net.refuse(std::iter::repeat_n(Refuse { code, is_applied }, count));
         }
@@ -486,6 +523,9 @@ fn the_same_seed_gives_the_same_run() {
 
 /// How often it is looked whether the end that is waited for is overdue.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// In one run of so many brokers are older than ApiVersions 5.
+const OLDER: u64 = 3;
 
 /// Seeds of an ordinary test run.
 const SEEDS: u64 = 30;

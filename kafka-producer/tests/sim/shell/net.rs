@@ -32,6 +32,7 @@ use super::{
 use crate::io::now;
 
 mod answers;
+mod clusters;
 
 /// The simulated cluster and the network in front of it. Clones are the same one.
 #[derive(Clone)]
@@ -100,11 +101,18 @@ struct State {
     /// The epoch of the first producer id, and the first sequence of the partitions; until they are given.
     first_epoch: Option<i16>,
     first_sequence: Option<i32>,
+    /// Nodes in the list of servers that are no brokers.
+    controllers: Vec<i32>,
+    clusters: clusters::Clusters,
 }
 
 impl Net {
     pub(super) fn new(brokers: u16, rng: fastrand::Rng) -> Self {
-        let config = ClusterConfig::default().brokers(brokers);
+        Self::with_controllers(brokers, 0, rng)
+    }
+
+    pub(super) fn with_controllers(brokers: u16, controllers: u16, rng: fastrand::Rng) -> Self {
+        let config = ClusterConfig::default().brokers(brokers).controllers(controllers);
         let modes = config.nodes().map(|node| (node.0, Mode::Up)).collect();
         let mut cluster = Cluster::new(config.clone());
         config.nodes().for_each(|node| cluster.set_address(node, &format!("broker-{}", node.0), 9092));
@@ -131,6 +139,8 @@ impl Net {
             recalls: 0,
             first_epoch: None,
             first_sequence: None,
+            controllers: config.controller_nodes().map(|node| node.0).collect(),
+            clusters: clusters::Clusters::default(),
         };
         Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()) }
     }
@@ -141,6 +151,7 @@ impl Net {
         state.watch = Some(watch);
         state.plan = Some(plan);
         (state.first_epoch, state.first_sequence) = (Some(epoch), Some(sequence));
+        state.clusters.may_end = state.plan.as_ref().is_some_and(|plan| plan.may_end());
         state.note_leaders();
     }
 
@@ -150,7 +161,9 @@ impl Net {
 
     /// The brokers to ask first.
     pub(super) fn bootstrap(&self) -> Vec<String> {
-        self.lock().modes.keys().map(|node| format!("broker-{node}:9092")).collect()
+        let state = self.lock();
+        let nodes = state.modes.keys().chain(&state.controllers);
+        nodes.map(|node| format!("broker-{node}:9092")).collect()
     }
 
     pub(super) fn nodes(&self) -> Vec<i32> {
@@ -281,6 +294,7 @@ impl Net {
     /// All brokers work, and everything that was held up moves.
     pub(super) fn clear(&self) {
         self.note(|| "the weather clears".to_owned());
+        self.end_confusion();
         let mut state = self.lock();
         state.modes.values_mut().for_each(|mode| *mode = Mode::Up);
         (state.weather, state.cuts, state.think) = ([Weather::FAIR; 2], None, Duration::ZERO);
@@ -323,7 +337,9 @@ impl Net {
     }
 
     fn mode(&self, node: i32) -> Mode {
-        self.lock().modes.get(&node).copied().unwrap_or(Mode::Unreachable)
+        let state = self.lock();
+        let absent = if state.controllers.contains(&node) { Mode::Up } else { Mode::Unreachable };
+        state.modes.get(&node).copied().unwrap_or(absent)
     }
 
     /// Waits until a broker is in none of these modes.
@@ -368,6 +384,7 @@ impl Net {
     /// One connection, from the broker's side.
     async fn serve(self, node: NodeId, mut stream: End) {
         let mut input = BytesMut::new();
+        let machine = self.machine(node);
         loop {
             while let Ok(Some(frame)) = frame::split(&mut input, MAX_FRAME) {
                 let think = self.lock().thinks();
@@ -375,6 +392,10 @@ impl Net {
                     sleep(think).await;
                 }
                 self.leaves(node.0, &[Mode::Frozen]).await;
+                // What came to the machine that had the address before comes to nobody.
+                if self.machine(node) != machine {
+                    return;
+                }
                 let Some(answer) = self.answer(node, frame) else { return };
                 let mut answer = answer;
                 while answer.has_remaining() {
@@ -390,6 +411,10 @@ impl Net {
         }
     }
 
+    fn machine(&self, node: NodeId) -> u64 {
+        self.lock().clusters.machines.get(&node.0).copied().unwrap_or(0)
+    }
+
     /// The answer to a frame, empty if there is none to be given; none if the broker hangs up.
     fn answer(&self, node: NodeId, frame: Bytes) -> Option<Bytes> {
         let Ok((header, body)) = kafka_wire::decode_request_header(&frame) else {
@@ -402,9 +427,14 @@ impl Net {
                 state.dials.remove(&node.0);
             }
             state.asked_something(header.api_key);
+            state.check_cluster(node, header.api_key);
             let answer = state.handle(node, frame.clone());
             state.check_leaders();
-            return answer.map(|answer| state.distort(&header, answer));
+            let answer = answer.map(|answer| state.distort(&header, answer));
+            if let (ApiKey::INIT_PRODUCER_ID, Some(answer)) = (header.api_key, &answer) {
+                state.note_given(&header, answer);
+            }
+            return answer;
         }
         let Ok(request) = kafka_wire::decode_request::<ProduceRequest>(&header, body) else {
             self.lock().violate("a Produce request that cannot be read reached a broker (bytes)".to_owned());
@@ -413,10 +443,13 @@ impl Net {
         self.note(|| format!("broker {} gets {}", node.0, describe(&request)));
         let mut state = self.lock();
         state.dials.remove(&node.0);
+        state.check_cluster(node, header.api_key);
+        state.check_given(&request);
         state.arrived(&request);
         let Some(refuse) = state.refusal(node) else {
             let answer = state.handle(node, frame.clone())?;
             state.check_answer(&header, &answer);
+            state.note_vouched(&frame, &answer);
             return Some(answer);
         };
         let applied = if refuse.is_applied { Some(state.handle(node, frame.clone())?) } else { None };
@@ -426,7 +459,9 @@ impl Net {
             return Some(Bytes::new());
         }
         if let Some(answer) = applied {
-            return Some(answers::deny(&header, answer, refuse.code));
+            let answer = answers::deny(&header, answer, refuse.code);
+            self.lock().note_vouched(&frame, &answer);
+            return Some(answer);
         }
         let refused = |index| PartitionProduceResponse {
             index,
@@ -457,9 +492,8 @@ impl Connect for Net {
 
 impl State {
     fn handle(&mut self, node: NodeId, frame: Bytes) -> Option<Bytes> {
-        let at = now();
-        let wall = WALL + i64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(0);
-        match self.cluster.handle(node, frame, Now::new(at, wall)) {
+        let at = self.now();
+        match self.cluster.handle(node, frame, at) {
             Answer::Reply(frame) => Some(frame.into_bytes()),
             Answer::Silence => Some(Bytes::new()),
             Answer::Close(_) => None,
@@ -471,6 +505,12 @@ impl State {
             }
             other => panic!("a producer is not told {other:?}"),
         }
+    }
+
+    fn now(&self) -> Now {
+        let at = now();
+        let wall = WALL + i64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(0);
+        Now::new(at, wall)
     }
 
     fn latency(&mut self) -> Duration {

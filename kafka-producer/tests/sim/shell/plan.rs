@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use kafka_wire::ErrorCode;
+use kafka_mock::Lag;
+use kafka_wire::{ErrorCode, NodeId};
 
 use super::{net::Net, pipe::Weather, themes::Theme};
-use crate::{Acks, Compression, Producer, ProducerConfig};
+use crate::{
+    Acks, Compression, Producer, ProducerConfig,
+    sim::{CLUSTERS, VIEWS},
+};
 
 /// Everything about a run that is decided before it begins.
 #[derive(Debug, Clone)]
@@ -37,6 +41,10 @@ pub(super) struct Plan {
     pub(super) max_message: Option<usize>,
     /// What it is about, if it is about one thing.
     pub(super) theme: Option<Theme>,
+    /// Controllers in the list of servers.
+    pub(super) controllers: u16,
+    /// Seeds what clusters and views are taken for, where that is part of a general run.
+    pub(super) confusion: Option<u64>,
 }
 
 /// How a run ends.
@@ -89,7 +97,19 @@ impl Plan {
             max_in_flight: rng.u32(1..=5),
             max_message: (rng.u8(..6) == 0).then_some(batch_size / 2 + 150).filter(|_| !is_fair),
             theme: None,
+            controllers: 0,
+            confusion: None,
         }
+    }
+
+    /// Whether its brokers may not know what others know.
+    pub(super) fn may_lag(&self) -> bool {
+        self.theme == Some(Theme::Lagging) || self.confusion.is_some()
+    }
+
+    /// Whether its cluster may be begun anew.
+    pub(super) fn may_end(&self) -> bool {
+        self.theme == Some(Theme::Wiped) || self.confusion.is_some()
     }
 
     /// Whether it ends while users send.
@@ -138,6 +158,14 @@ pub(super) enum Trouble {
     Clock { milliseconds: i64 },
     /// Leaders move for no reason.
     Elect { node: i32 },
+    /// The address of a broker leads to another cluster.
+    Astray { node: i32, time: Duration },
+    /// A new cluster begins under the old addresses.
+    Wipe { strangers: bool },
+    /// Somebody else writes.
+    Stranger { topic: usize, partition: i32, count: u32 },
+    /// A broker's metadata lacks something.
+    Lag { node: i32, lag: Lag, time: Duration },
     /// Produce is answered with an error.
     Refuse { code: ErrorCode, is_applied: bool, count: usize },
 }
@@ -183,6 +211,40 @@ impl Trouble {
             }
         }
     }
+}
+
+/// How clusters and views are taken for others, as far as the producer is to hold that.
+pub(super) fn confusion(rng: &mut fastrand::Rng, plan: &Plan, nodes: &[i32]) -> Option<Trouble> {
+    let kinds = [(CLUSTERS, 0), (CLUSTERS, 1), (CLUSTERS, 2), (VIEWS, 3)];
+    let kinds: Vec<u32> = kinds.into_iter().filter(|(is_on, _)| *is_on).map(|(_, kind)| kind).collect();
+    Some(match pick(rng, &kinds) {
+        0 => astray(rng, nodes),
+        1 if plan.is_idempotent => Trouble::Wipe { strangers: rng.bool() },
+        2 => stranger(rng, plan),
+        _ if VIEWS => lag(rng, plan, nodes),
+        _ => return None,
+    })
+}
+
+pub(super) fn astray(rng: &mut fastrand::Rng, nodes: &[i32]) -> Trouble {
+    Trouble::Astray { node: *pick(rng, nodes), time: seconds(rng, 30.0) }
+}
+
+pub(super) fn stranger(rng: &mut fastrand::Rng, plan: &Plan) -> Trouble {
+    let topic = rng.usize(..plan.topics.len());
+    Trouble::Stranger { topic, partition: rng.i32(0..plan.topics[topic].1), count: rng.u32(1..8) }
+}
+
+pub(super) fn lag(rng: &mut fastrand::Rng, plan: &Plan, nodes: &[i32]) -> Trouble {
+    let (topic, partitions) = pick(rng, &plan.topics);
+    let topic = topic.as_str().into();
+    let lag = match rng.u8(..6) {
+        0..=2 => Lag::Partitions { topic, count: rng.i32(0..*partitions) },
+        3 => Lag::Topic(topic),
+        4 => Lag::Broker(NodeId(*pick(rng, nodes))),
+        _ => Lag::View,
+    };
+    Trouble::Lag { node: *pick(rng, nodes), lag, time: seconds(rng, 30.0) }
 }
 
 fn weather(rng: &mut fastrand::Rng) -> Weather {

@@ -64,7 +64,9 @@ fn planted_bugs_are_found() {
 }
 
 /// What is wrong names one of these, in parentheses.
-const INVARIANTS: &[&str] =
-    &["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "numbers", "five", "bytes", "leader"];
+const INVARIANTS: &[&str] = &[
+    "I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "numbers", "five", "bytes", "leader",
+    "cluster",
+];
 
 const QUICK_SEEDS: u64 = 20;

@@ -3,15 +3,15 @@
 //! As in the layer below (`tests/sim/themes.rs`), and for the same reason: most bugs in the numbers need two or three faults to
 //! strike one batch.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kafka_wire::ErrorCode;
-use tokio::time::sleep;
+use tokio::{runtime::Handle, time::sleep};
 
 use super::{
     net::{Net, Refuse},
     pipe::Weather,
-    plan::{Plan, pick},
+    plan::{self, Plan, Trouble, pick},
     watch::Watch,
 };
 use crate::{Acks, purge::Purge};
@@ -29,21 +29,45 @@ pub(super) enum Theme {
     LastNumbers,
     /// Large batches leave piece by piece, and are given up in the middle.
     HeldUp,
+    /// Addresses of brokers lead to another cluster for a while.
+    Astray,
+    /// The cluster is begun anew under the same addresses, and others write to it, too.
+    Wiped,
+    /// Brokers do not know what others know.
+    Lagging,
+    /// A controller is among the servers, and some nodes refuse a producer id without a reason.
+    Controllers,
 }
 
 /// All of them.
 const ALL: &[Theme] = &[Theme::Doubts, Theme::LateAnswers, Theme::Moves, Theme::LastNumbers, Theme::HeldUp];
 
+/// Those that came later, which have seeds of their own.
+const LATER: &[Theme] = &[Theme::Lagging, Theme::Controllers];
+
+/// Those that wait for the producer to hold what they are about: only who asks for one gets it.
+const WAITING: &[Theme] = &[Theme::Astray, Theme::Wiped];
+
 impl Theme {
-    /// The theme of a seed, if it has one.
+    /// The theme of a seed, if it has one: that which is asked for, or what is its own.
     pub(super) fn of(seed: u64) -> Option<Self> {
+        if let Ok(name) = std::env::var("LINGER_SIM_THEME") {
+            let mut themes = [ALL, LATER, WAITING].into_iter().flatten().copied();
+            return themes.find(|theme| format!("{theme:?}") == name);
+        }
+        if seed % THEMED_LATER == THEMED_LATER - 2 {
+            return Some(LATER[(seed / THEMED_LATER) as usize % LATER.len()]);
+        }
         (seed % THEMED == THEMED - 1).then(|| ALL[(seed / THEMED) as usize % ALL.len()])
     }
 
     /// The seed of this theme at a place among its own.
     pub(super) fn seed(self, at: u64) -> u64 {
-        let place = ALL.iter().position(|theme| *theme == self).unwrap_or(0) as u64;
-        (at * ALL.len() as u64 + place) * THEMED + THEMED - 1
+        let place = |list: &[Self]| list.iter().position(|theme| *theme == self).map(|place| place as u64);
+        if let Some(place) = place(LATER) {
+            return (at * LATER.len() as u64 + place) * THEMED_LATER + THEMED_LATER - 2;
+        }
+        (at * ALL.len() as u64 + place(ALL).unwrap_or(0)) * THEMED + THEMED - 1
     }
 
     pub(super) fn adjust(self, plan: &mut Plan, rng: &mut fastrand::Rng) {
@@ -78,8 +102,9 @@ impl Theme {
                 plan.batch_size = *pick(rng, &[1, 200, 1_000]);
                 plan.delivery_timeout = plan.linger + plan.request_timeout + millis(rng.u64(500..3_000));
             }
-            Self::Moves => plan.brokers = rng.u16(2..=3),
-            Self::LastNumbers => {}
+            Self::Moves | Self::Astray => plan.brokers = rng.u16(2..=3),
+            Self::LastNumbers | Self::Wiped | Self::Lagging => {}
+            Self::Controllers => plan.controllers = rng.u16(1..=2),
             Self::HeldUp => {
                 plan.users = rng.u16(1..=2);
                 plan.batch_size = 16_384;
@@ -141,6 +166,11 @@ impl Theme {
                 net.refuse([Refuse { code, is_applied: false }]);
                 sleep(millis(rng.u64(..3_000))).await;
             }
+            Self::Astray | Self::Wiped | Self::Lagging => self.confuse(net, plan, rng).await,
+            Self::Controllers => {
+                net.refuse_producer_id(*pick(rng, UNEXPECTED));
+                sleep(millis(rng.u64(100..10_000))).await;
+            }
             Self::HeldUp => {
                 let slow = Weather {
                     capacity: *pick(rng, &[100, 1_000]),
@@ -156,6 +186,37 @@ impl Theme {
             }
         }
     }
+}
+
+impl Theme {
+    /// Something that clusters or views are taken for, with what makes the producer look.
+    async fn confuse(self, net: &Net, plan: &Plan, rng: &mut fastrand::Rng) {
+        let refusal = Refuse { code: ErrorCode::NOT_LEADER_OR_FOLLOWER, is_applied: false };
+        let nodes = net.nodes();
+        match self {
+            Self::Astray => befall(net, plan, plan::astray(rng, &nodes)),
+            Self::Wiped => {
+                if rng.bool() {
+                    net.stall(Some(*pick(rng, &nodes)), false, Some(plan.request_timeout));
+                    sleep(millis(rng.u64(..200))).await;
+                }
+                befall(net, plan, Trouble::Wipe { strangers: rng.bool() });
+                sleep(millis(rng.u64(..2_000))).await;
+                befall(net, plan, plan::stranger(rng, plan));
+            }
+            _ => {
+                befall(net, plan, plan::lag(rng, plan, &nodes));
+                sleep(millis(rng.u64(..500))).await;
+                net.refuse([refusal]);
+            }
+        }
+        sleep(millis(rng.u64(500..10_000))).await;
+    }
+}
+
+/// Begins it; it ends by itself.
+fn befall(net: &Net, plan: &Plan, trouble: Trouble) {
+    Handle::current().spawn(super::befall(net.clone(), Arc::new(plan.clone()), trouble));
 }
 
 fn millis(count: u64) -> Duration {
@@ -178,5 +239,12 @@ const REFUSALS: &[ErrorCode] = &[
     ErrorCode::CORRUPT_MESSAGE,
 ];
 
+/// What no broker says to who asks for a producer id, but for those that do.
+const UNEXPECTED: &[ErrorCode] =
+    &[ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode::INVALID_REQUEST, ErrorCode::INVALID_PRODUCER_EPOCH];
+
 /// One seed in so many has a theme.
 const THEMED: u64 = 4;
+
+/// One seed in so many has a theme that came later.
+const THEMED_LATER: u64 = 16;

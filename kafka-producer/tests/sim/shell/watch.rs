@@ -85,6 +85,11 @@ impl Arrivals {
         }
     }
 
+    /// Brokers know nobody's numbers any more.
+    pub(super) fn forget_numbers(&mut self) {
+        self.batches.clear();
+    }
+
     fn add_batch(&mut self, watch: &Watch, (topic, partition): (&TopicProduceData, i32), batch: &Batch) {
         let first = batch.records().ok().and_then(|mut records| records.next()?.ok());
         let Some(first) = first.and_then(|read| parse(read.record.value.as_deref()?)) else { return };

@@ -9,8 +9,9 @@ impl World {
     pub(super) fn check(&mut self) -> Result<(), Violation> {
         self.checker.now = self.now - self.start;
         let answers = self.checker.read_answers();
+        self.note_held_up(&answers);
         for (id, told) in &answers {
-            self.note_answer(*id, told, &answers);
+            self.note_answer(*id, told);
         }
         self.check_flushes();
         let used = self.client.pool.used();
@@ -32,9 +33,24 @@ impl World {
         }
     }
 
-    pub(super) fn note_answer(&mut self, id: u64, told: &Told, answered: &[(u64, Told)]) {
+    /// What is in doubt behind a batch that was given up in doubt waits for its own end: that may still come, and then it follows.
+    /// So does what is in doubt before such a batch, which may be the one that a restarted broker remembers. And so does, for as
+    /// long, whatever else is in the partition: also what comes before it and is proven not to be there, which waits for a bump.
+    fn note_held_up(&mut self, answered: &[(u64, Told)]) {
+        for (id, told) in answered {
+            let is_in_doubt = matches!(
+                told,
+                Told::Failed { is_timeout: true, persistence: Persistence::PossiblyPersisted, .. }
+            );
+            if is_in_doubt && self.checker.is_beside_a_stray(*id, answered) {
+                self.held_up.insert(self.checker.partition(*id), self.now);
+            }
+        }
+    }
+
+    pub(super) fn note_answer(&mut self, id: u64, told: &Told) {
         say!(self, "record {id}: {told:?}");
-        let Told::Failed { code, is_timeout, is_aborted, persistence } = told else { return };
+        let Told::Failed { code, is_timeout, is_aborted, .. } = told else { return };
         let what = match (is_timeout, is_aborted, code) {
             (true, ..) => "expired",
             (_, true, _) => "given up at the end",
@@ -51,14 +67,7 @@ impl World {
                 format!("record {id} expired although brokers were only late to hear of its partition");
             return self.checker.violated("I10", what);
         }
-        // But for what is in doubt behind a batch that was given up in doubt: that may still come, and then it follows. And for
-        // what is in doubt before such a batch, which may be the one that a restarted broker remembers. What is behind
-        // it waits for as long.
         let partition = self.checker.partition(id);
-        if *persistence == Persistence::PossiblyPersisted && self.checker.is_beside_a_stray(id, answered) {
-            self.held_up.insert(partition, self.now);
-            return;
-        }
         // What expires long after everything works again could have been saved.
         let held_up = self.held_up.get(&partition).copied();
         let since = self
