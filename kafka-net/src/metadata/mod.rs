@@ -284,6 +284,7 @@ impl Metadata {
         let is_open = is_broker_unknown || self.topics.values().any(|wanted| wanted.doubts.is_open);
         let needs_refresh = is_open || view.topics.values().any(|topic| topic.needs_refresh());
         let update = self.take(view);
+        let node = self.known_as(node);
         self.answered_last = Some(node);
         self.nodes.note_answer(node, lags || is_broker_unknown);
         if !(lags || needs_refresh) {
@@ -295,6 +296,13 @@ impl Metadata {
             self.refresh.request();
         }
         update
+    }
+
+    /// Which broker of the view an address of the bootstrap list leads to, as far as can be seen.
+    fn known_as(&self, node: NodeId) -> NodeId {
+        let Some(address) = self.bootstrap.get(&node) else { return node };
+        let same = self.view.brokers.values().find(|broker| broker.endpoint == address.endpoint);
+        same.map_or(node, |broker| broker.node)
     }
 
     /// The brokers of the next view, and which of them the answer does not name.

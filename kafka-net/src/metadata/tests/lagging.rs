@@ -348,3 +348,19 @@ fn between_one_rebootstrap_and_the_next_there_is_a_pause() {
     }
     assert!((3..=205).contains(&asked), "{asked} times in a second");
 }
+
+#[test]
+fn an_address_of_the_bootstrap_list_is_known_again_as_the_broker_that_it_is() {
+    for seed in 0..8 {
+        let mut bench = Bench::new();
+        let bootstrap = [0, 1, 2].map(|node| Endpoint::new(format!("broker{node}"), 9092));
+        bench.metadata = Metadata::new(&bootstrap, MetadataConfig::default(), fastrand::Rng::with_seed(seed));
+        bench.metadata.want(&"t".into(), bench.now);
+        let asked = bench.connect();
+        bench.answer(response(&[0, 1, 2], vec![topic("t", &[(0, 5)])]));
+        // Somebody looks for another partition of it.
+        bench.metadata.request_update_elsewhere();
+        let Some(Action::Connect(next)) = bench.action() else { panic!("nobody to connect to") };
+        assert_ne!(next.0, -1 - asked.0, "seed {seed}");
+    }
+}
