@@ -58,6 +58,13 @@ impl Endpoint {
         if entry.contains(|c: char| c == ';' || c.is_whitespace()) && entry.matches(':').count() > 1 {
             return Some("between brokers stands a comma, as in a:1,b:2");
         }
+        if entry.starts_with(['"', '\'']) {
+            return Some("leave the quotes out; write host:port");
+        }
+        let is_list = entry.starts_with('[') && !entry.contains(']') && entry.matches(':').count() < 2;
+        if is_list || entry.starts_with("['") || entry.starts_with("[\"") {
+            return Some("leave the brackets out, which only an IPv6 address has; write a:1,b:2");
+        }
         if entry.contains('@') {
             return Some("an address has no user or password; write host:port");
         }
@@ -326,6 +333,9 @@ mod tests {
             ("2001:db8::1", "needs brackets"),
             ("fe80::1%eth0:9092", "needs brackets"),
             ("a:1:2", "more than one colon"),
+            ("\'a:1\'", "leave the quotes out"),
+            ("[a:1", "leave the brackets out"),
+            ("['a:1'", "leave the brackets out"),
             ("a:1;b:2", "stands a comma"),
             ("a:1 b:2", "stands a comma"),
             ("[::1:9092", "not closed"),

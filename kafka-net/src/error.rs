@@ -429,7 +429,8 @@ const LEAST_RESPONSE: usize = 4;
 
 /// A text from outside as it may stand in a message: on one line, and not longer than the name of a topic may be.
 pub(crate) fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(MAX_TOPIC).flat_map(char::escape_debug).collect();
+    let plain = |c: char| if c == '\'' { vec![c] } else { c.escape_debug().collect() };
+    let mut shown: String = text.chars().take(MAX_TOPIC).flat_map(plain).collect();
     if text.chars().nth(MAX_TOPIC).is_some() {
         shown.push_str("...");
     }

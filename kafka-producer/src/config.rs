@@ -182,7 +182,7 @@ impl ProducerConfig {
         match &setting.role {
             Role::Core { kind, apply } => {
                 let parsed = kind.parse(value).map_err(|expected| {
-                    let text = format!("{name}={}: {expected}", shown(value));
+                    let text = format!("{name}={}: {expected}{}", shown(value), value::habit(value));
                     ConfigError::new(ConfigErrorKind::Value, name, text)
                 })?;
                 apply(self, parsed);

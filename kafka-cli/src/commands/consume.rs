@@ -29,15 +29,15 @@ pub(crate) struct Consume {
     topic: String,
 
     /// Only this partition; can be repeated
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     partition: Vec<i32>,
 
     /// Where to begin: `beginning`, `end` or an offset
-    #[arg(long, default_value = "beginning", value_name = "WHERE", value_parser = place)]
+    #[arg(long, default_value = "beginning", value_name = "WHERE", value_parser = place, allow_negative_numbers = true)]
     from: Place,
 
     /// Where to stop: `end`, or the offset behind the last one wanted
-    #[arg(long, default_value = "end", value_name = "WHERE", value_parser = place, conflicts_with = "follow")]
+    #[arg(long, default_value = "end", value_name = "WHERE", value_parser = place, allow_negative_numbers = true, conflicts_with = "follow")]
     to: Place,
 
     /// Whether to read records of transactions that were aborted or are not decided yet, too
@@ -90,6 +90,12 @@ impl Consume {
     }
 
     async fn read(&self) -> Result<()> {
+        match (self.from, self.to) {
+            (Place::Offset(from), Place::Offset(to)) if to < from => {
+                bail!("--to {to} lies before --from {from}: nothing is between them");
+            }
+            _ => {}
+        }
         let (_, settings) = self.options.config()?;
         let client = cluster::connect(&settings, false).await?;
         let view = client.topic(&self.topic).await?;
@@ -98,8 +104,16 @@ impl Consume {
             let partitions = cluster::partitions(view.partitions.len());
             bail!("topic {} has {partitions}, not {wrong}", self.topic);
         }
-        let partitions =
-            if self.partition.is_empty() { (0..count).collect() } else { self.partition.clone() };
+        // Each once, in the order in which they are named.
+        let mut partitions: Vec<i32> = Vec::new();
+        for &partition in &self.partition {
+            if !partitions.contains(&partition) {
+                partitions.push(partition);
+            }
+        }
+        if partitions.is_empty() {
+            partitions.extend(0..count);
+        }
         let mut readers = Vec::new();
         for &partition in &partitions {
             // Asked for now, so that a leader that is missing is told before anything is printed.

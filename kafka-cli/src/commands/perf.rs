@@ -293,7 +293,7 @@ impl Sending<'_> {
         while next < records {
             tokio::time::sleep_until(due(next).into()).await;
             let passed = clock::now().duration_since(started).as_secs_f64();
-            let target = ((passed * rate as f64) as u64 + 1).clamp(next + 1, records);
+            let target = ((passed * rate as f64) as u64).saturating_add(1).clamp(next + 1, records);
             while next < target {
                 self.chunk(next, 1, due(next), None).await?;
                 next += 1;

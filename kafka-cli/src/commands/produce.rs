@@ -57,7 +57,7 @@ pub(crate) struct Produce {
     null_value: Option<String>,
 
     /// The partition; by default the key decides, and records without one are spread
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     partition: Option<i32>,
 }
 

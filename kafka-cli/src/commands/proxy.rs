@@ -1,9 +1,9 @@
 //! `linger proxy`: a bad network between clients and brokers.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use kafka_mock::proxy::{Proxy as FaultProxy, Way};
 use kafka_net::Endpoint;
@@ -73,6 +73,16 @@ impl Proxy {
         Ok(config.settle().context("--upstream")?.0)
     }
 
+    /// Whether it is the address that is listened on, as far as names tell.
+    fn is_here(&self, server: &Endpoint) -> bool {
+        let here = self.listen.ip();
+        let is_alike = match server.host().parse::<IpAddr>() {
+            Ok(address) => address == here || (here.is_unspecified() && address.is_loopback()),
+            Err(_) => server.host() == "localhost" && (here.is_loopback() || here.is_unspecified()),
+        };
+        server.port() == self.listen.port() && is_alike
+    }
+
     /// Whether Kafka is where frames are passed on to. Brokers may come later; another protocol will not go away.
     async fn check_target(&self, settings: &Settings) -> Result<()> {
         match cluster::reach(settings).await {
@@ -88,6 +98,12 @@ impl Proxy {
 
     pub(crate) async fn run(self, signals: &mut Signals) -> Result<Ending> {
         let target = self.target()?;
+        if let Some(itself) = target.bootstrap_servers.iter().find(|server| self.is_here(server)) {
+            bail!(
+                "the proxy would pass on to itself: --upstream {itself} is where it listens, --listen {}",
+                self.listen
+            );
+        }
         let upstream: Vec<_> = target.bootstrap_servers.iter().map(ToString::to_string).collect();
         let mut builder = FaultProxy::builder(upstream.join(",")).listen(self.listen).on_log(report::say);
         if let Some(host) = &self.advertised_host {

@@ -261,3 +261,77 @@ fn a_line_of_a_properties_file_that_holds_only_a_backslash() {
     warns(&run(&["produce", "-b", &cluster.servers(), "--topic", "one", "--config", name], b"x\n"), &[]);
     cluster.stop();
 }
+
+/// As other tools and other formats have them.
+#[test]
+fn values_that_are_nearly_right() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let name = file.path().to_str().unwrap();
+    for (line, word) in [
+        ("linger.ms=\"5\"", "leave the quotes out"),
+        ("acks='all'", "leave the quotes out"),
+        ("bootstrap.servers=\"a:1\"", "leave the quotes out"),
+        ("bootstrap.servers=['a:1', 'b:2']", "leave the brackets out"),
+        ("bootstrap.servers=[a:1, b:2]", "leave the brackets out"),
+        ("linger.ms=5 # a while", "a # begins a comment only where a line begins"),
+        ("compression.type=GZIP", "write gzip"),
+        ("acks=ALL", "write all"),
+    ] {
+        std::fs::write(file.path(), format!("bootstrap.servers=127.0.0.1:1\n{line}\n")).unwrap();
+        complains(&run(&["produce", "--config", name, "--topic", "one"], b"x\n"), &[word]);
+    }
+    let memory = |setting| {
+        let output = run(&["produce", "-b", "127.0.0.1:1", "--topic", "one", "-X", setting], b"x\n");
+        complains(&output, &["set buffer.memory to 33554432 or more"]);
+        errors(&output)
+    };
+    let output = run(
+        &[
+            "produce",
+            "-b",
+            "127.0.0.1:1",
+            "--topic",
+            "one",
+            "-X",
+            "buffer.memory=20000",
+            "-X",
+            "batch.size=30000",
+        ],
+        b"x\n",
+    );
+    complains(&output, &["or batch.size to 20000 or less"]);
+    for setting in ["buffer.memory=0", "buffer.memory=10000"] {
+        assert!(!memory(setting).contains("or less"), "no batch.size helps: {}", memory(setting));
+    }
+}
+
+#[test]
+fn ranges_that_hold_nothing_and_partitions_named_twice() {
+    let cluster = three_brokers();
+    let servers = cluster.servers();
+    succeeds(&run(&["produce", "-b", &servers, "--topic", "one"], b"a\nb\n"));
+    let consume =
+        |arguments: &[&str]| run(&[&["consume", "-b", &servers, "--topic", "one"], arguments].concat(), b"");
+    let twice = consume(&["--partition", "0", "--partition", "0"]);
+    succeeds(&twice);
+    assert_eq!(twice.stdout, b"a\nb\n");
+    complains(&consume(&["--from", "2", "--to", "1"]), &["--to 1 lies before --from 2"]);
+    complains(&consume(&["--partition", "-1"]), &["topic one has only partition 0, not -1"]);
+    let negative = consume(&["--from", "-2"]);
+    assert_eq!(negative.status.code(), Some(2));
+    assert!(errors(&negative).contains("expected beginning, end or an offset"), "{}", errors(&negative));
+    let output = run(&["produce", "-b", &servers, "--topic", "one", "--partition", "-1"], b"x\n");
+    complains(&output, &["topic one has only partition 0, not -1"]);
+    cluster.stop();
+}
+
+#[test]
+fn a_proxy_does_not_pass_on_to_itself() {
+    for upstream in ["127.0.0.1:19877", "localhost:19877", "a:1,127.0.0.1:19877"] {
+        let output = run(&["proxy", "-b", upstream, "--listen", "127.0.0.1:19877"], b"");
+        complains(&output, &["to itself", "--listen 127.0.0.1:19877"]);
+    }
+    let output =
+        run(&["proxy", "-b", "[::1]:19877", "--listen", "[::]:19877", "--advertised-host", "a"], b"");
+    complains(&output, &["to itself"]);
+}

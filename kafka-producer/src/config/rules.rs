@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_batch::{Compression, Limits};
+use kafka_batch::{CHUNK_SIZE, Compression, Limits};
 use kafka_net::{Endpoint, MetadataConfig, io::Connector};
 use kafka_wire::Acks;
 
@@ -251,8 +251,13 @@ impl ProducerConfig {
                 "buffer.memory",
                 format!(
                     "batch.size={batch} does not fit into buffer.memory={memory}: no batch could ever be filled; \
-                     set buffer.memory to {} or more, or batch.size to {memory} or less",
+                     set buffer.memory to {} or more{}",
                     memory_for(limit),
+                    // Less than a chunk is no memory at all, whatever batches are like.
+                    match memory {
+                        0..CHUNK_SIZE => String::new(),
+                        memory => format!(", or batch.size to {memory} or less"),
+                    },
                 ),
             ));
         }

@@ -132,7 +132,7 @@ fn says_what_a_value_should_have_been() {
         ("batch.size", "-1", "batch.size=-1: expected a whole number of bytes from 0 to 2147483647"),
         ("linger.ms", "5s", "linger.ms=5s: expected a whole number of milliseconds, 0 or more; write 5000"),
         ("linger.ms", "", "linger.ms=: expected a whole number of milliseconds, 0 or more"),
-        ("acks", "ALL", "acks=ALL: expected all, -1, 0 or 1"),
+        ("acks", "ALL", "acks=ALL: expected all, -1, 0 or 1; write all"),
         ("acks", "2", "acks=2: expected all, -1, 0 or 1"),
         ("enable.idempotence", "yes", "enable.idempotence=yes: expected true or false"),
         ("compression.type", "brotli", "compression.type=brotli: expected none, gzip, snappy, lz4 or zstd"),

@@ -52,10 +52,25 @@ impl Kind {
             Self::Bool if text.eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
             Self::Bool => Err("expected true or false".to_owned()),
             Self::Text => Ok(Value::Text(text.to_owned())),
-            Self::Choice(words) => choice(words, |word| **word == text),
+            Self::Choice(words) => {
+                let case = words.iter().find(|word| word.eq_ignore_ascii_case(text));
+                let hint = case.map_or_else(String::new, |word| format!("; write {word}"));
+                choice(words, |word| **word == text).map_err(|expected| expected + &hint)
+            }
             Self::ChoiceAnyCase(words) => choice(words, |word| word.eq_ignore_ascii_case(text)),
             Self::List => list(text),
         }
+    }
+}
+
+/// What a value that cannot be read was meant to be, where it is written as elsewhere: in YAML or JSON, in a shell.
+pub(super) fn habit(text: &str) -> &'static str {
+    let text = text.trim();
+    match (text.chars().next(), text.chars().last()) {
+        (Some('"' | '\''), _) => "; leave the quotes out",
+        (Some('['), Some(']')) => "; leave the brackets out, write a:1,b:2",
+        _ if text.contains(" #") => "; a # begins a comment only where a line begins",
+        _ => "",
     }
 }
 
