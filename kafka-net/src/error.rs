@@ -32,30 +32,96 @@ pub(crate) struct Place {
 pub(crate) enum Kind {
     Resolve(io::Error),
     Connect(io::Error),
-    SetupTimeout { after: Duration, connected: bool },
-    RequestTimeout { api: ApiKey, after: Duration },
-    Disconnected { during_setup: bool, source: Option<io::Error> },
+    SetupTimeout {
+        after: Duration,
+        connected: bool,
+    },
+    RequestTimeout {
+        api: ApiKey,
+        after: Duration,
+    },
+    Disconnected {
+        during_setup: bool,
+        source: Option<io::Error>,
+    },
     Idle,
     Aborted,
     NotReady,
     SpeaksHttp,
     SpeaksTls,
     SpeaksText(String),
-    FrameTooLarge { size: i64, limit: usize },
-    FrameTooShort { size: usize },
-    Correlation { expected: Option<i32>, found: i32 },
-    Undecodable { api: ApiKey, version: i16, source: WireError },
-    Unencodable { api: ApiKey, version: i16, source: WireError },
-    Unsupported { api: ApiKey, ours: VersionRange, theirs: Option<VersionRange> },
-    Refused { doing: &'static str, code: ErrorCode },
+    FrameTooLarge {
+        size: i64,
+        limit: usize,
+    },
+    FrameTooShort {
+        size: usize,
+    },
+    Correlation {
+        expected: Option<i32>,
+        found: i32,
+    },
+    Undecodable {
+        api: ApiKey,
+        version: i16,
+        source: WireError,
+    },
+    Unencodable {
+        api: ApiKey,
+        version: i16,
+        source: WireError,
+    },
+    Unsupported {
+        api: ApiKey,
+        ours: VersionRange,
+        theirs: Option<VersionRange>,
+    },
+    Refused {
+        doing: &'static str,
+        code: ErrorCode,
+    },
     Config(ConfigError),
     Runtime(&'static str),
     NoBrokers,
     UnknownNode,
-    Topic { topic: String, code: ErrorCode },
-    NoPartition { topic: String, partition: i32, count: usize },
-    NoLeader { topic: String, partition: i32, code: ErrorCode },
-    Waited { goal: String, after: Duration, last: Option<NetError> },
+    /// A broker of another cluster, or of none that it would name, answers at a broker's address.
+    OtherCluster(Box<Other>),
+    /// Another broker of the same cluster answers at a broker's address.
+    OtherNode {
+        cluster: Arc<str>,
+    },
+    /// The broker named its versions, and not its cluster, before the time was over.
+    Unproven {
+        after: Duration,
+    },
+    Topic {
+        topic: String,
+        code: ErrorCode,
+    },
+    NoPartition {
+        topic: String,
+        partition: i32,
+        count: usize,
+    },
+    NoLeader {
+        topic: String,
+        partition: i32,
+        code: ErrorCode,
+    },
+    Waited {
+        goal: String,
+        after: Duration,
+        last: Option<NetError>,
+    },
+}
+
+/// Whose broker it is, and whose it should be.
+#[derive(Debug)]
+pub(crate) struct Other {
+    pub(crate) expected: Arc<str>,
+    pub(crate) found: Option<Arc<str>>,
+    /// No other cluster will ever do.
+    pub(crate) for_good: bool,
 }
 
 impl NetError {
@@ -127,6 +193,9 @@ impl NetError {
             | Kind::Undecodable { .. }
             | Kind::NoBrokers
             | Kind::UnknownNode
+            | Kind::OtherCluster(_)
+            | Kind::OtherNode { .. }
+            | Kind::Unproven { .. }
             | Kind::NoPartition { .. }
             | Kind::Waited { .. } => true,
             Kind::Refused { code, .. } | Kind::Topic { code, .. } | Kind::NoLeader { code, .. } => {
@@ -148,7 +217,10 @@ impl NetError {
     pub fn is_timeout(&self) -> bool {
         matches!(
             self.cause.kind,
-            Kind::SetupTimeout { .. } | Kind::RequestTimeout { .. } | Kind::Waited { .. }
+            Kind::SetupTimeout { .. }
+                | Kind::RequestTimeout { .. }
+                | Kind::Unproven { .. }
+                | Kind::Waited { .. }
         )
     }
 
@@ -166,8 +238,31 @@ impl NetError {
             Kind::Resolve(_)
                 | Kind::Connect(_)
                 | Kind::SetupTimeout { .. }
+                | Kind::Unproven { .. }
                 | Kind::Disconnected { during_setup: true, .. }
         )
+    }
+
+    /// Whether another cluster's broker answers at the address: see [`clusters`](Self::clusters).
+    #[must_use]
+    pub fn is_other_cluster(&self) -> bool {
+        matches!(self.cause.kind, Kind::OtherCluster(_))
+    }
+
+    /// Whether the address leads to another broker than the one that is meant, of this cluster or of another.
+    #[must_use]
+    pub fn is_other_broker(&self) -> bool {
+        matches!(self.cause.kind, Kind::OtherCluster(_) | Kind::OtherNode { .. })
+    }
+
+    /// The id of the cluster that the broker should be of, and of the one that it is of, if it has said that.
+    #[must_use]
+    pub fn clusters(&self) -> Option<(&str, Option<&str>)> {
+        match &self.cause.kind {
+            Kind::OtherCluster(other) => Some((&other.expected, other.found.as_deref())),
+            Kind::OtherNode { cluster } => Some((cluster, Some(cluster))),
+            _ => None,
+        }
     }
 
     /// Whether the other side answered with bytes that are not the protocol: HTTP, TLS, garbage, a reply to a
@@ -357,6 +452,14 @@ impl fmt::Display for NetError {
             Kind::Runtime(lack) => f.write_str(lack),
             Kind::NoBrokers => write!(f, "the cluster named no broker in its metadata"),
             Kind::UnknownNode => write!(f, "{place} is not a broker of this cluster"),
+            Kind::OtherCluster(other) => other.describe(&place, f),
+            Kind::OtherNode { cluster } => write!(
+                f,
+                "another broker of the same cluster ({cluster}) answers where {place} should: check where the address leads"
+            ),
+            Kind::Unproven { after } => {
+                write!(f, "{place} did not say within {after:?} which cluster it is of")
+            }
             Kind::Topic { topic, code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION } => {
                 write!(f, "topic {} does not exist: check the name, or create it", shown(topic))
             }
@@ -385,6 +488,23 @@ impl fmt::Display for NetError {
                 write!(f, "partition {topic}-{partition} has no leader now: {code}")
             }
             Kind::Waited { goal, after, .. } => write!(f, "{goal} within {after:?}"),
+        }
+    }
+}
+
+impl Other {
+    fn describe(&self, place: &Where<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { expected, found, for_good } = self;
+        match found {
+            Some(found) => write!(f, "{place} is of cluster {found}, not of {expected}")?,
+            None => write!(f, "another broker answers where {place} of cluster {expected} should")?,
+        }
+        f.write_str(": check where the address leads")?;
+        match for_good {
+            true => f.write_str(
+                "; with metadata.recovery.strategy=none no other cluster is ever gone on with: make a new client for it",
+            ),
+            false => Ok(()),
         }
     }
 }

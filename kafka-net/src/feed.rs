@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     call::{Call, CallResult},
-    conn::{ConnectionStats, Versions},
+    conn::{ConnectionStats, Expectation, Versions},
     error::NetError,
 };
 
@@ -31,6 +31,15 @@ pub trait Feed {
 
     /// A call comes back. Every call given is told here exactly once, also when the pump's task is dropped.
     fn on_reply(&mut self, call: Self::Call, result: CallResult<<Self::Call as Call>::Reply>, now: Instant);
+
+    /// What is expected of the broker that a new connection leads to: asked whenever one is established. Nothing, unless
+    /// the feed knows its cluster.
+    fn expectation(&mut self) -> Option<Expectation> {
+        None
+    }
+
+    /// The broker has shown that it is as expected; [`Status::Ready`] follows.
+    fn on_proven(&mut self, _now: Instant) {}
 
     /// The connection came up, broke, or is being set up.
     fn on_status(&mut self, status: Status, now: Instant);

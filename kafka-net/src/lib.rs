@@ -56,12 +56,12 @@ pub use crate::{
     call::{Answer, Call, CallResult, Throttled},
     client::{Client, ClientConfig},
     config::{ConfigError, Endpoint, NetConfig},
-    conn::{Connection, ConnectionStats, Event, Life, Reconnect, Versions},
+    conn::{Connection, ConnectionStats, Event, Expectation, Life, Opening, Reconnect, Versions},
     error::NetError,
     feed::{Demand, Feed, Next, Offer, Status},
     io::{FrameSink, KafkaCodec},
     metadata::{
-        Action, Broker, ClusterView, LeaderHint, Metadata, MetadataConfig, PartitionView, Pick, SILENT_LOAD,
-        Ticket, TopicView, Update,
+        Action, Broker, ClusterChange, ClusterView, LeaderHint, Metadata, MetadataConfig, PartitionView,
+        Pick, SILENT_LOAD, Ticket, TopicView, Update,
     },
 };

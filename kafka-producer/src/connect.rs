@@ -110,6 +110,7 @@ pub(crate) fn metadata_config(settings: &Settings) -> Result<MetadataConfig, Con
     metadata.retry_backoff_max = settings.retry_backoff_max;
     metadata.rebootstrap = settings.metadata_recovery == MetadataRecovery::Rebootstrap;
     metadata.rebootstrap_trigger = settings.metadata_recovery_rebootstrap_trigger;
+    metadata.cluster_check = settings.metadata_cluster_check;
     metadata.validate()?;
     Ok(metadata)
 }

@@ -3,6 +3,7 @@
 use std::{error, fmt, sync::Arc, time::Duration};
 
 use kafka_batch::CHUNK_SIZE;
+use kafka_net::ClusterChange;
 use kafka_wire::{ErrorCode, TopicName};
 
 use crate::timeline::{Timeline, Waited};
@@ -273,6 +274,8 @@ pub(crate) struct Failure {
     /// The batch's size before compression; zero where it is not known.
     pub(crate) size: usize,
     pub(crate) message: Option<String>,
+    /// The two clusters, where the one was sent to, and the other came.
+    pub(crate) change: Option<Arc<ClusterChange>>,
     /// What the broker said of single records (KIP-467), by index.
     pub(crate) records: Vec<(i32, Option<String>)>,
     pub(crate) timeline: Timeline,
@@ -292,6 +295,8 @@ pub(crate) enum FailureKind {
     Purged,
     /// The tasks of the producer are gone: their runtime was shut down.
     Aborted,
+    /// Another cluster took the place of the one that it was sent to, and no answer will come.
+    ClusterChanged,
 }
 
 impl Failure {
@@ -303,6 +308,7 @@ impl Failure {
             persistence,
             size: 0,
             message: None,
+            change: None,
             records: Vec::new(),
             timeline: Timeline::default(),
         }
@@ -324,7 +330,11 @@ impl DeliveryError {
         match self.failure.kind {
             FailureKind::Rejected(code) => Some(code),
             FailureKind::Exhausted(code) => code,
-            FailureKind::Expired | FailureKind::Closed | FailureKind::Purged | FailureKind::Aborted => None,
+            FailureKind::Expired
+            | FailureKind::Closed
+            | FailureKind::Purged
+            | FailureKind::Aborted
+            | FailureKind::ClusterChanged => None,
         }
     }
 
@@ -351,6 +361,17 @@ impl DeliveryError {
     /// Whether [`purge`](crate::Producer::purge) ended it.
     pub fn is_purged(&self) -> bool {
         matches!(self.failure.kind, FailureKind::Purged)
+    }
+
+    /// Whether it was sent to a cluster whose place another one took before it was acknowledged. Nobody can say any more
+    /// whether it is in the old one's log, and it was not written to the new one.
+    pub fn is_cluster_change(&self) -> bool {
+        matches!(self.failure.kind, FailureKind::ClusterChanged)
+    }
+
+    /// The ids of the cluster that it was sent to, and of the one that took its place.
+    pub fn clusters(&self) -> Option<(&str, &str)> {
+        self.failure.change.as_ref().map(|change| (&*change.from, &*change.to))
     }
 
     /// Whether the end of the producer ended it: it was closed, or its runtime shut down.
@@ -406,6 +427,10 @@ impl fmt::Display for DeliveryError {
             FailureKind::Closed => f.write_str("the producer was closed first")?,
             FailureKind::Purged => f.write_str("it was purged")?,
             FailureKind::Aborted => f.write_str("the producer's runtime was shut down")?,
+            FailureKind::ClusterChanged => {
+                let (from, to) = self.clusters().unwrap_or_default();
+                write!(f, "it was sent to cluster {from}, whose place cluster {to} has taken")?;
+            }
         }
         if let Some(message) = self.message() {
             write!(f, " ({message})")?;

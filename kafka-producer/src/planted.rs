@@ -98,6 +98,12 @@ bugs! {
     ReleasedKept,
     /// A closed producer does not tell its driver that the last batch is resolved.
     EndUnseen,
+    /// New connections are not held against the cluster's id.
+    ClusterUnchecked,
+    /// In another cluster, batches are numbered on under the producer id of the old one.
+    NumbersOutliveCluster,
+    /// In another cluster, batches are written that may be in the old one's log.
+    DoubtOutlivesCluster,
 }
 
 #[cfg(test)]

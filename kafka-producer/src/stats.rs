@@ -37,6 +37,9 @@ pub struct Stats {
     /// How often a partition's leader turned out to lack records that had been acknowledged: brokers lost them, by an unclean
     /// election for one. An event (`tracing`) says of which partition. Not every loss can be seen from here.
     pub losses: u64,
+    /// How often another cluster took the place of the one that was produced to. Batches that may be in the old one's log were
+    /// given up then, and nothing else. An event (`tracing`) names both.
+    pub cluster_changes: u64,
     /// Why batches left.
     pub send_reasons: SendReasons,
     /// From a batch's first record to its acknowledgement, counted once for each record of it.
@@ -83,6 +86,8 @@ pub struct BrokerStats {
     pub failures: u64,
     /// The last such failure, in words.
     pub last_failure: Option<Arc<str>>,
+    /// How often its address led to another broker: one of another cluster, or another one of the same.
+    pub misled: u64,
 }
 
 /// What is counted of a broker.
@@ -98,6 +103,7 @@ pub(crate) struct NodeStats {
     dials: u64,
     failures: u64,
     last_failure: Option<Arc<str>>,
+    misled: u64,
 }
 
 impl NodeStats {
@@ -130,6 +136,12 @@ impl NodeStats {
             self.failures += 1;
             self.last_failure = Some(error.to_string().into());
         }
+        self.misled += u64::from(error.is_other_broker());
+    }
+
+    /// Another broker answered in its place.
+    pub(crate) fn misled(&mut self) {
+        self.misled += 1;
     }
 
     pub(crate) fn snapshot(
@@ -154,6 +166,7 @@ impl NodeStats {
             dials: self.dials,
             failures: self.failures,
             last_failure: self.last_failure.clone(),
+            misled: self.misled,
         }
     }
 }
@@ -271,6 +284,7 @@ pub(crate) struct Counters {
     pub(crate) retries: u64,
     pub(crate) splits: u64,
     pub(crate) losses: u64,
+    pub(crate) cluster_changes: u64,
     pub(crate) send_reasons: SendReasons,
     pub(crate) latency: Latency,
 }
@@ -313,6 +327,7 @@ impl Counters {
             retries: self.retries,
             splits: self.splits,
             losses: self.losses,
+            cluster_changes: self.cluster_changes,
             send_reasons: self.send_reasons.clone(),
             delivery_latency: self.latency.clone(),
             ..Stats::default()

@@ -5,10 +5,11 @@ use std::{sync::Arc, task::Context, time::Instant};
 use super::{
     Shared, guarded,
     request::{ClientCall, ClientReply},
-    state::LinkId,
+    state::{LinkId, tell_other},
 };
 use crate::{
     call::{Answer, CallResult},
+    conn::Expectation,
     feed::{Demand, Feed, Next, Offer, Status},
     io,
 };
@@ -55,7 +56,20 @@ impl Feed for ClientFeed {
         }
     }
 
+    fn expectation(&mut self) -> Option<Expectation> {
+        self.shared.with(|state| state.metadata.expectation())
+    }
+
+    fn on_proven(&mut self, _: Instant) {
+        self.shared.with(|state| state.handle_proof(self.link));
+    }
+
     fn on_status(&mut self, status: Status, now: Instant) {
+        if let Status::Down { error, .. } = &status
+            && error.is_other_broker()
+        {
+            guarded(|| tell_other(error));
+        }
         self.shared.with(|state| state.handle_status(self.link, &status, now)).settle();
     }
 }

@@ -1,7 +1,7 @@
 //! What a [`Client`](super::Client), its driver and its pumps share. No I/O: they lock it, and wake after unlocking.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     mem,
     panic::{self, AssertUnwindSafe},
     task::Waker,
@@ -16,7 +16,7 @@ use crate::{
     config::Endpoint,
     error::{Kind, NetError, Place},
     feed::{Demand, Next, Status},
-    metadata::{Action, Metadata, Pick},
+    metadata::{Action, ClusterChange, Metadata, Pick},
 };
 
 /// Behind the one lock of a client.
@@ -28,6 +28,8 @@ pub(crate) struct State {
     next_link: u64,
     /// Links before this one hang up at once.
     abort_before: u64,
+    /// Links that hang up at once, one by one; no more than there are pumps.
+    aborted: BTreeSet<u64>,
     /// Tasks that wait for a change of the metadata.
     waiting: Vec<Waker>,
     driver: Option<Waker>,
@@ -62,6 +64,10 @@ pub(crate) struct Effects {
     /// Nobody waits for these any more. What they carry is the user's, and so is what happens when it is dropped.
     abandoned: Vec<ClientCall>,
     hung_up: bool,
+    /// A broker is of another cluster.
+    other: Option<NetError>,
+    /// Another cluster has taken the place of the one that was known.
+    change: Option<ClusterChange>,
 }
 
 impl Effects {
@@ -69,6 +75,14 @@ impl Effects {
     pub(crate) fn settle(self) {
         if self.hung_up {
             guarded(|| tracing::info!("no known broker answers: returning to the bootstrap list"));
+        }
+        if let Some(error) = self.other {
+            guarded(|| tell_other(&error));
+        }
+        if let Some(ClusterChange { from, to }) = self.change {
+            guarded(
+                || tracing::warn!(%from, %to, "another cluster has taken the place of the one that was known"),
+            );
         }
         for call in self.abandoned {
             guarded(|| drop(call));
@@ -88,6 +102,14 @@ pub(crate) fn guarded(foreign: impl FnOnce()) {
     let _ = panic::catch_unwind(AssertUnwindSafe(foreign));
 }
 
+/// Tells that a broker is not the one that is meant.
+pub(super) fn tell_other(error: &NetError) {
+    let node = error.node().map_or(-1, |node| node.0);
+    let (expected, found) = error.clusters().unwrap_or_default();
+    let address = error.address().unwrap_or_default();
+    tracing::warn!(node, address, expected, found, "{error}");
+}
+
 /// A pump for the driver to start.
 #[derive(Debug)]
 pub(crate) struct Start {
@@ -102,6 +124,7 @@ impl State {
             links: BTreeMap::new(),
             next_link: 0,
             abort_before: 0,
+            aborted: BTreeSet::new(),
             waiting: Vec::new(),
             driver: None,
             is_closed: false,
@@ -176,6 +199,16 @@ impl State {
                     self.abort_before = self.next_link;
                     effects.hung_up = true;
                 }
+                Some(Action::HangUpOn(node)) => {
+                    effects.other = self.metadata.last_failure().cloned();
+                    if let Some(link) = self.links.remove(&node) {
+                        if link.id != UNSTARTED {
+                            self.aborted.insert(link.id);
+                        }
+                        let why = effects.other.clone().unwrap_or_else(|| NetError::new(Kind::Aborted));
+                        self.end_link(link, &why, now, &mut effects);
+                    }
+                }
             }
         }
         self.drop_lost_links(now, &mut effects);
@@ -212,7 +245,7 @@ impl State {
 
     pub(crate) fn poll_demand(&mut self, id: LinkId, waker: &mut Option<Waker>) -> (Demand, Effects) {
         let mut effects = Effects::default();
-        let must_abort = id.id < self.abort_before;
+        let must_abort = self.must_abort(id);
         let demand = match self.current(id) {
             None if must_abort => Demand::Abort,
             None => Demand::Finish,
@@ -235,7 +268,7 @@ impl State {
 
     pub(crate) fn poll_call(&mut self, id: LinkId, waker: &mut Option<Waker>) -> (Next<ClientCall>, Effects) {
         let mut effects = Effects::default();
-        let must_abort = id.id < self.abort_before;
+        let must_abort = self.must_abort(id);
         let Some(link) = self.current(id) else {
             return (if must_abort { Next::Abort } else { Next::Finish }, effects);
         };
@@ -257,15 +290,20 @@ impl State {
         result: CallResult<ClientReply>,
         now: Instant,
     ) -> Effects {
+        let mut effects = Effects::default();
         match result.map(Answer::into_reply) {
+            // What changed is found by whoever waits, in the view.
             Ok(Some(ClientReply::Metadata(response))) => {
-                // What changed is found by whoever waits, in the view.
-                let _ = self.metadata.handle_response(ticket, response, now);
+                let update = self.metadata.handle_response(ticket, response, now);
+                effects.change = update.cluster;
+                if effects.change.is_some() {
+                    self.abort_before = self.next_link;
+                    self.drop_lost_links(now, &mut effects);
+                }
             }
             Ok(_) => {}
             Err(error) => self.metadata.handle_failure(ticket, &error, now),
         }
-        let mut effects = Effects::default();
         self.wake_all(&mut effects);
         effects
     }
@@ -299,9 +337,17 @@ impl State {
         effects
     }
 
+    /// The broker behind a new connection is as expected.
+    pub(crate) fn handle_proof(&mut self, id: LinkId) {
+        if self.current(id).is_some() {
+            self.metadata.handle_proof(id.node);
+        }
+    }
+
     /// A pump's task is gone.
     pub(crate) fn link_ended(&mut self, id: LinkId, now: Instant) -> Effects {
         let mut effects = Effects::default();
+        self.aborted.remove(&id.id);
         if self.current(id).is_some() {
             if let Some(link) = self.links.remove(&id.node) {
                 self.end_link(link, &NetError::new(Kind::Aborted), now, &mut effects);
@@ -309,6 +355,11 @@ impl State {
             self.wake_driver(&mut effects);
         }
         effects
+    }
+
+    /// Whether a link that is no more is to hang up at once.
+    fn must_abort(&self, id: LinkId) -> bool {
+        id.id < self.abort_before || self.aborted.contains(&id.id)
     }
 
     fn current(&mut self, id: LinkId) -> Option<&mut Link> {

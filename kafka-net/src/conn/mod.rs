@@ -2,6 +2,7 @@
 
 mod handshake;
 mod in_flight;
+mod opening;
 mod reconnect;
 mod stats;
 mod versions;
@@ -24,6 +25,7 @@ use self::{
     in_flight::{Entry, InFlight},
 };
 pub use self::{
+    opening::{Expectation, Opening},
     reconnect::{Life, Reconnect},
     stats::ConnectionStats,
     versions::Versions,
@@ -53,6 +55,10 @@ pub struct Connection<C: Call> {
     config: Arc<NetConfig>,
     state: State,
     versions: Versions,
+    /// The version of ApiVersions that the broker takes, as far as is known.
+    api_versions: Option<i16>,
+    /// The broker has shown that it is of the cluster that was expected.
+    is_proven: bool,
     in_flight: InFlight<What<C>>,
     transmit: VecDeque<FrameBuf>,
     events: VecDeque<Event<C>>,
@@ -128,7 +134,7 @@ impl<C: Call> fmt::Debug for Connection<C> {
 }
 
 impl<C: Call> Connection<C> {
-    /// A connection whose stream is just established.
+    /// A connection whose stream is just established, to a broker of which nothing is expected.
     ///
     /// `node` and `address` name the broker in errors; `setup_timeout` bounds the negotiation: it is what
     /// dialling has left of the time for the whole set-up.
@@ -140,15 +146,30 @@ impl<C: Call> Connection<C> {
         setup_timeout: Duration,
         now: Instant,
     ) -> Self {
+        Self::open(node, address, config, setup_timeout, Opening::new(), now)
+    }
+
+    /// As [`new`](Self::new), with what is known or expected of the broker.
+    #[must_use]
+    pub fn open(
+        node: NodeId,
+        address: &str,
+        config: Arc<NetConfig>,
+        setup_timeout: Duration,
+        opening: Opening,
+        now: Instant,
+    ) -> Self {
         let mut connection = Self {
             place: Place { node, address: address.into() },
             config,
             state: State::Setup {
-                handshake: Handshake::new(),
+                handshake: Handshake::new(node, opening),
                 timeout: setup_timeout,
                 deadline: now.checked_add(setup_timeout),
             },
             versions: Versions::default(),
+            api_versions: None,
+            is_proven: false,
             in_flight: InFlight::new(),
             transmit: VecDeque::new(),
             events: VecDeque::new(),
@@ -188,6 +209,18 @@ impl<C: Call> Connection<C> {
         &self.versions
     }
 
+    /// The version of ApiVersions that the broker takes, for [`Opening::asking_in`]; `None` if it has not said.
+    #[must_use]
+    pub fn api_versions(&self) -> Option<i16> {
+        self.api_versions
+    }
+
+    /// Whether the broker has shown that it is of the cluster that was expected. False where it could not tell.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
     /// What has passed so far.
     #[must_use]
     pub fn stats(&self) -> &ConnectionStats {
@@ -217,7 +250,7 @@ impl<C: Call> Connection<C> {
         self.stats.answered(now.saturating_duration_since(entry.since));
         let (api, version) = (entry.api, entry.version);
         match entry.what {
-            What::Handshake => self.handle_handshake(frame, version, now),
+            What::Handshake => self.handle_handshake(&frame, now),
             What::Call(call) => match call.decode(version, frame) {
                 Ok(body) => {
                     self.throttle(call.throttle(&body), versions::client_throttles(api, version), now);
@@ -267,9 +300,13 @@ impl<C: Call> Connection<C> {
             self.throttled_until = None;
         }
         match &self.state {
-            State::Setup { timeout, deadline, .. } => {
+            State::Setup { handshake, timeout, deadline } => {
                 if due(*deadline) {
-                    self.fail(Kind::SetupTimeout { after: *timeout, connected: true });
+                    let after = *timeout;
+                    self.fail(match handshake.has_answered() {
+                        true => Kind::Unproven { after },
+                        false => Kind::SetupTimeout { after, connected: true },
+                    });
                 }
             }
             State::Ready | State::Finishing => {
@@ -393,16 +430,17 @@ impl<C: Call> Connection<C> {
         }
     }
 
-    fn handle_handshake(&mut self, frame: Bytes, version: i16, now: Instant) {
+    fn handle_handshake(&mut self, frame: &Bytes, now: Instant) {
         let State::Setup { handshake, .. } = &mut self.state else { return };
-        match handshake.handle_reply(frame) {
+        let progress = handshake.handle_reply(frame);
+        self.api_versions = handshake.api_versions();
+        match progress {
             Ok(Progress::Next) => self.say(now),
-            Ok(Progress::Done { versions, throttle_ms }) => {
+            Ok(Progress::Done { versions, throttle, is_proven }) => {
                 self.versions = versions;
+                self.is_proven = is_proven;
                 self.state = State::Ready;
-                let throttle = Duration::from_millis(u64::try_from(throttle_ms).unwrap_or(0));
-                let api = kafka_wire::ApiKey::API_VERSIONS;
-                self.throttle(throttle, versions::client_throttles(api, version), now);
+                self.throttle(throttle, true, now);
                 self.events.push_back(Event::Ready);
             }
             Err(kind) => self.fail(kind),
@@ -453,9 +491,17 @@ impl<C: Call> Connection<C> {
     }
 
     /// Gives every call back with `rest`, and ends with `error`.
-    fn close(&mut self, rest: &NetError, error: NetError) {
+    fn close(&mut self, rest: &NetError, mut error: NetError) {
         if self.is_closed() {
             return;
+        }
+        // One that has said that it is not the broker that is meant need not say more.
+        if let State::Setup { handshake, .. } = &self.state
+            && !error.is_aborted()
+            && !error.is_other_broker()
+            && let Some(verdict) = handshake.verdict()
+        {
+            error = NetError::at(verdict, &self.place);
         }
         self.state = State::Closed;
         self.transmit.clear();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{Expectation, Opening};
 use crate::{
     backoff::{Backoff, FREE_FAILURES, LEAST_PAUSE},
     config::NetConfig,
@@ -21,6 +22,8 @@ pub struct Reconnect {
     setup_failures: u32,
     /// Connections in a row that ended soon after they were dialled, whether they were of use or not.
     short_lives: u32,
+    /// The version of ApiVersions that the broker took.
+    api_versions: Option<i16>,
 }
 
 /// What a connection was good for, or an attempt at one.
@@ -40,7 +43,18 @@ impl Reconnect {
     #[must_use]
     pub fn new(config: &NetConfig, rng: fastrand::Rng) -> Self {
         let (backoff, setup) = (config.reconnect(), config.setup());
-        Self { backoff, setup, rng, failures: 0, setup_failures: 0, short_lives: 0 }
+        Self { backoff, setup, rng, failures: 0, setup_failures: 0, short_lives: 0, api_versions: None }
+    }
+
+    /// How the next connection begins: with what is known of the broker, and what is expected of it.
+    #[must_use]
+    pub fn opening(&self, expectation: Option<Expectation>) -> Opening {
+        Opening::new().expecting(expectation).asking_in(self.api_versions)
+    }
+
+    /// The broker takes this version of ApiVersions, if a connection has told.
+    pub fn note_api_versions(&mut self, version: Option<i16>) {
+        self.api_versions = version.or(self.api_versions);
     }
 
     /// How long the next connection's set-up may take.

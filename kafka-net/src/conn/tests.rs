@@ -8,6 +8,8 @@ use kafka_wire::{
 use super::*;
 use crate::call::Throttled;
 
+mod opening;
+
 /// A Metadata request, known by a letter.
 #[derive(Debug)]
 struct Letter(char, VersionRange);

@@ -56,6 +56,7 @@ pub async fn keep_connected<F: Feed>(
         let now = clock::now();
         let lasted = now.saturating_duration_since(began);
         let life = Life { was_ready: ended.was_ready, calls: ended.stats.calls, lasted };
+        reconnect.note_api_versions(ended.api_versions);
         let retry_after = reconnect.ended(life, &ended.error);
         let error = ended.error;
         guarded(
@@ -81,7 +82,7 @@ async fn connect_once<F: Feed>(
     let Some(custom) = config.connector.custom() else {
         let dialling = dial_within(endpoint, config, skip, timeout);
         let dialled = until_stopped(feed, dialling).await.unwrap_or(Err(Kind::Aborted));
-        return run(dialled, place, config, began, timeout, feed).await;
+        return run(dialled, place, config, began, timeout, reconnect, feed).await;
     };
     let opening = custom.connect(Target { endpoint, config, skip, timeout });
     let opening = async {
@@ -91,7 +92,7 @@ async fn connect_once<F: Feed>(
         }
     };
     let opened = until_stopped(feed, opening).await.unwrap_or(Err(Kind::Aborted));
-    run(opened, place, config, began, timeout, feed).await
+    run(opened, place, config, began, timeout, reconnect, feed).await
 }
 
 /// The life of a connection from its stream on, if there is one.
@@ -101,6 +102,7 @@ async fn run<S, F>(
     config: &Arc<NetConfig>,
     began: Instant,
     timeout: Duration,
+    reconnect: &Reconnect,
     feed: &mut F,
 ) -> Ended
 where
@@ -116,7 +118,8 @@ where
     let rest = timeout.saturating_sub(now.saturating_duration_since(began));
     // People read it.
     let rest = Duration::from_millis(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX));
-    let connection = Connection::new(place.node, &place.address, Arc::clone(config), rest, now);
+    let opening = reconnect.opening(feed.expectation());
+    let connection = Connection::open(place.node, &place.address, Arc::clone(config), rest, opening, now);
     pump(stream, connection, config.max_response_size, feed).await
 }
 

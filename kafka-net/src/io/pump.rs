@@ -58,7 +58,12 @@ where
         let close = poll_fn(|cx| Pin::new(pump.sink.stream_mut()).poll_shutdown(cx));
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, close).await;
     }
-    Ended { error, was_ready: pump.was_ready, stats: *pump.connection.stats() }
+    Ended {
+        error,
+        was_ready: pump.was_ready,
+        api_versions: pump.connection.api_versions(),
+        stats: *pump.connection.stats(),
+    }
 }
 
 /// How a connection ended.
@@ -69,13 +74,15 @@ pub struct Ended {
     pub error: NetError,
     /// Whether it ever took calls.
     pub was_ready: bool,
+    /// The version of ApiVersions that the broker takes, if it has said: for [`Reconnect`](crate::Reconnect).
+    pub api_versions: Option<i16>,
     /// What passed over it.
     pub stats: ConnectionStats,
 }
 
 impl Ended {
     pub(super) fn before_ready(error: NetError) -> Self {
-        Self { error, was_ready: false, stats: ConnectionStats::default() }
+        Self { error, was_ready: false, api_versions: None, stats: ConnectionStats::default() }
     }
 }
 
@@ -242,6 +249,9 @@ impl<S, F: Feed> Pump<'_, S, F> {
             match event {
                 Event::Ready => {
                     self.was_ready = true;
+                    if self.connection.is_proven() {
+                        self.feed.on_proven(now);
+                    }
                     self.feed.on_status(Status::Ready, now);
                 }
                 Event::Done { call, result } => {

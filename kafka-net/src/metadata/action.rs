@@ -1,5 +1,7 @@
 //! What passes between a [`Metadata`] and its owner.
 
+use std::sync::Arc;
+
 use kafka_wire::{NodeId, PartitionId, TopicName, messages::MetadataRequest};
 
 use super::view::Broker;
@@ -30,6 +32,9 @@ pub enum Action {
     },
     /// Hang up on every broker at once; the view holds the bootstrap list again.
     HangUp,
+    /// Hang up on this broker at once: it is of another cluster. [`Metadata::last_failure`] says which. It stays in the view,
+    /// and may be connected to again.
+    HangUpOn(NodeId),
 }
 
 /// What an answer brought.
@@ -40,6 +45,19 @@ pub struct Update {
     pub topics: Vec<TopicName>,
     /// Whether brokers came, left or moved. Connections to those no longer in the view have no purpose.
     pub brokers: bool,
+    /// Another cluster has taken the place of the one that was known. No connection leads to it, and nothing that was learnt
+    /// from the other one holds: hang up on every broker at once, whatever the view has.
+    pub cluster: Option<ClusterChange>,
+}
+
+/// One cluster has taken the place of another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClusterChange {
+    /// The id of the one that is gone.
+    pub from: Arc<str>,
+    /// The id of the one that is there.
+    pub to: Arc<str>,
 }
 
 /// The new leader of a partition, as an answer to Produce or Fetch names it (KIP-951).

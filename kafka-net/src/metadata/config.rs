@@ -22,6 +22,9 @@ pub struct MetadataConfig {
     /// `metadata.recovery.rebootstrap.trigger.ms` (KIP-1102): 5 min of failing, then back to the bootstrap list. Less than
     /// [`LEAST_REBOOTSTRAP_TRIGGER`](Self::LEAST_REBOOTSTRAP_TRIGGER) counts as that.
     pub rebootstrap_trigger: Duration,
+    /// `metadata.cluster.check.enable` (KIP-1242): whether brokers are held against the id of the cluster that answered first.
+    /// Without it, whatever cluster answers is taken for the one that is meant.
+    pub cluster_check: bool,
     /// Whether asking for a topic may create it, where the brokers do that. True for a producer.
     pub allow_auto_topic_creation: bool,
 }
@@ -29,6 +32,12 @@ pub struct MetadataConfig {
 impl MetadataConfig {
     /// The shortest time after which the bootstrap list is gone back to: no answer comes in no time.
     pub const LEAST_REBOOTSTRAP_TRIGGER: Duration = Duration::from_secs(1);
+
+    /// How long brokers may fail before the bootstrap list is gone back to, and the cluster be unheard before another one may
+    /// take its place.
+    pub(super) fn rebootstrap_patience(&self) -> Duration {
+        self.rebootstrap_trigger.max(Self::LEAST_REBOOTSTRAP_TRIGGER)
+    }
 
     /// Checks every value that has limits.
     ///
@@ -55,6 +64,7 @@ impl Default for MetadataConfig {
             retry_backoff_max: Duration::from_secs(1),
             rebootstrap: true,
             rebootstrap_trigger: Duration::from_secs(300),
+            cluster_check: true,
             allow_auto_topic_creation: true,
         }
     }

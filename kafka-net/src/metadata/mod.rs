@@ -2,6 +2,7 @@
 
 mod action;
 mod config;
+mod kept;
 mod lag;
 mod nodes;
 mod refresh;
@@ -22,12 +23,13 @@ use kafka_wire::{
 };
 
 pub use self::{
-    action::{Action, LeaderHint, Ticket, Update},
+    action::{Action, ClusterChange, LeaderHint, Ticket, Update},
     config::MetadataConfig,
     nodes::{Pick, SILENT_LOAD},
     view::{Broker, ClusterView, PartitionView, TopicView},
 };
 use self::{
+    kept::Kept,
     lag::{Doubts, Missing, Verdict, Witness},
     nodes::Nodes,
     refresh::Refresh,
@@ -35,7 +37,8 @@ use self::{
 use crate::{
     backoff::Backoff,
     config::Endpoint,
-    error::{Kind, NetError},
+    conn::Expectation,
+    error::{Kind, NetError, Other, Place},
     feed::Status,
 };
 
@@ -44,7 +47,8 @@ use crate::{
 ///
 /// - questions: [`view`](Self::view), [`fatal_since`](Self::fatal_since), ...
 /// - inputs: [`handle_response`](Self::handle_response), [`handle_failure`](Self::handle_failure),
-///   [`handle_status`](Self::handle_status), [`handle_leader_hints`](Self::handle_leader_hints);
+///   [`handle_status`](Self::handle_status), [`handle_proof`](Self::handle_proof),
+///   [`handle_leader_hints`](Self::handle_leader_hints);
 /// - commands: [`want`](Self::want), [`request_update`](Self::request_update);
 /// - outputs: [`poll_action`](Self::poll_action) until it gives none, after any input or command;
 ///   [`poll_timeout`](Self::poll_timeout).
@@ -54,6 +58,12 @@ pub struct Metadata {
     bootstrap: BTreeMap<NodeId, Broker>,
     view: Arc<ClusterView>,
     nodes: Nodes,
+    /// Which cluster this is.
+    kept: Kept,
+    /// Brokers that are to be hung up on, since they are of another cluster.
+    left: Vec<NodeId>,
+    /// How often in a row the bootstrap list was returned to because brokers were of another cluster.
+    returns: u32,
     topics: BTreeMap<TopicName, Wanted>,
     /// Brokers of the view that the last answer did not name.
     missing: Missing,
@@ -86,6 +96,7 @@ struct Wanted {
 struct Asked {
     ticket: Ticket,
     node: NodeId,
+    address: Endpoint,
     since: Instant,
     /// About every topic, not only the new ones.
     is_full: bool,
@@ -94,21 +105,26 @@ struct Asked {
 impl Metadata {
     /// Nothing is known but the bootstrap list. `rng` gives the jitter.
     #[must_use]
-    pub fn new(bootstrap: &[Endpoint], config: MetadataConfig, mut rng: fastrand::Rng) -> Self {
+    pub fn new(endpoints: &[Endpoint], config: MetadataConfig, mut rng: fastrand::Rng) -> Self {
         let bootstrap: BTreeMap<_, _> = (1..)
             .map(|index: i32| NodeId(-index))
-            .zip(bootstrap)
-            .map(|(node, endpoint)| (node, Broker { node, endpoint: endpoint.clone(), rack: None }))
+            .zip(endpoints)
+            .map(|(node, endpoint)| (node, Broker::at(node, endpoint.clone())))
             .collect();
         let backoff = Backoff::new(config.retry_backoff, config.retry_backoff_max);
         let mut nodes = Nodes::starting_at(rng.usize(..bootstrap.len().max(1)));
         nodes.replace(&bootstrap);
+        let patience = config.rebootstrap_patience();
+        let kept = Kept::new(config.cluster_check, config.rebootstrap, patience, endpoints);
         Self {
             refresh: Refresh::new(config.max_age, backoff, rng),
             config,
             view: Arc::new(ClusterView { brokers: bootstrap.clone(), ..ClusterView::default() }),
             bootstrap,
             nodes,
+            kept,
+            left: Vec::new(),
+            returns: 0,
             topics: BTreeMap::new(),
             missing: Missing::default(),
             answered_last: None,
@@ -133,6 +149,12 @@ impl Metadata {
     #[must_use]
     pub fn is_wanted(&self, topic: &str) -> bool {
         self.topics.contains_key(topic)
+    }
+
+    /// What a broker of the view must show before it is told anything: see [`Feed::expectation`](crate::Feed::expectation).
+    #[must_use]
+    pub fn expectation(&self) -> Option<Expectation> {
+        self.kept.expectation()
     }
 
     /// How many good answers there have been, those that brought nothing new included.
@@ -216,9 +238,21 @@ impl Metadata {
         }
         self.refresh.request();
         self.last_failure = Some(error.clone());
+        if error.is_other_cluster() {
+            self.note_other(node, error, now);
+        } else if error.is_other_broker() {
+            self.kept.heard();
+        }
         if !error.is_retriable() && self.nodes.are_all_hopeless() {
             self.broadcast(error.clone());
         }
+    }
+
+    /// The broker behind a new connection has shown that it is of the cluster that was expected.
+    pub fn handle_proof(&mut self, node: NodeId) {
+        self.kept.heard();
+        self.nodes.note_same(node);
+        self.returns = 0;
     }
 
     /// An update could not be sent, or was not answered. One that is no longer waited for is ignored.
@@ -265,25 +299,37 @@ impl Metadata {
             self.last_failure = Some(error);
             return Update::default();
         }
+        let change = match self.kept.judge(&self.asked[at].address, response.cluster_id.as_deref(), now) {
+            kept::Verdict::Same => {
+                self.nodes.note_same(self.asked[at].node);
+                None
+            }
+            kept::Verdict::Changed { from } => Some(self.change_cluster(from)),
+            kept::Verdict::Other => return self.leave(at, response.cluster_id.as_deref(), now),
+        };
         self.last_failure = None;
         self.update_count += 1;
         let Asked { node, is_full, .. } = self.asked[at];
-        // Earlier questions were about nothing else. Later ones may be about a topic that this one did not name.
-        self.asked.drain(..=at);
-        let cluster_id = response.cluster_id.map(Arc::from);
+        // Earlier questions were about nothing else. Later ones may be about a topic that this one did not name, and are
+        // answered by the old cluster if another one has taken its place.
+        self.asked.drain(..if change.is_some() { self.asked.len() } else { at + 1 });
         let controller = Some(response.controller_id).filter(|node| brokers.contains_key(node));
         let witness = Witness::new(node, &self.view, &brokers);
-        let is_same = |(old, new)| old == new;
-        let is_same_cluster = self.view.cluster_id.as_ref().zip(cluster_id.as_ref()).is_none_or(is_same);
-        let (kept, brokers) = self.with_missing(brokers, node, is_same_cluster);
-        let (topics, lags) = self.merge_topics(is_full, response.topics, witness, &brokers);
-        let generation = self.view.generation;
+        let is_same = change.is_none();
+        let (kept, brokers) = self.with_missing(brokers, node, is_same);
+        let (topics, lags) = self.merge_topics(is_full, is_same, response.topics, witness, &brokers);
+        let (generation, cluster_id) = (self.view.generation, self.kept.id().cloned());
         let view = ClusterView { generation, cluster_id, controller, topics, brokers };
         let leads = |node: &NodeId| view.topics.values().any(|topic| topic.has_leader(*node));
         let is_broker_unknown = kept.iter().any(leads);
         let is_open = is_broker_unknown || self.topics.values().any(|wanted| wanted.doubts.is_open);
-        let needs_refresh = is_open || view.topics.values().any(|topic| topic.needs_refresh());
-        let update = self.take(view);
+        let is_partial = change.is_some() && !is_full;
+        let needs_refresh = is_open || is_partial || view.topics.values().any(|topic| topic.needs_refresh());
+        let mut update = self.take(view);
+        if change.is_some() {
+            self.nodes.start_over(&self.view.brokers);
+            (update.cluster, update.brokers) = (change, true);
+        }
         let node = self.known_as(node);
         self.answered_last = Some(node);
         self.nodes.note_answer(node, lags || is_broker_unknown);
@@ -344,15 +390,23 @@ impl Metadata {
     }
 
     /// Whom to ask something that any broker can answer; `load` gives the calls that a connected node has in flight,
-    /// [`SILENT_LOAD`] and more if it has not answered any for long, `None` if it takes none now. A [`Pick::Connect`] counts as being dialled from now on.
+    /// [`SILENT_LOAD`] and more if it has not answered any for long, `None` if it takes none now. A [`Pick::Connect`] counts as
+    /// being dialled from now on.
+    ///
+    /// Only brokers of the view are asked. An address of the bootstrap list may lead anywhere, until a broker there has said
+    /// which cluster it is of.
     pub fn pick(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Pick {
-        self.nodes.pick(load, now)
+        if self.view.is_bootstrap() { Pick::Wait } else { self.nodes.pick(load, now) }
     }
 
     /// The next thing to do; `load` as in [`pick`](Self::pick). If it keeps a broker out, poll again when that changes.
     pub fn poll_action(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Option<Action> {
         if std::mem::take(&mut self.must_hang_up) {
+            self.left.clear();
             return Some(Action::HangUp);
+        }
+        if let Some(node) = self.left.pop() {
+            return Some(Action::HangUpOn(node));
         }
         if self.rebootstrap_deadline().is_some_and(|deadline| deadline <= now) {
             self.refresh.restart_clock();
@@ -367,6 +421,7 @@ impl Metadata {
             return self.ask_another(load, now);
         }
         self.refresh.trying(now);
+        self.kept.trying(now);
         match self.nodes.pick_informed(&load, now) {
             Pick::Ready(node) => Some(self.ask(node, now)),
             Pick::Connect(node) => Some(Action::Connect(node)),
@@ -407,9 +462,7 @@ impl Metadata {
         if !self.config.rebootstrap || self.view.is_bootstrap() {
             return None;
         }
-        self.refresh
-            .trying_since()?
-            .checked_add(self.config.rebootstrap_trigger.max(MetadataConfig::LEAST_REBOOTSTRAP_TRIGGER))
+        self.refresh.trying_since()?.checked_add(self.config.rebootstrap_patience())
     }
 
     /// A broker has had a question for a while: another one is asked as well.
@@ -456,20 +509,26 @@ impl Metadata {
         };
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.asked.push(Asked { ticket, node, since: now, is_full });
+        // One that left the view meanwhile is hung up on, and its answer not waited for.
+        let address = self.view.brokers.get(&node).map(|broker| broker.endpoint.clone());
+        let address = address.unwrap_or_else(|| Endpoint::new("", 0));
+        self.asked.push(Asked { ticket, node, address, since: now, is_full });
         Action::Ask { node, ticket, request }
     }
 
     /// The topics of the next view, and whether the answer was older than the view. Those nobody wants (any more) are left out,
-    /// whatever the answer has.
+    /// whatever the answer has. `is_same`: it is the cluster that was known; what is known of another one's topics does not
+    /// hold.
     fn merge_topics(
         &mut self,
         is_full: bool,
+        is_same: bool,
         answered: Vec<MetadataResponseTopic>,
         witness: Witness,
         brokers: &BTreeMap<NodeId, Broker>,
     ) -> (BTreeMap<TopicName, Arc<TopicView>>, bool) {
-        let (mut topics, mut lags) = (self.view.topics.clone(), false);
+        let known = if is_same { self.view.topics.clone() } else { BTreeMap::new() };
+        let (mut topics, mut lags) = (known, false);
         if is_full {
             topics.retain(|name, _| self.topics.contains_key(name));
         }
@@ -503,10 +562,16 @@ impl Metadata {
         };
         let changed = view.topics.iter().filter(|(name, topic)| !is_same(name, topic)).map(|(name, _)| name);
         let gone = old.topics.keys().filter(|name| !view.topics.contains_key(*name));
-        let update =
-            Update { topics: changed.chain(gone).cloned().collect(), brokers: old.brokers != view.brokers };
+        let update = Update {
+            topics: changed.chain(gone).cloned().collect(),
+            brokers: old.brokers != view.brokers,
+            cluster: None,
+        };
         if update.brokers {
             self.nodes.replace(&view.brokers);
+            if !view.is_bootstrap() {
+                self.kept.note_brokers(view.brokers.values().map(|broker| broker.endpoint.clone()));
+            }
         }
         view.generation = old.generation;
         if view != **old {
@@ -524,10 +589,72 @@ impl Metadata {
         }
         self.must_hang_up = true;
         self.missing.forget();
-        let brokers = self.bootstrap.clone();
+        self.take_bootstrap()
+    }
+
+    /// A view of the bootstrap list; and of the brokers last known, where other clusters answer for some of them: whether this
+    /// one is gone shows in what all of them say.
+    fn take_bootstrap(&mut self) -> Update {
+        let mut brokers = self.bootstrap.clone();
+        let first = brokers.len() as i32 + 1;
+        let more = (first..).map(|index| NodeId(-index)).zip(self.kept.more_addresses());
+        brokers.extend(more.map(|(node, address)| (node, Broker::at(node, address.clone()))));
         let topics = without_lost_leaders(self.view.topics.clone(), &brokers);
         let view = ClusterView { controller: None, brokers, topics, ..ClusterView::clone(&self.view) };
-        self.take(view)
+        let update = self.take(view);
+        // Those that have answered come after the others.
+        let heard = self.view.brokers.values().filter(|broker| self.kept.is_other(&broker.endpoint));
+        heard.for_each(|broker| self.nodes.note_other_before(broker.node));
+        update
+    }
+
+    /// The broker behind a connection is of another cluster.
+    fn note_other(&mut self, node: NodeId, error: &NetError, now: Instant) {
+        let Some(broker) = self.view.brokers.get(&node) else { return };
+        self.kept.note_other(&broker.endpoint, error.clusters().and_then(|(_, found)| found), now);
+        self.return_if_gone(now);
+    }
+
+    /// Where no broker of the view is of the cluster any more, the bootstrap list may know where it is.
+    fn return_if_gone(&mut self, now: Instant) -> Update {
+        if self.view.is_bootstrap() || !self.kept.is_gone_from_view() {
+            return Update::default();
+        }
+        // Where the list leads to the same brokers again, the way round may be short: it is not taken without a pause.
+        self.refresh.pause(self.returns, now);
+        self.returns = self.returns.saturating_add(1);
+        self.give_up_asked(|_| true, now);
+        self.rebootstrap()
+    }
+
+    /// The broker that has answered a question is of another cluster: others are asked.
+    fn leave(&mut self, at: usize, found: Option<&str>, now: Instant) -> Update {
+        let Asked { node, address, is_full, .. } = self.asked.remove(at);
+        let Some(Expectation { cluster, for_good }) = self.kept.expectation() else {
+            return Update::default();
+        };
+        let other = Other { expected: cluster, found: found.map(Arc::from), for_good };
+        let place = Place { node, address: address.to_string().into() };
+        self.last_failure = Some(NetError::at(Kind::OtherCluster(Box::new(other)), &place));
+        self.left.push(node);
+        let misses = self.nodes.note_other(node);
+        let until = now.checked_add(self.refresh.delay(misses));
+        self.nodes.bar(node, until);
+        if is_full || self.asked.is_empty() {
+            self.refresh.request();
+        }
+        if self.view.is_bootstrap() {
+            return self.take_bootstrap();
+        }
+        self.return_if_gone(now)
+    }
+
+    /// Another cluster has taken the place of the one that was kept.
+    fn change_cluster(&mut self, from: Arc<str>) -> ClusterChange {
+        self.left.clear();
+        self.returns = 0;
+        self.topics.values_mut().for_each(|wanted| wanted.doubts = Doubts::default());
+        ClusterChange { from, to: self.kept.id().cloned().unwrap_or_default() }
     }
 
     fn broadcast(&mut self, error: NetError) {

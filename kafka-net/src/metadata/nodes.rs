@@ -28,6 +28,28 @@ struct Node {
     is_useless: bool,
     /// Its last answer was older than what others said.
     lags: bool,
+    /// It is of another cluster, and left alone until then.
+    barred: Option<Instant>,
+    /// How often that was found in a row.
+    misses: u32,
+}
+
+impl Node {
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            link: Link::Rest,
+            dialled: None,
+            is_useless: false,
+            lags: false,
+            barred: None,
+            misses: 0,
+        }
+    }
+
+    fn is_barred(&self, now: Instant) -> bool {
+        self.barred.is_some_and(|until| now < until)
+    }
 }
 
 #[derive(Debug)]
@@ -77,14 +99,43 @@ impl Nodes {
         let mut old = std::mem::take(&mut self.nodes);
         for broker in brokers.values() {
             let node = old.remove(&broker.node).filter(|node| node.endpoint == broker.endpoint);
-            let node = node.unwrap_or_else(|| Node {
-                endpoint: broker.endpoint.clone(),
-                link: Link::Rest,
-                dialled: None,
-                is_useless: false,
-                lags: false,
-            });
+            let node = node.unwrap_or_else(|| Node::new(broker.endpoint.clone()));
             self.nodes.insert(broker.node, node);
+        }
+    }
+
+    /// Takes the brokers of another cluster, to which no connection leads.
+    pub(crate) fn start_over(&mut self, brokers: &BTreeMap<NodeId, Broker>) {
+        self.nodes.clear();
+        self.replace(brokers);
+    }
+
+    /// A broker is of another cluster. How often that was so before, in a row.
+    pub(crate) fn note_other(&mut self, node: NodeId) -> u32 {
+        let Some(node) = self.nodes.get_mut(&node) else { return 0 };
+        let misses = node.misses;
+        node.misses = misses.saturating_add(1);
+        misses
+    }
+
+    /// That was found before the broker was in this list.
+    pub(crate) fn note_other_before(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.misses = node.misses.max(1);
+        }
+    }
+
+    /// A broker is of the cluster that is meant.
+    pub(crate) fn note_same(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            (node.misses, node.barred) = (0, None);
+        }
+    }
+
+    /// A broker is left alone until then.
+    pub(crate) fn bar(&mut self, node: NodeId, until: Option<Instant>) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.barred = until;
         }
     }
 
@@ -158,8 +209,9 @@ impl Nodes {
             false => Standing::Good,
         };
         let least = |wanted: Standing| {
-            let ready = in_turn()
-                .filter(|(id, node)| matches!(node.link, Link::Ready) && standing(**id, node) == wanted);
+            let ready = in_turn().filter(|(id, node)| {
+                matches!(node.link, Link::Ready) && standing(**id, node) == wanted && !node.is_barred(now)
+            });
             let loads = ready.filter_map(|(&id, _)| load(id).map(|load| (load, id)));
             loads.min_by_key(|&(load, _)| load).map(|(_, id)| id)
         };
@@ -172,12 +224,15 @@ impl Nodes {
             return Pick::Wait;
         }
         let dialable = in_turn().filter(|(_, node)| match node.link {
+            _ if node.is_barred(now) => false,
             Link::Rest => true,
             Link::Down { until, .. } => until.is_some_and(|until| until <= now),
             Link::Connecting { .. } | Link::Ready => false,
         });
         let lags = |node: &Node| informed && node.lags;
-        let oldest = dialable.min_by_key(|(_, node)| (lags(node), node.dialled));
+        // First those of which nothing is known, not even that they are of another cluster.
+        let is_known = |node: &Node| node.dialled.is_some() || node.misses > 0;
+        let oldest = dialable.min_by_key(|(_, node)| (lags(node), is_known(node), node.dialled));
         let is_better = oldest.is_some_and(|(_, node)| !lags(node));
         if let (false, Some(id)) = (is_better, least(Standing::Lagging)) {
             return Pick::Ready(id);
@@ -193,7 +248,13 @@ impl Nodes {
         }
         match oldest {
             Some(id) => Pick::Connect(id),
-            None if self.nodes.values().all(|node| matches!(node.link, Link::Down { .. })) => Pick::Nobody,
+            None if self
+                .nodes
+                .values()
+                .all(|node| matches!(node.link, Link::Down { .. }) || node.is_barred(now)) =>
+            {
+                Pick::Nobody
+            }
             None => Pick::Wait,
         }
     }
@@ -205,7 +266,8 @@ impl Nodes {
             Link::Down { until, .. } => until,
             Link::Rest | Link::Ready => None,
         });
-        changes.filter(|&change| change > now).min()
+        let barred = self.nodes.values().filter_map(|node| node.barred);
+        changes.chain(barred).filter(|&change| change > now).min()
     }
 
     /// Whether every broker failed for a reason that does not pass by itself.

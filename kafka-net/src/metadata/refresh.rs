@@ -101,6 +101,18 @@ impl Refresh {
         }
     }
 
+    /// A delay after so many failures that are counted elsewhere.
+    pub(crate) fn delay(&mut self, failures: u32) -> Duration {
+        let delay = self.backoff.delay(failures, &mut self.rng);
+        if failures < FREE_FAILURES { delay } else { delay.max(LEAST_PAUSE) }
+    }
+
+    /// No update for a while, which grows with `failures`.
+    pub(crate) fn pause(&mut self, failures: u32, now: Instant) {
+        let delay = self.delay(failures);
+        self.allowed = self.allowed.max(now.checked_add(delay));
+    }
+
     pub(crate) fn failed(&mut self, now: Instant) {
         self.requested = true;
         let delay = self.backoff.delay(self.failures, &mut self.rng);

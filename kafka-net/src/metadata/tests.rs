@@ -11,6 +11,8 @@ use kafka_wire::{
 
 use super::*;
 
+mod clusters;
+
 struct Bench {
     metadata: Metadata,
     now: Instant,
@@ -194,7 +196,7 @@ fn new_topics_are_asked_for_at_once_and_alone() {
     assert_eq!(bench.action(), None);
     let update =
         bench.metadata.handle_response(ticket, response(&[0, 1, 2], vec![topic("u", &[(2, 0)])]), bench.now);
-    assert_eq!(update, Update { topics: vec!["u".into()], brokers: false });
+    assert_eq!(update, Update { topics: vec!["u".into()], ..Update::default() });
     assert_eq!(bench.leader(1), Some(1), "what was known before is kept");
     assert_eq!(bench.ask().1, ["v"]);
 }
@@ -470,7 +472,7 @@ fn a_hint_is_taken_if_it_is_newer() {
     assert_eq!(bench.hint(hint(2, 5, None)), Update::default());
     assert_eq!(bench.hint(hint(9, 6, None)), Update::default());
     let update = bench.hint(hint(2, 6, None));
-    assert_eq!(update, Update { topics: vec![name.clone()], brokers: false });
+    assert_eq!(update, Update { topics: vec![name.clone()], ..Update::default() });
     assert_eq!((bench.leader(0), bench.leader(1)), (Some(2), Some(1)));
     assert_eq!(before.leader("t", PartitionId(0)), Some(NodeId(0)), "a view once taken does not change");
     let broker = Broker::named(NodeId(9), "broker9", 9092, None);
@@ -494,7 +496,7 @@ fn one_view_comes_of_all_hints_of_an_answer() {
     let before = bench.metadata.view().generation;
     let hints = [hint(&known, 0, 6), hint(&known, 0, 6), hint(&unknown, 0, 6), hint(&known, 1, 7)];
     let (update, taken) = bench.metadata.handle_leader_hints(&hints);
-    assert_eq!(update, Update { topics: vec![known.clone()], brokers: false });
+    assert_eq!(update, Update { topics: vec![known.clone()], ..Update::default() });
     assert_eq!(taken, [true, false, false, true], "the second says nothing new");
     assert_eq!((bench.leader(0), bench.leader(1)), (Some(2), Some(2)));
     assert_eq!(bench.metadata.view().generation, before + 1);

@@ -91,6 +91,11 @@ pub struct Broker {
 }
 
 impl Broker {
+    /// Whoever listens there.
+    pub(super) fn at(node: NodeId, endpoint: Endpoint) -> Self {
+        Self { node, endpoint, rack: None }
+    }
+
     /// A broker as a response names it; `None` if nobody could connect there.
     #[must_use]
     pub fn named(node: NodeId, host: &str, port: i32, rack: Option<&str>) -> Option<Self> {

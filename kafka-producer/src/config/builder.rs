@@ -133,6 +133,14 @@ impl ProducerConfig {
         self.explicit("metadata.max.idle.ms")
     }
 
+    /// `metadata.cluster.check.enable` (KIP-1242): whether each new connection is held against the id of the cluster that
+    /// answered first, so that a broker of another cluster behind a known address gets no records. On by default. Without it,
+    /// whatever cluster answers is taken for the one that is meant.
+    pub fn metadata_cluster_check(mut self, check: bool) -> Self {
+        self.metadata_cluster_check = check;
+        self.explicit("metadata.cluster.check.enable")
+    }
+
     /// `metadata.recovery.strategy`: what to do when no known broker can be reached.
     pub fn metadata_recovery_strategy(mut self, strategy: MetadataRecovery) -> Self {
         self.metadata_recovery = strategy;

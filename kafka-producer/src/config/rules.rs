@@ -58,6 +58,8 @@ pub struct Settings {
     pub metadata_max_age: Duration,
     /// When a topic that nothing is sent to is forgotten.
     pub metadata_max_idle: Duration,
+    /// Whether brokers are held against the id of the cluster that answered first.
+    pub metadata_cluster_check: bool,
     /// What to do when no known broker can be reached.
     pub metadata_recovery: MetadataRecovery,
     /// After how long without metadata to begin again with the bootstrap servers.
@@ -120,6 +122,7 @@ impl ProducerConfig {
             retry_backoff_max: self.retry_backoff_max.min(LONGEST),
             metadata_max_age: self.metadata_max_age.min(LONGEST),
             metadata_max_idle: self.metadata_max_idle.min(LONGEST),
+            metadata_cluster_check: self.metadata_cluster_check,
             metadata_recovery: self.metadata_recovery,
             metadata_recovery_rebootstrap_trigger: self.settled_trigger(&mut warnings),
             connections_max_idle: self.connections_max_idle.map(|idle| idle.min(LONGEST)),

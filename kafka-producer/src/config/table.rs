@@ -143,8 +143,7 @@ pub(super) static SETTINGS: &[Setting] = &[
     later("bootstrap.resolve.timeout.ms", "0", "names are resolved while connect() waits, for as long as \
         max.block.ms says, and again whenever they are needed; leave it out"),
     later("client.dns.lookup", "use_all_dns_ips", "all addresses of a name are tried in turn; leave it out"),
-    later("metadata.cluster.check.enable", "true", "no connection is held against the cluster's id in \
-        this release; leave it out"),
+    core("metadata.cluster.check.enable", Kind::Bool, "true", |c, v| c.metadata_cluster_check = v.into_bool()),
     core("metadata.max.age.ms", millis(0, LONG_MAX), "300000", |c, v| c.metadata_max_age = duration(v)),
     core("metadata.max.idle.ms", millis(5_000, LONG_MAX), "300000", |c, v| c.metadata_max_idle = duration(v)),
     core("metadata.recovery.strategy", Kind::ChoiceAnyCase(&["rebootstrap", "none"]), "rebootstrap",

@@ -73,6 +73,16 @@ impl Shared {
         wakers: &mut Vec<Waker>,
         from: Option<NodeId>,
     ) {
+        if effects.begins_anew {
+            // Whoever leads a partition from now on gets another gate, whatever its id.
+            let mut gates = self.gates.write().unwrap_or_else(PoisonError::into_inner);
+            for (_, gate) in std::mem::take(&mut *gates) {
+                wakers.extend(gate.ended(End::Abort));
+            }
+        }
+        for node in effects.hang_up_on.drain(..) {
+            wakers.extend(self.gates().get(&node).and_then(|gate| gate.ended(End::Abort)));
+        }
         for grown in effects.grown.drain(..) {
             // Its name may be forgotten by now: whoever wanted it went away. Now it stays.
             let topic = self.topics.named(&grown.topic, self.id);

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, task::Context, time::Instant};
 
 use kafka_batch::{Compression, Compressor};
-use kafka_net::{CallResult, Demand, Feed, Next, Offer, Status};
+use kafka_net::{CallResult, Demand, Expectation, Feed, Next, Offer, Status};
 
 use super::{
     Afterwards, Control, Shared, compress,
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     draw::Draw,
-    sender::{Call, Drained, LaneId, Reply, Sealed, guarded},
+    sender::{Call, Drained, LaneId, Reply, Sealed, guarded, tell_other},
 };
 
 /// The feed of one pump.
@@ -78,14 +78,10 @@ impl PumpFeed {
 
     /// Takes what is ready, seals it, and asks for a call.
     fn look(&mut self, now: Instant) -> Next<Call> {
-        let node = self.gate.node;
+        let gate = Arc::clone(&self.gate);
         let seals_here = self.sealer.is_some();
         let next = self.drain("to ask for a call", true, now, |control, drained| {
-            if drained.is_empty() || !seals_here {
-                control.sender.poll_call(node, now)
-            } else {
-                Next::Wait(None)
-            }
+            if drained.is_empty() || !seals_here { next_call(control, &gate, now) } else { Next::Wait(None) }
         });
         self.seal(now).unwrap_or(next)
     }
@@ -110,9 +106,18 @@ impl PumpFeed {
             for (lane, key, batch) in sealed.drain(..) {
                 control.sender.handle_sealed(lane, key, batch, now);
             }
-            control.sender.poll_call(gate.node, now)
+            next_call(control, gate, now)
         });
         Some(next)
+    }
+}
+
+/// The next call for a gate's node. None for a gate that was ended meanwhile: what there is now may be meant for another
+/// connection to that node, in another cluster even.
+fn next_call(control: &mut Control, gate: &Gate, now: Instant) -> Next<Call> {
+    match gate.lock().end {
+        End::Abort => Next::Abort,
+        End::Open | End::Finish => control.sender.poll_call(gate.node, now),
     }
 }
 
@@ -189,11 +194,26 @@ impl Feed for PumpFeed {
         drop(call);
     }
 
+    fn expectation(&mut self) -> Option<Expectation> {
+        self.shared.lock("to ask which cluster is meant").sender.expectation()
+    }
+
+    fn on_proven(&mut self, _: Instant) {
+        let Self { shared, gate, .. } = self;
+        shared.with_control("to note that it is the broker that is meant", None, |control, _| {
+            if shared.gates().get(&gate.node).is_some_and(|current| Arc::ptr_eq(current, gate)) {
+                control.sender.handle_proof(gate.node);
+            }
+        });
+    }
+
     fn on_status(&mut self, status: Status, now: Instant) {
         self.is_ready = matches!(status, Status::Ready);
         let node = self.gate.node;
         if let Status::Down { error, retry_after } = &status {
-            if !error.is_idle() && !error.is_aborted() {
+            if error.is_other_broker() {
+                guarded(|| tell_other(error));
+            } else if !error.is_idle() && !error.is_aborted() {
                 guarded(|| tracing::warn!(node = node.0, %error, ?retry_after, "no connection to a broker"));
             }
         }

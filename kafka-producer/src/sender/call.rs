@@ -20,7 +20,7 @@ use super::LaneId;
 pub(crate) enum Call {
     Produce(ProduceCall),
     Metadata(MetadataCall),
-    InitProducerId,
+    InitProducerId { cluster_number: u32 },
 }
 
 /// What a broker answered.
@@ -45,6 +45,8 @@ pub(crate) struct ProduceCall {
     pub(in crate::sender) timeout_ms: i32,
     /// When it was made.
     pub(super) since: Instant,
+    /// In which cluster: how many there were before it.
+    pub(super) cluster_number: u32,
     /// Ordered by topic.
     pub(super) parts: Vec<Part>,
     /// The oldest version that can carry the codec.
@@ -106,7 +108,7 @@ impl kafka_net::Call for Call {
         match self {
             Self::Produce(_) => ApiKey::PRODUCE,
             Self::Metadata(_) => ApiKey::METADATA,
-            Self::InitProducerId => ApiKey::INIT_PRODUCER_ID,
+            Self::InitProducerId { .. } => ApiKey::INIT_PRODUCER_ID,
         }
     }
 
@@ -114,7 +116,7 @@ impl kafka_net::Call for Call {
         match self {
             Self::Produce(call) => call.versions(),
             Self::Metadata(_) => MetadataRequest::VERSIONS,
-            Self::InitProducerId => InitProducerIdRequest::VERSIONS,
+            Self::InitProducerId { .. } => InitProducerIdRequest::VERSIONS,
         }
     }
 
@@ -127,7 +129,7 @@ impl kafka_net::Call for Call {
         match self {
             Self::Produce(call) => encode_request(&call.request(), version, correlation_id, Some(client_id)),
             Self::Metadata(call) => encode_request(&call.request, version, correlation_id, Some(client_id)),
-            Self::InitProducerId => {
+            Self::InitProducerId { .. } => {
                 encode_request(&init_producer_id(), version, correlation_id, Some(client_id))
             }
         }
@@ -137,7 +139,7 @@ impl kafka_net::Call for Call {
         Ok(match self {
             Self::Produce(_) => Reply::Produce(decode_response(&frame, version)?.1),
             Self::Metadata(_) => Reply::Metadata(decode_response(&frame, version)?.1),
-            Self::InitProducerId => Reply::InitProducerId(decode_response(&frame, version)?.1),
+            Self::InitProducerId { .. } => Reply::InitProducerId(decode_response(&frame, version)?.1),
         })
     }
 

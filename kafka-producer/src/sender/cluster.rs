@@ -161,6 +161,7 @@ impl Sender {
                     let topics: Vec<TopicName> = self.topics.keys().cloned().collect();
                     topics.iter().for_each(|topic| self.apply_topic(topic, now));
                 }
+                Some(Action::HangUpOn(node)) => self.hang_up_on(node),
                 Some(other) => debug_assert!(false, "an action nobody carries out: {other:?}"),
             }
         }
@@ -207,7 +208,7 @@ impl Sender {
             Pick::Ready(node) => {
                 let until = if asked.is_none() { now.checked_add(IDENTITY_PATIENCE) } else { None };
                 self.identity = IdentityState::Asked { failures, node, until, old };
-                self.enqueue(node, Call::InitProducerId);
+                self.enqueue(node, Call::InitProducerId { cluster_number: self.cluster_number });
             }
             Pick::Connect(node) => self.connect(node),
             // A connection comes up, or a backoff ends: both lead here again.
@@ -231,6 +232,9 @@ impl Sender {
             Ok(Answer::Reply { body: Reply::Metadata(response), .. }) => {
                 let believed = planted!(StaleLeader).then(|| response.topics.clone());
                 let update = self.metadata.handle_response(call.ticket, response, now);
+                if let Some(change) = &update.cluster {
+                    self.change_cluster(change.clone(), now);
+                }
                 self.apply(&update, now);
                 if let Some(topics) = believed {
                     self.believe(&topics, now);
@@ -298,6 +302,12 @@ impl Sender {
         };
         if matches!(self.identity, IdentityState::Known(_)) {
             self.nameless.note(false, now);
+            // What is ready was left where it is.
+            for node in
+                self.nodes.iter().filter(|(_, node)| node.connection == Connection::Ready).map(|(id, _)| *id)
+            {
+                self.effects.wake(node);
+            }
             for lane in (0..self.partitions.len() as u32).map(LaneId) {
                 self.settle(lane, now);
                 if self.partition(lane).is_some_and(|partition| !partition.ledger.is_empty()) {
@@ -484,7 +494,7 @@ impl Sender {
         }
     }
 
-    fn apply_topic(&mut self, name: &TopicName, now: Instant) {
+    pub(super) fn apply_topic(&mut self, name: &TopicName, now: Instant) {
         // A topic that is no longer in the view was not used for long. Its last leaders are as good a guess as any.
         let Some(view) = self.metadata.view().topic(name.as_str()).map(Arc::clone) else { return };
         let topic = self.topics.entry(name.clone()).or_default();
@@ -560,7 +570,13 @@ impl Sender {
         });
     }
 
-    fn apply_leader(&mut self, lane: LaneId, leader: Option<NodeId>, epoch: Option<i32>, now: Instant) {
+    pub(super) fn apply_leader(
+        &mut self,
+        lane: LaneId,
+        leader: Option<NodeId>,
+        epoch: Option<i32>,
+        now: Instant,
+    ) {
         let idempotent = !matches!(self.identity, IdentityState::Off);
         let Some(partition) = self.partition_mut(lane) else { return };
         let old = partition.leader;

@@ -29,6 +29,11 @@ pub(crate) struct Effects {
     pub(crate) brokers: bool,
     /// All connections lead nowhere.
     pub(crate) hang_up: bool,
+    /// All connections lead to another cluster than the one that is meant now: each is to be hung up on, also where its broker's
+    /// id is known, before anything else is done.
+    pub(crate) begins_anew: bool,
+    /// Nodes that are to be hung up on, and may be connected to again.
+    pub(crate) hang_up_on: Vec<NodeId>,
     /// No broker can be used, and waiting will not help: see [`hopeless_since`](super::Sender::hopeless_since).
     pub(crate) hopeless: bool,
     /// Everything that waits is to be given up with this error; later batches may fare better.
@@ -54,6 +59,8 @@ impl Effects {
             splits,
             brokers,
             hang_up,
+            begins_anew,
+            hang_up_on,
             hopeless,
             refused,
             fatal,
@@ -68,13 +75,20 @@ impl Effects {
             && news.is_empty()
             && splits.is_empty()
             && events.is_empty()
-            && !(*brokers || *hang_up || *hopeless || refused.is_some() || fatal.is_some() || *timer)
+            && hang_up_on.is_empty()
+            && !(*brokers
+                || *hang_up
+                || *begins_anew
+                || *hopeless
+                || refused.is_some()
+                || fatal.is_some()
+                || *timer)
     }
 
     /// Everything was carried out. The lists are empty, and keep their memory.
     pub(crate) fn reset(&mut self) {
         (self.brokers, self.hang_up, self.hopeless, self.timer) = (false, false, false, false);
-        (self.refused, self.fatal) = (None, None);
+        (self.refused, self.fatal, self.begins_anew) = (None, None, false);
         debug_assert!(self.is_empty(), "what was carried out was taken out");
     }
 

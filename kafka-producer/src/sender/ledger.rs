@@ -450,6 +450,19 @@ impl<B> Ledger<B> {
         sent.for_each(|entry| entry.evidence.note_displaced());
     }
 
+    /// It is a partition of another cluster. What may be in the old log has been given up; nothing of what was sent there, or
+    /// answered, counts any more.
+    pub(super) fn move_to_another_cluster(&mut self) {
+        for entry in &mut self.entries {
+            (entry.sequence, entry.ordinal, entry.evidence) = (None, None, Evidence::default());
+        }
+        self.identity = Identity::NONE;
+        (self.next, self.bump) = (0, false);
+        self.given_up.clear();
+        self.known_at = None;
+        self.note_loss();
+    }
+
     /// Takes an entry out that is given up. The number it leaves unused, or possibly used, makes a bump necessary.
     pub(super) fn give_up(&mut self, at: usize, is_answered: bool) -> Option<Entry<B>> {
         let is_doubtful = self.is_doubtful(at, is_answered);

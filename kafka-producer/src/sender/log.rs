@@ -5,6 +5,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
+use kafka_net::{ClusterChange, NetError};
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 
 use super::sequence::Identity;
@@ -14,15 +15,48 @@ use crate::error::{FailureKind, Persistence};
 #[derive(Debug)]
 pub(crate) enum Event {
     ProducerId(Identity),
-    EpochBumped { topic: TopicName, partition: i32, epoch: i16 },
-    TopicKnown { topic: TopicName, partitions: usize },
-    TopicGrown { topic: TopicName, before: usize, partitions: usize },
-    NotAcknowledged { topic: TopicName, partition: i32, node: NodeId, code: ErrorCode },
-    Splitting { topic: TopicName, partition: i32 },
-    GivenUp { topic: TopicName, partition: i32, records: u32, reason: FailureKind, persistence: Persistence },
-    Lost { topic: TopicName, partition: i32 },
-    MoreHeldBack { lines: u64 },
+    EpochBumped {
+        topic: TopicName,
+        partition: i32,
+        epoch: i16,
+    },
+    TopicKnown {
+        topic: TopicName,
+        partitions: usize,
+    },
+    TopicGrown {
+        topic: TopicName,
+        before: usize,
+        partitions: usize,
+    },
+    NotAcknowledged {
+        topic: TopicName,
+        partition: i32,
+        node: NodeId,
+        code: ErrorCode,
+    },
+    Splitting {
+        topic: TopicName,
+        partition: i32,
+    },
+    GivenUp {
+        topic: TopicName,
+        partition: i32,
+        records: u32,
+        reason: FailureKind,
+        persistence: Persistence,
+    },
+    Lost {
+        topic: TopicName,
+        partition: i32,
+    },
+    MoreHeldBack {
+        lines: u64,
+    },
     NoBrokerAnswers,
+    /// Another broker than the one that is meant has answered.
+    OtherBroker(NetError),
+    ClusterChanged(ClusterChange),
     Fatal(ErrorCode),
 }
 
@@ -64,9 +98,22 @@ impl Event {
             Self::NoBrokerAnswers => {
                 tracing::info!("no known broker answers: returning to the bootstrap list");
             }
+            Self::OtherBroker(error) => tell_other(&error),
+            Self::ClusterChanged(ClusterChange { from, to, .. }) => tracing::warn!(
+                %from,
+                %to,
+                "another cluster has taken the place of the one that was produced to: batches that may be in its log are given up"
+            ),
             Self::Fatal(code) => tracing::error!(%code, "the producer cannot go on"),
         }
     }
+}
+
+/// Tells that an address leads to another broker than the one that is meant. To be called where no lock is held.
+pub(crate) fn tell_other(error: &NetError) {
+    let (node, address) = (error.node().map_or(-1, |node| node.0), error.address().unwrap_or_default());
+    let (expected, found) = error.clusters().unwrap_or_default();
+    tracing::warn!(node, address, expected, found, %error, "no connection to a broker: it is not the one that is meant");
 }
 
 /// Logs. A subscriber that panics does not keep from its work who logs.

@@ -1,6 +1,7 @@
 //! [`Sender`]: the control plane of the producer, without I/O.
 
 mod call;
+mod change;
 mod cluster;
 mod disposition;
 mod effects;
@@ -22,14 +23,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kafka_net::{Backoff, Metadata, SILENT_LOAD};
+use kafka_net::{Backoff, ClusterChange, Metadata, SILENT_LOAD};
 use kafka_wire::{Acks, ErrorCode, NodeId, TopicId, TopicName};
 
 pub(crate) use self::{
     call::{Call, Reply},
     effects::{Effects, Resolution, SplitJob},
     ending::Unsent,
-    log::guarded,
+    log::{guarded, tell_other},
     produce::{Drained, Supply},
 };
 use self::{
@@ -67,6 +68,10 @@ pub(crate) struct Sender {
     topics: BTreeMap<TopicName, TopicState>,
     nodes: BTreeMap<NodeId, Node>,
     metadata: Metadata,
+    /// How many clusters there were before this one. Calls carry it, since answers of another one are nobody's.
+    cluster_number: u32,
+    /// How this one came.
+    change: Option<Arc<ClusterChange>>,
     identity: IdentityState,
     /// When there was no producer id.
     nameless: Spans,
@@ -290,6 +295,8 @@ impl Sender {
             topics: BTreeMap::new(),
             nodes: BTreeMap::new(),
             metadata,
+            cluster_number: 0,
+            change: None,
             identity,
             nameless: if settings_idempotent { Spans::missing() } else { Spans::there() },
             refusals: Refusals::default(),
@@ -336,6 +343,11 @@ impl Sender {
             node.stats.snapshot(*id, node.in_flight, node.connection == Connection::Ready, waiting)
         });
         stats.collect()
+    }
+
+    /// Whether requests can be made: not before there is a producer id, unless batches go out without numbers.
+    fn has_numbers(&self) -> bool {
+        !matches!(self.numbers(), Some(Numbers::Wanted))
     }
 
     /// (C) Randomness for somebody else, by the sender's own generator.

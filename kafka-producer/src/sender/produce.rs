@@ -49,7 +49,8 @@ impl Sender {
         supply: &mut impl Supply,
         into: &mut Vec<Drained>,
     ) {
-        if self.fatal.is_some() {
+        // While there are no numbers no request is made: what is ready stays in its lane, and what lingers there, too.
+        if self.fatal.is_some() || !self.has_numbers() {
             return;
         }
         self.ripen(node, now);
@@ -154,6 +155,7 @@ impl Sender {
         Next::Call(Call::Produce(ProduceCall {
             acks: self.settings.acks,
             since: now,
+            cluster_number: self.cluster_number,
             // Not zero, which would tell the broker to wait for no replica.
             timeout_ms: i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX).max(1),
             parts,

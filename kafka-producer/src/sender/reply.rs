@@ -36,11 +36,19 @@ impl Sender {
         match call {
             Call::Produce(call) => self.handle_produce(node, call, result, now),
             Call::Metadata(call) => self.handle_metadata(call, result, now),
-            Call::InitProducerId => self.handle_init_producer_id(node, result, now),
+            Call::InitProducerId { cluster_number } => {
+                if self.is_of_now(*cluster_number) || planted!(NumbersOutliveCluster) {
+                    self.handle_init_producer_id(node, result, now);
+                }
+            }
         }
     }
 
     fn handle_produce(&mut self, id: NodeId, call: &ProduceCall, result: CallResult<Reply>, now: Instant) {
+        if !self.is_of_now(call.cluster_number) {
+            // What it carried was given up with its cluster.
+            return;
+        }
         if let Some(node) = self.nodes.get_mut(&id) {
             node.in_flight = node.in_flight.saturating_sub(1);
             node.heard = Some(now);
@@ -310,6 +318,8 @@ impl Sender {
         let doubt = partition.ledger.is_doubtful(at, answer.is_some());
         let Some(mut entry) = partition.ledger.give_up(at, answer.is_some()) else { return };
         let persistence = match doubt {
+            // Where it is in the log, that log may be gone.
+            _ if kind == FailureKind::ClusterChanged => Persistence::PossiblyPersisted,
             _ if entry.is_proven() => Persistence::Persisted,
             true => Persistence::PossiblyPersisted,
             false => Persistence::NotPersisted,
@@ -321,6 +331,7 @@ impl Sender {
         if self.fatal.is_some_and(|code| kind == FailureKind::Rejected(code)) {
             failure.message = self.fatal_reason.as_deref().map(str::to_owned);
         }
+        failure.change = self.change_for(kind);
         if let Some(answer) = answer {
             failure.message.clone_from(&answer.error_message);
             let errors = answer.record_errors.iter();

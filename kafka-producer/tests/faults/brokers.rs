@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use kafka_mock::{Change, Rule};
-use kafka_wire::{ApiKey, ErrorCode, NodeId};
+use kafka_producer::Producer;
+use kafka_wire::{ApiKey, ErrorCode, NodeId, VersionRange};
 
 use crate::{Run, soon};
 
@@ -19,17 +20,46 @@ fn address(run: &Run, node: NodeId) -> (String, u16) {
 #[tokio::test]
 async fn s06_two_broker_ids_at_one_address_and_back() {
     let mut run = Run::new(1).await;
-    let producer = run.connect().await;
-    run.send(&producer, 20).await;
-    soon(producer.flush()).await.expect("open");
-    let (host, port) = address(&run, FIRST);
-    // Who looks for the new leader now finds the old one. To look, it must be told no more than that there is one.
-    run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).times(1).error(ErrorCode::LEADER_NOT_AVAILABLE));
-    run.cluster.carry_out(Change::Advertise { node: SECOND, host, port }).expect("exists");
-    run.cluster.move_leader("orders", 0, SECOND).expect("exists");
+    // Brokers before Kafka 4.4 do not say that they are not the one that is meant.
+    let old = Change::LimitVersions { api: ApiKey::API_VERSIONS, versions: VersionRange::new(0, 4) };
+    run.cluster.carry_out(old).expect("it knows them");
+    let producer = to_one_address(&mut run).await;
     let before = run.produced();
     run.send(&producer, 20).await;
     soon(run.cluster.until(|_| run.produced() >= before + 3)).await;
+    and_back(run, producer).await;
+}
+
+#[tokio::test]
+async fn s06_a_broker_that_says_it_is_not_the_one_that_is_meant_gets_no_records() {
+    let mut run = Run::new(1).await;
+    let producer = to_one_address(&mut run).await;
+    run.send(&producer, 20).await;
+    let misled = |times| producer.stats().brokers.iter().any(|it| it.node == SECOND.0 && it.misled >= times);
+    soon(run.cluster.until(|_| misled(1))).await;
+    let before = run.produced();
+    soon(run.cluster.until(|_| misled(4))).await;
+    assert_eq!(run.produced(), before, "it would have refused them");
+    and_back(run, producer).await;
+}
+
+/// Whoever looks for the new leader finds the old one.
+async fn to_one_address(run: &mut Run) -> Producer {
+    let producer = run.connect().await;
+    run.send(&producer, 20).await;
+    soon(producer.flush()).await.expect("open");
+    // Any broker may have been asked for a producer id.
+    run.cluster.stop_broker(SECOND).expect("exists");
+    run.cluster.start_broker(SECOND).expect("exists");
+    let (host, port) = address(run, FIRST);
+    // To look, it must be told no more than that there is one.
+    run.cluster.add_rule(Rule::on(ApiKey::PRODUCE).times(1).error(ErrorCode::LEADER_NOT_AVAILABLE));
+    run.cluster.carry_out(Change::Advertise { node: SECOND, host, port }).expect("exists");
+    run.cluster.move_leader("orders", 0, SECOND).expect("exists");
+    producer
+}
+
+async fn and_back(run: Run, producer: Producer) {
     assert!(
         run.cluster.recorded().iter().all(|request| request.node != SECOND || request.batches.is_empty())
     );

@@ -509,6 +509,22 @@ impl Client {
     }
 
     fn carry_out(&mut self, effects: Effects, from: Option<usize>, now: Instant) {
+        if effects.begins_anew {
+            for (_, gate) in std::mem::take(&mut self.by_node) {
+                (self.gates[gate].end, self.gates[gate].woken) = (End::Abort, true);
+            }
+        }
+        for node in effects.hang_up_on {
+            if let Some(gate) = self.by_node.remove(&node) {
+                (self.gates[gate].end, self.gates[gate].woken) = (End::Abort, true);
+                // Its lanes go on at the gate of the next connection.
+                let next = self.gate(node);
+                for (id, lane) in (0..).zip(&mut self.lanes).filter(|(_, lane)| lane.gate == gate) {
+                    lane.gate = next;
+                    self.gates[next].index.update(LaneId(id), lane.queue.readiness());
+                }
+            }
+        }
         for grown in effects.grown {
             let known = self.topics.entry(grown.topic.clone()).or_default();
             for (partition, lane) in (grown.first..).zip(&grown.lanes) {

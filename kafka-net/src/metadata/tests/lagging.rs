@@ -312,7 +312,7 @@ fn between_the_bootstrap_list_and_brokers_out_of_reach_there_is_a_pause() {
                 bench.status(0, Status::Connecting);
                 bench.down(0, ms(50));
             }
-            Some(Action::HangUp) => {}
+            Some(Action::HangUp | Action::HangUpOn(_)) => {}
             None => bench.pass(ms(1)),
         }
     }
@@ -342,7 +342,7 @@ fn between_one_rebootstrap_and_the_next_there_is_a_pause() {
                 bench.metadata.handle_response(ticket, answer, bench.now);
                 bench.metadata.request_update();
             }
-            Some(Action::HangUp) => {}
+            Some(Action::HangUp | Action::HangUpOn(_)) => {}
             None => bench.pass(ms(1)),
         }
     }

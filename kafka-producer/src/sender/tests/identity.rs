@@ -29,7 +29,7 @@ fn asked(rig: &mut Rig) -> Option<(NodeId, Call)> {
     for node in [A, B] {
         while let Some(call) = rig.sender.control_call(node) {
             match call {
-                Call::InitProducerId => found = Some((node, call)),
+                Call::InitProducerId { .. } => found = Some((node, call)),
                 other => rig.answer_control(node, other),
             }
         }

@@ -595,7 +595,7 @@ fn asked_in_a_second(rig: &mut Rig) -> usize {
                 rig.sender.handle_status(node, &kafka_net::Status::Ready, rig.now);
             }
             while let Some(call) = rig.sender.control_call(node) {
-                asked += usize::from(matches!(call, super::super::Call::InitProducerId));
+                asked += usize::from(matches!(call, super::super::Call::InitProducerId { .. }));
                 rig.answer_control(node, call);
                 rig.settle_effects();
                 if asked > 10_000 {

@@ -153,7 +153,7 @@ impl Rig {
     pub(super) fn answer_control(&mut self, node: NodeId, call: Call) {
         let body = match &call {
             Call::Metadata(_) => Reply::Metadata(self.metadata()),
-            Call::InitProducerId => Reply::InitProducerId(InitProducerIdResponse {
+            Call::InitProducerId { .. } => Reply::InitProducerId(InitProducerIdResponse {
                 error_code: self.init,
                 producer_id: ProducerId(self.producer_id),
                 producer_epoch: ProducerEpoch(self.init_epoch),

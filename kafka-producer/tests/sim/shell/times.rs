@@ -173,10 +173,14 @@ fn s20_answers_take_up_to_twenty_seconds_with_five_in_flight() {
         net.set_weather([Weather::FAIR, slow], None, Duration::ZERO);
         let settings = config(&net).socket_connection_setup_timeout(SECOND * 60);
         let settings = settings.socket_connection_setup_timeout_max(SECOND * 60).batch_size(200);
+        // Five batches in twenty seconds, more or less: what is sent in a minute takes two.
+        let settings = settings.delivery_timeout(SECOND * 240);
         let producer = start(settings);
         let load = Load { net: net.clone(), producer, book: Book::default(), sent: Cell::new(0) };
+        // To get there takes one answer after the other: versions, metadata, versions, a producer id, a first batch.
+        load.one_each(SECOND * 120).await;
         let deliveries = load.flow(SECOND * 60, SECOND).await;
-        all_delivered(deliveries, SECOND * 120).await;
+        all_delivered(deliveries, SECOND * 240).await;
         assert_eq!(load.producer.stats().retries, 0, "none was too late");
         for partition in 0..3 {
             assert_eq!(load.broker(load.leader(partition)).max_in_flight, 5);

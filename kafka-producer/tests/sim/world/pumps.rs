@@ -135,12 +135,13 @@ impl World {
         }
         let pump = &mut self.pumps[at];
         let rest = pump.setup_by.saturating_duration_since(now);
+        let opening = pump.reconnect.opening(self.client.sender.expectation());
         let address = pump.endpoint.to_string();
         let conn = self.next_conn;
         self.next_conn += 1;
         pump.stage = Stage::Up(Box::new(Link {
             conn,
-            connection: Connection::new(pump.node, &address, Arc::clone(&self.net), rest, now),
+            connection: Connection::open(pump.node, &address, Arc::clone(&self.net), rest, opening, now),
             sink: FrameSink::new(Socket::default()),
             codec: KafkaCodec::new(self.net.max_response_size),
             read: BytesMut::new(),
@@ -313,6 +314,9 @@ impl World {
                 ConnectionEvent::Ready => {
                     link.was_ready = true;
                     self.pumps[at].is_ready = true;
+                    if link.connection.is_proven() {
+                        self.client.sender.handle_proof(self.pumps[at].node);
+                    }
                     self.client.status(gate, &Status::Ready, now);
                 }
                 ConnectionEvent::Done { call, result } => {
@@ -330,6 +334,7 @@ impl World {
         let error = link.end.clone().unwrap_or_else(|| NetError::aborted(false));
         let lasted = self.now.saturating_duration_since(self.pumps[at].dialled);
         let calls = link.connection.stats().calls;
+        self.pumps[at].reconnect.note_api_versions(link.connection.api_versions());
         let (conn, life) = (link.conn, Life { was_ready: link.was_ready, calls, lasted });
         drop(link);
         self.hang_up_client(conn);
