@@ -187,7 +187,9 @@ impl Sender {
         }
         self.keep_topics_at = now.checked_add(KEEP_TOPICS_EVERY);
         for (_, lane) in &self.expiries {
-            if let Some(partition) = self.partitions.get(lane.0 as usize) {
+            // What has been resolved since has its entry there until it would have expired.
+            let partition = self.partitions.get(lane.0 as usize);
+            if let Some(partition) = partition.filter(|partition| !partition.ledger.is_empty()) {
                 self.metadata.want(&partition.topic, now);
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka_mock::{Change, Lag, Rule};
 use kafka_producer::{Record, partitioner::partition_for_key};
-use kafka_wire::{ApiKey, ErrorCode, NodeId};
+use kafka_wire::{ApiKey, ErrorCode, NodeId, VersionRange};
 
 use crate::{Run, close, connect, numbers, soon};
 
@@ -325,4 +325,23 @@ async fn controllers_among_the_bootstrap_servers_are_passed_over() {
     let error = soon(producer.send(Record::to("orders").value("v"))).await.expect_err("no broker");
     assert!(error.to_string().contains("is this the controller's listener? use a broker's"), "{error}");
     close(producer).await;
+}
+
+#[tokio::test]
+async fn a_topic_that_metadata_forgot_is_not_produced_to_by_name() {
+    let mut run = Run::new(2).await;
+    let versions = VersionRange::new(13, 13);
+    run.cluster.carry_out(Change::LimitVersions { api: ApiKey::PRODUCE, versions }).expect("known");
+    let settings = run.config().metadata_max_idle(Duration::from_secs(5));
+    let producer = connect(settings.metadata_max_age(Duration::from_millis(50))).await;
+    run.send(&producer, 2).await;
+    soon(producer.flush()).await.expect("open");
+    let names_none = |cluster: &kafka_mock::MockCluster| {
+        let recorded = cluster.recorded();
+        let last = recorded.iter().rev().find(|request| request.api == ApiKey::METADATA);
+        last.is_some_and(|request| request.topics.is_empty())
+    };
+    soon(run.cluster.until(names_none)).await;
+    run.send(&producer, 2).await;
+    run.finish_delivered(producer).await;
 }
