@@ -104,6 +104,11 @@ impl Pool {
         drop(self.with_wakers(|memory, wakers| memory.cancel(ticket, wakers)));
     }
 
+    /// Has everybody look again who waits: see [`Memory::wake_waiting`].
+    pub fn wake_waiting(&self) {
+        self.with_wakers(Memory::wake_waiting);
+    }
+
     /// Bytes taken now.
     #[must_use]
     pub fn used(&self) -> usize {

@@ -422,7 +422,7 @@ impl World {
                 assert_eq!(batch.count(), 1);
                 return self.in_flight.push((partition, batch));
             }
-            Err(SplitError::Decode(error)) => panic!("{error}"),
+            Err(error) => panic!("{error}"),
         };
         assert!(split.batches.len() > 1 && tags == split.batches.len() as u64);
         let mut record = 0;

@@ -113,10 +113,16 @@ impl Memory {
         if let Some(count) = self.granted.remove(&ticket) {
             return Some(count);
         }
-        if let Some(waiter) = self.waiting.iter_mut().find(|waiter| waiter.ticket == ticket) {
+        if let Some(waiter) = self.find(ticket).and_then(|at| self.waiting.get_mut(at)) {
             mem::swap(&mut waiter.waker, waker);
         }
         None
+    }
+
+    /// Has everybody look again who waits, at something else than memory. Nobody loses a place; each keeps a waker with its next
+    /// [`poll`](Self::poll).
+    pub fn wake_waiting(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.waiting.iter_mut().map(|it| mem::replace(&mut it.waker, Waker::noop().clone())));
     }
 
     /// Gives the ticket up, and what was granted to it. Unknown tickets are ignored. Who waited for it needs no waking: the
@@ -127,11 +133,16 @@ impl Memory {
             self.credit(count, wakers);
             return None;
         }
-        let at = self.waiting.iter().position(|waiter| waiter.ticket == ticket)?;
+        let at = self.find(ticket)?;
         let waiter = self.waiting.remove(at)?;
         // It may have been the one that nobody else could pass.
         self.grant(wakers);
         Some(waiter.waker)
+    }
+
+    /// Where a waiter stands: tickets rise.
+    fn find(&self, ticket: Ticket) -> Option<usize> {
+        self.waiting.binary_search_by_key(&ticket, |waiter| waiter.ticket).ok()
     }
 
     fn credit(&mut self, count: usize, wakers: &mut Vec<Waker>) {

@@ -196,34 +196,49 @@ impl<T> SealedBatch<T> {
     /// Their memory is [overdrawn](Pool::overdraw): this batch, whose memory it replaces, is still there.
     ///
     /// # Errors
-    /// [`SplitError::SingleRecord`] if there is nothing to split.
-    pub fn split(&self, pool: &Arc<Pool>, mut make: impl FnMut() -> T) -> Result<Split<T>, SplitError> {
+    /// [`SplitError::SingleRecord`] if there is nothing to split. The others would be mistakes of this crate.
+    pub fn split(&self, pool: &Arc<Pool>, make: impl FnMut() -> T) -> Result<Split<T>, SplitError> {
         if self.count() < 2 {
             return Err(SplitError::SingleRecord);
         }
         let records = self.decode().map_err(SplitError::Decode)?;
         let largest = records.iter().map(|r| r.with_borrowed(crate::size::single_record_batch_size)).max();
         let target = largest.unwrap_or(0).max(self.predicted_size() / 2);
-        let mut source = Overdraft(pool);
+        self.split_into(&records, target, &mut Overdraft(pool), make)
+    }
+
+    /// Builds batches of at most `target` bytes.
+    fn split_into(
+        &self,
+        records: &[OwnedRecord],
+        target: usize,
+        source: &mut impl ChunkSource,
+        mut make: impl FnMut() -> T,
+    ) -> Result<Split<T>, SplitError> {
         let mut children: Vec<BatchBuilder> = Vec::new();
         let mut starts = Vec::new();
         let half = self.count() / 2;
-        for (index, record) in (0..).zip(&records) {
+        for (index, record) in (0..).zip(records) {
             record.with_borrowed(|record| {
                 // One small record beside a large one may fit into the target again: then the count decides.
                 let again = index == half && children.len() == 1;
                 if let Some(child) = children.last_mut().filter(|_| !again) {
                     if child.append_fast(record).is_some()
-                        || matches!(child.append_slow(record, &mut source), Ok(Some(_)))
+                        || matches!(child.append_slow(record, source), Ok(Some(_)))
                     {
                         return;
                     }
                 }
-                if let Ok(child) = BatchBuilder::open_with(record, target, false, &mut source) {
+                if let Ok(child) = BatchBuilder::open_with(record, target, false, source) {
                     children.push(child);
                     starts.push(index);
                 }
             });
+        }
+        let found: u32 = children.iter().map(BatchBuilder::count).sum();
+        if found != self.count() {
+            // Deliveries of those after it would be told the offsets of others.
+            return Err(SplitError::Incomplete { records: self.count(), found });
         }
         let life = |start: &u32| Life {
             position: self.life.position + u64::from(*start),
@@ -282,6 +297,13 @@ pub enum SplitError {
     SingleRecord,
     /// Its own bytes could not be read again.
     Decode(ReadError),
+    /// The children would not have all its records.
+    Incomplete {
+        /// How many it has.
+        records: u32,
+        /// How many they would have.
+        found: u32,
+    },
 }
 
 impl std::fmt::Display for SplitError {
@@ -289,6 +311,9 @@ impl std::fmt::Display for SplitError {
         match self {
             Self::SingleRecord => f.write_str("a batch of one record cannot be split"),
             Self::Decode(_) => f.write_str("the batch to be split cannot be read"),
+            Self::Incomplete { records, found } => {
+                write!(f, "only {found} of the {records} records of the batch fit its parts")
+            }
         }
     }
 }
@@ -296,7 +321,7 @@ impl std::fmt::Display for SplitError {
 impl std::error::Error for SplitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::SingleRecord => None,
+            Self::SingleRecord | Self::Incomplete { .. } => None,
             Self::Decode(error) => Some(error),
         }
     }
@@ -315,4 +340,38 @@ impl ChunkSource for Overdraft<'_> {
 fn length(size: usize) -> i32 {
     debug_assert!(i32::try_from(size).is_ok());
     i32::try_from(size).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::compress::Compression;
+    use crate::limits::{Limits, QueueSettings};
+    use crate::queue::PartitionQueue;
+    use crate::record::Record;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn a_split_that_would_lose_a_record_is_none() {
+        let limits = Limits::new(16 << 10, 1 << 20, 1 << 20).expect("they fit");
+        let (linger, delivery_timeout) = (Duration::ZERO, Duration::from_secs(120));
+        let mut queue = PartitionQueue::new(QueueSettings { limits, linger, delivery_timeout });
+        let (pool, now) = (Pool::new(&limits), Instant::now());
+        for value in ["small", &"large".repeat(100), "small"] {
+            let record = Record { timestamp: 1, value: Some(value.as_bytes()), ..Record::default() };
+            queue.append_slow(&record, now, &mut &pool, || ()).slot.expect("there is room");
+        }
+        queue.close(SendReason::Flush);
+        let batch = queue.drain(now).expect("it is ready");
+        let batch = batch.seal(Stamp::NONE, &mut Compressor::new(Compression::None).expect("compiled in"));
+        let records = batch.decode().expect("as it was written");
+        let whole = batch.split(&pool, || ()).expect("each record has a place");
+        assert_eq!(whole.batches.iter().map(DrainedBatch::count).sum::<u32>(), 3);
+        // No memory for a second part: splits take theirs beyond the limit, so that this does not happen.
+        let mut chunks = Vec::from_iter(pool.take_one());
+        let lossy = batch.split_into(&records, 600, &mut chunks, || ()).map(drop);
+        assert_eq!(lossy, Err(SplitError::Incomplete { records: 3, found: 2 }));
+    }
 }
