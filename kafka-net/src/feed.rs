@@ -43,6 +43,13 @@ pub trait Feed {
 
     /// The connection came up, broke, or is being set up.
     fn on_status(&mut self, status: Status, now: Instant);
+
+    /// Whether the connection belongs to somebody else: this process is a fork of the one that opened it. Asked once in each
+    /// turn of the pump. If so, nothing is read from the stream or written to it any more, nor is it shut down, since whoever it
+    /// belongs to goes on with it; calls are told as aborted, and the pump ends.
+    fn is_foreign(&mut self) -> bool {
+        false
+    }
 }
 
 /// What a connection has to offer to the next call.

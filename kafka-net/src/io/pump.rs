@@ -1,7 +1,7 @@
 //! [`pump`]: the one socket loop.
 
 use std::{
-    fmt,
+    fmt, mem,
     pin::Pin,
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -49,21 +49,27 @@ where
         feed_deadline: None,
         sleep: None,
         was_ready: false,
+        is_foreign: false,
         end: None,
     };
     let error = poll_fn(|cx| pump.poll(cx)).await;
-    if error.is_aborted() || error.is_idle() {
+    if !pump.is_foreign && (error.is_aborted() || error.is_idle()) {
         // What is written should reach the broker: say that no more will come, rather than reset. Frames still held are
         // not flushed: their calls have been told that they were not written.
         let close = poll_fn(|cx| Pin::new(pump.sink.stream_mut()).poll_shutdown(cx));
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, close).await;
     }
-    Ended {
+    let ended = Ended {
         error,
         was_ready: pump.was_ready,
         api_versions: pump.connection.api_versions(),
         stats: *pump.connection.stats(),
+    };
+    if pump.is_foreign {
+        // Even to close the socket would be noticed elsewhere: runtimes share with their forks who waits for which events.
+        mem::forget(pump);
     }
+    ended
 }
 
 /// How a connection ended.
@@ -97,6 +103,8 @@ struct Pump<'a, S, F: Feed> {
     /// The armed timer. It may be early (the deadline moved on since), never late.
     sleep: Option<Pin<Box<Sleep>>>,
     was_ready: bool,
+    /// The feed says that the stream is somebody else's.
+    is_foreign: bool,
     end: Option<NetError>,
 }
 
@@ -106,6 +114,13 @@ where
     F: Feed,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<NetError> {
+        if self.feed.is_foreign() {
+            self.is_foreign = true;
+            self.connection.abort(clock::now());
+            self.drain_events(clock::now());
+            let closed = || NetError::new(Kind::Aborted);
+            return Poll::Ready(self.end.take().unwrap_or_else(closed));
+        }
         for _ in 0..MAX_TURNS {
             let now = clock::now();
             // Each step is repeated until it has registered a waker, or says that there is more to do.
