@@ -7,6 +7,7 @@ mod progress;
 
 use std::{
     cell::{Cell, RefCell},
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -119,13 +120,13 @@ impl Shared {
         let mut lane = match (record.partition, record.key) {
             // Taken by somebody else: the cold path goes elsewhere.
             (None, None) => topic.lane(Sticky::current(topic.key)?)?.try_lock()?,
-            (Some(partition), _) => topic.lane(u32::try_from(partition).ok()?)?.lock(),
+            (Some(partition), _) => topic.lane(u32::try_from(partition).ok()?)?.lock_whole()?,
             (None, Some(key)) => {
                 let count = topic.count();
                 if count == 0 {
                     return None;
                 }
-                topic.lane(partition_for_key(key, count))?.lock()
+                topic.lane(partition_for_key(key, count))?.lock_whole()?
             }
         };
         let encoded =
@@ -195,28 +196,57 @@ impl Shared {
         yields: bool,
         now: Instant,
     ) -> Result<Delivery, Stop> {
-        let unknown = || Stop::Topic(Arc::clone(topic), count);
         if count == 0 {
-            return Err(unknown());
+            return Err(Stop::Topic(Arc::clone(topic), count));
         }
-        match self.choose(topic, record, count)? {
+        let choice = self.choose(topic, record, count)?;
+        // A panic in there may leave a lane or a gate half changed.
+        let place = AssertUnwindSafe(|| self.place(topic, choice, encoded, source, count, yields, now));
+        panic::catch_unwind(place).unwrap_or_else(|panic| {
+            self.stop();
+            panic::resume_unwind(panic)
+        })
+    }
+
+    /// Appends a record to the partition that was chosen.
+    #[expect(clippy::too_many_arguments, reason = "what the cold path has worked out")]
+    fn place(
+        &self,
+        topic: &Arc<TopicShared>,
+        choice: Choice,
+        encoded: &kafka_batch::Record<'_>,
+        source: &mut Source<'_>,
+        count: u32,
+        yields: bool,
+        now: Instant,
+    ) -> Result<Delivery, Stop> {
+        match choice {
             Choice::Sticky => self.append_sticky(topic, encoded, source, count, yields, now),
             Choice::Partition(partition) => {
+                let unknown = || Stop::Topic(Arc::clone(topic), count);
                 let lane = topic.lane(partition).filter(|_| partition < count).ok_or_else(unknown)?;
-                let state = lane.lock();
+                let state = self.lock_lane(lane)?;
                 if state.queue.fits(encoded) {
                     return self.append_at(lane, state, encoded, source, now);
                 }
                 if self.close_full(lane, state) && yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
-                let state = lane.lock();
+                let state = self.lock_lane(lane)?;
                 if state.is_gone {
                     return Err(unknown());
                 }
                 self.append_at(lane, state, encoded, source, now)
             }
         }
+    }
+
+    /// A lane that is whole. One that is not ends the producer.
+    fn lock_lane<'a>(&self, lane: &'a Lane) -> Result<std::sync::MutexGuard<'a, LaneState>, Stop> {
+        lane.lock_whole().ok_or_else(|| {
+            self.stop();
+            Stop::Refused(self.closed())
+        })
     }
 
     fn choose(&self, topic: &TopicShared, record: &Record<'_>, count: u32) -> Result<Choice, Stop> {
@@ -282,7 +312,7 @@ impl Shared {
         let partition = topic.spread.draw(count, current, if adaptive { Some(&load) } else { None });
         Sticky::stay(topic.key, partition);
         let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic), count)) };
-        let state = lane.lock();
+        let state = self.lock_lane(lane)?;
         if state.is_gone {
             return Err(Stop::Topic(Arc::clone(topic), count));
         }
@@ -304,7 +334,7 @@ impl Shared {
         }
         let gate = Arc::clone(&state.gate);
         drop(state);
-        lane.tell(&gate, Edges { first: false, full: true });
+        lane.tell(&gate, Edges { first: false, full: true }, &self.pool);
         true
     }
 
@@ -317,7 +347,7 @@ impl Shared {
         now: Instant,
     ) -> Result<Delivery, Stop> {
         if state.closed {
-            return Err(Stop::Refused(Refusal::Closed));
+            return Err(Stop::Refused(self.closed()));
         }
         // The lane may only have been taken for a moment, or another thread has begun a batch here.
         if let Some(slot) = state.queue.append_fast(record) {
@@ -328,7 +358,7 @@ impl Shared {
         let gate = appended.edges.any().then(|| Arc::clone(&state.gate));
         drop(state);
         if let Some(gate) = gate {
-            lane.tell(&gate, appended.edges);
+            lane.tell(&gate, appended.edges, &self.pool);
             if appended.edges.first {
                 self.batch_begun();
             }
@@ -339,7 +369,7 @@ impl Shared {
             Err(AppendError::TooLarge { size, max, setting }) => {
                 Err(Stop::Refused(self.too_large(size, max, setting)))
             }
-            Err(_) => Err(Stop::Refused(Refusal::Closed)),
+            Err(_) => Err(Stop::Refused(self.closed())),
         }
     }
 

@@ -10,7 +10,7 @@ use kafka_net::{Backoff, Metadata, MetadataConfig, NetConfig};
 
 use crate::{
     config::{ConfigError, MetadataRecovery, ProducerConfig, Settings},
-    io::{self, Shared},
+    io::{self, Host, Shared},
     partitioner::Partitioner,
     producer::Producer,
     sender::{Sender, SenderSettings},
@@ -28,7 +28,7 @@ impl ProducerConfig {
     /// The settings are out of range, contradict each other, or need a codec that is not compiled in; or this is not called on
     /// a tokio runtime with timers and, unless there is a [`connector`](Self::connector), sockets.
     pub async fn connect(self) -> Result<Producer, ConfigError> {
-        self.start(None)
+        self.start(None, Host::current)
     }
 
     /// As [`connect`](Self::connect), with partitions chosen by the caller.
@@ -38,10 +38,15 @@ impl ProducerConfig {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub async fn connect_with(self, partitioner: impl Partitioner) -> Result<Producer, ConfigError> {
-        self.start(Some(Arc::new(partitioner)))
+        self.start(Some(Arc::new(partitioner)), Host::current)
     }
 
-    fn start(self, partitioner: Option<Arc<dyn Partitioner>>) -> Result<Producer, ConfigError> {
+    /// Starts a producer on what `host` gives, which is asked once it is sure that there is a runtime.
+    pub(crate) fn start(
+        self,
+        partitioner: Option<Arc<dyn Partitioner>>,
+        host: impl FnOnce() -> Host,
+    ) -> Result<Producer, ConfigError> {
         let (settings, warnings) = self.settle()?;
         if let Some(lack) = kafka_net::io::runtime_lack(&settings.connector) {
             return Err(ConfigError::runtime(lack));
@@ -49,8 +54,8 @@ impl ProducerConfig {
         for warning in warnings {
             tracing::warn!(%warning, "settings");
         }
-        let seed = io::seed();
-        let mut rng = fastrand::Rng::with_seed(seed);
+        let host = host();
+        let mut rng = fastrand::Rng::with_seed(host.seed);
         let net = net_config(&settings)?;
         let metadata = Metadata::new(&settings.bootstrap_servers, metadata_config(&settings)?, rng.fork());
         let limits = Limits::new(settings.batch_size, settings.max_request_size, settings.buffer_memory)?;
@@ -58,7 +63,8 @@ impl ProducerConfig {
             QueueSettings { limits, linger: settings.linger, delivery_timeout: settings.delivery_timeout };
         let sender = Sender::new(sender_settings(&settings), metadata, rng.u64(..));
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Ok(Producer::start(Shared::new(id, settings, queue_settings, partitioner, net, sender)))
+        let shared = Shared::new(id, settings, queue_settings, partitioner, net, sender, &host);
+        Ok(Producer::start(shared))
     }
 }
 

@@ -57,8 +57,8 @@ pub(crate) enum Refusal {
     Timestamp(i64),
     /// No room in `buffer.memory` within `max.block.ms`, and the broker that answers nothing, if it is one's fault.
     NoRoom { waited: Duration, asked: usize, hint: Option<Arc<str>> },
-    /// The producer is closed, or its runtime is gone.
-    Closed,
+    /// The producer accepts nothing any more.
+    Closed(EndedBy),
     /// The producer met an error that no later attempt can cure.
     Fatal { code: ErrorCode, why: Option<Arc<str>> },
 }
@@ -77,7 +77,7 @@ impl SendError {
             | Refusal::Unreachable { .. }
             | Refusal::TooLarge { .. }
             | Refusal::Timestamp(_)
-            | Refusal::Closed
+            | Refusal::Closed(_)
             | Refusal::Fatal { .. } => false,
         }
     }
@@ -97,9 +97,9 @@ impl SendError {
         matches!(*self.kind, Refusal::NoRoom { .. })
     }
 
-    /// Whether the producer is closed.
+    /// Whether the producer is closed: by a handle, or because its tasks cannot go on. The text says which.
     pub fn is_closed(&self) -> bool {
-        matches!(*self.kind, Refusal::Closed)
+        matches!(*self.kind, Refusal::Closed(_))
     }
 
     /// What a broker last said of the topic or of us, if it said anything.
@@ -168,7 +168,8 @@ impl fmt::Display for Refusal {
                 Millis(*waited),
                 hint.as_deref().unwrap_or("the brokers take less than is sent")
             ),
-            Self::Closed => f.write_str("the producer is closed"),
+            Self::Closed(EndedBy::Handle) => f.write_str("the producer is closed"),
+            Self::Closed(by) => write!(f, "the producer is closed: {by}"),
             Self::Fatal { code, why: None } => {
                 write!(f, "the producer cannot go on: {code}; make a new one")
             }
@@ -191,6 +192,32 @@ fn shown(topic: &TopicName) -> String {
 
 /// The longest name of a topic.
 const MAX_TOPIC: usize = 249;
+
+/// What ended a producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndedBy {
+    /// A handle closed it, or the last one was dropped.
+    Handle,
+    /// Its tasks are gone: their runtime was shut down.
+    Runtime,
+    /// A panic left its state half changed: nobody may go on with that.
+    Panic,
+    /// This process is a fork of the one it belongs to.
+    Fork,
+}
+
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Handle => "the producer was closed first",
+            Self::Runtime => "the producer's runtime was shut down",
+            Self::Panic => "a panic in the producer ended it, which is a bug; the panic's message says more",
+            Self::Fork => {
+                "this process is a fork of the one that the producer belongs to; make one of its own"
+            }
+        })
+    }
+}
 
 /// A time that passed, in the unit of the settings that bound it.
 pub(crate) struct Millis(pub(crate) Duration);
@@ -289,12 +316,12 @@ pub(crate) enum FailureKind {
     Exhausted(Option<ErrorCode>),
     /// `delivery.timeout.ms` is over.
     Expired,
-    /// The producer was closed before it was sent or answered.
-    Closed,
     /// [`purge`](crate::Producer::purge) gave it up.
     Purged,
-    /// The tasks of the producer are gone: their runtime was shut down.
-    Aborted,
+    /// The producer ended before it was sent or answered.
+    Ended(EndedBy),
+    /// It was lost where it was compressed or split: a codec panicked, or there was no thread to do it on.
+    Lost,
     /// Another cluster took the place of the one that it was sent to, and no answer will come.
     ClusterChanged,
 }
@@ -311,6 +338,14 @@ impl Failure {
             change: None,
             records: Vec::new(),
             timeline: Timeline::default(),
+        }
+    }
+
+    /// What ended the producer, if that ended the batch.
+    pub(crate) fn ended_by(&self) -> Option<EndedBy> {
+        match self.kind {
+            FailureKind::Ended(by) => Some(by),
+            _ => None,
         }
     }
 }
@@ -331,9 +366,9 @@ impl DeliveryError {
             FailureKind::Rejected(code) => Some(code),
             FailureKind::Exhausted(code) => code,
             FailureKind::Expired
-            | FailureKind::Closed
             | FailureKind::Purged
-            | FailureKind::Aborted
+            | FailureKind::Ended(_)
+            | FailureKind::Lost
             | FailureKind::ClusterChanged => None,
         }
     }
@@ -374,9 +409,9 @@ impl DeliveryError {
         self.failure.change.as_ref().map(|change| (&*change.from, &*change.to))
     }
 
-    /// Whether the end of the producer ended it: it was closed, or its runtime shut down.
+    /// Whether the end of the producer ended it: it was closed, or its tasks could not go on. The text says which.
     pub fn is_aborted(&self) -> bool {
-        matches!(self.failure.kind, FailureKind::Closed | FailureKind::Aborted)
+        matches!(self.failure.kind, FailureKind::Ended(_))
     }
 
     /// Whether this very record was refused, not only another one of its batch.
@@ -424,13 +459,13 @@ impl fmt::Display for DeliveryError {
             FailureKind::Exhausted(Some(code)) => write!(f, "out of retries, last {code}")?,
             FailureKind::Exhausted(None) => f.write_str("out of retries, last answer missing")?,
             FailureKind::Expired => f.write_str("delivery.timeout.ms is over")?,
-            FailureKind::Closed => f.write_str("the producer was closed first")?,
+            FailureKind::Ended(by) => fmt::Display::fmt(by, f)?,
             FailureKind::Purged => f.write_str("it was purged")?,
-            FailureKind::Aborted => f.write_str("the producer's runtime was shut down")?,
             FailureKind::ClusterChanged => {
                 let (from, to) = self.clusters().unwrap_or_default();
                 write!(f, "it was sent to cluster {from}, whose place cluster {to} has taken")?;
             }
+            FailureKind::Lost => f.write_str("it could not be compressed or split, see the log")?,
         }
         if let Some(message) = self.message() {
             write!(f, " ({message})")?;

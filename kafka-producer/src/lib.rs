@@ -61,6 +61,11 @@ mod stats;
 mod sync;
 mod timeline;
 mod topic;
+mod waiters;
+
+#[cfg(test)]
+#[path = "../tests/runtimes/mod.rs"]
+mod runtimes;
 
 #[cfg(test)]
 #[path = "../tests/sim/shell/mod.rs"]

@@ -4,7 +4,10 @@
 //! nothing is left of it.
 
 #[cfg(test)]
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 /// Makes an enum of the bugs, and a list of all of them.
 #[cfg(test)]
@@ -104,17 +107,28 @@ bugs! {
     NumbersOutliveCluster,
     /// In another cluster, batches are written that may be in the old one's log.
     DoubtOutlivesCluster,
+    /// The driver goes on without giving way, and starts pumps where none can run any more.
+    RuntimeEndUnseen,
 }
 
 #[cfg(test)]
 thread_local! {
     static ON: Cell<Option<Bug>> = const { Cell::new(None) };
+    /// Whether the thread's bug can be called off, and was not.
+    static SWITCH: Cell<Option<&'static AtomicBool>> = const { Cell::new(None) };
 }
 
 /// Whether a bug is on in this thread.
 #[cfg(test)]
 pub(crate) fn is_on(bug: Bug) -> bool {
-    ON.get() == Some(bug)
+    ON.get() == Some(bug) && SWITCH.get().is_none_or(|switch| switch.load(Ordering::Relaxed))
+}
+
+/// Turns a bug on in this thread, for as long as the switch is on.
+#[cfg(test)]
+pub(crate) fn turn_on(bug: Bug, switch: &'static AtomicBool) {
+    ON.set(Some(bug));
+    SWITCH.set(Some(switch));
 }
 
 /// Runs `f` with a bug turned on in this thread, or with none.
@@ -146,4 +160,44 @@ macro_rules! planted {
     };
 }
 
-pub(crate) use planted;
+#[cfg(test)]
+thread_local! {
+    /// How often the code of this thread passes a slippery place before it panics there.
+    static SLIPS_AFTER: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// Has this thread panic where the code says [`slip`] for the time of this number, counted from zero.
+#[cfg(test)]
+pub(crate) fn slip_after(passes: u32) {
+    SLIPS_AFTER.set(Some(passes));
+}
+
+/// Whether it came to that. From now on it does not.
+#[cfg(test)]
+pub(crate) fn has_slipped() -> bool {
+    SLIPS_AFTER.take().is_none()
+}
+
+/// Panics if it is time to.
+#[cfg(test)]
+pub(crate) fn pass() {
+    let left = SLIPS_AFTER.get();
+    SLIPS_AFTER.set(left.and_then(|left| left.checked_sub(1)));
+    assert!(left != Some(0), "slipped");
+}
+
+/// A place in the midst of a change of the sender's state, where a test can have a panic happen.
+#[cfg(test)]
+macro_rules! slip {
+    () => {
+        crate::planted::pass()
+    };
+}
+
+/// No place is slippery outside tests.
+#[cfg(not(test))]
+macro_rules! slip {
+    () => {};
+}
+
+pub(crate) use {planted, slip};

@@ -16,8 +16,8 @@ use kafka_wire::NodeId;
 use crate::{
     append::Progress,
     config::ProducerConfig,
-    delivery::{Deliveries, Delivery, Outcome},
-    error::{FailureKind, Millis, SendError, TrySendError},
+    delivery::{Bystander, Counts, Deliveries, Delivery, Outcome},
+    error::{EndedBy, FailureKind, Millis, Refusal, SendError, TrySendError},
     io::{Shared, Timer, now},
     purge::{Purge, Purged},
     record::Record,
@@ -34,6 +34,10 @@ use crate::{
 /// When the last handle is dropped without [`close`](Self::close), what was accepted is still sent: the tasks go on
 /// until each record is delivered or its delivery deadline is over. When the runtime is shut down first, every
 /// [`Delivery`] resolves as aborted.
+///
+/// It belongs to the process that made it. After a `fork`, the child has copies of the parent's batches and connections and no
+/// business with either: there every `send` is refused as closed from the next batch on, nothing is written, and deliveries that the
+/// parent waits for fail as possibly persisted, or stay without an answer. Make a producer after the fork, in each process its own.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -57,7 +61,9 @@ struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.close();
+        if !self.0.is_elsewhere() {
+            drop(self.0.close());
+        }
     }
 }
 
@@ -201,7 +207,8 @@ impl Producer {
         if let Some(refusal) = self.shared.refusal() {
             return Err(SendError::new(refusal));
         }
-        Ok(await_all(self.shared.flush(SendReason::Flush)).await)
+        let Counts { delivered, failed, .. } = await_all(self.shared.flush(SendReason::Flush)).await;
+        Ok(Flushed { delivered, failed })
     }
 
     /// Accepts no more records, on any handle, and waits until each accepted one is delivered or given up; then hangs
@@ -211,24 +218,32 @@ impl Producer {
     /// dropped.
     ///
     /// # Errors
-    /// Records had to be given up because the time was over. Each [`Delivery`] says whether it may be in the log.
+    /// Records had to be given up because the time was over, or because the producer ended otherwise meanwhile: another handle
+    /// closed it with less patience, or its runtime was shut down. Or this is a fork of the producer's process. Each [`Delivery`] says whether it may be in the log.
     pub async fn close(&self, timeout: Duration) -> Result<(), CloseError> {
         let shared = &self.shared;
-        shared.close();
-        let mut timer = Timer::new(&shared.runtime, now().checked_add(timeout));
-        let in_time = poll_fn(|cx| match shared.poll_over(cx.waker()) {
-            true => Poll::Ready(true),
-            false => timer.poll(cx).map(|()| false),
-        });
-        if in_time.await {
-            return Ok(());
+        if let Some(Refusal::Closed(by @ EndedBy::Fork)) = shared.refusal() {
+            return Err(CloseError { records: 0, timeout, in_time: true, by });
         }
-        let unresolved = shared.flush(SendReason::Close);
-        shared.abort(FailureKind::Closed);
-        poll_fn(|cx| if shared.poll_over(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
-        // Some may have been acknowledged between the two.
-        let records = await_all(unresolved).await.failed;
-        if records == 0 { Ok(()) } else { Err(CloseError { records, timeout }) }
+        let unresolved = shared.close();
+        let mut end = Ending { shared, key: None };
+        let mut timer = Timer::new(&shared.alarms, now().checked_add(timeout));
+        let in_time = poll_fn(|cx| match end.poll(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            // The timer ends with the tasks, too.
+            Poll::Pending => timer.poll(cx).map(|()| end.poll(cx).is_ready()),
+        })
+        .await;
+        if !in_time {
+            shared.abort(FailureKind::Ended(EndedBy::Handle));
+            poll_fn(|cx| end.poll(cx)).await;
+        }
+        // Some may have been acknowledged while they were given up.
+        let counts = await_all(unresolved).await;
+        match counts.ended_by {
+            None => Ok(()),
+            Some(by) => Err(CloseError { records: counts.ended, timeout, in_time, by }),
+        }
     }
 
     /// Gives up records that were accepted and are not resolved, and says how many there were. The producer goes on.
@@ -249,14 +264,32 @@ impl Producer {
     }
 }
 
-async fn await_all(outcomes: Vec<(Arc<Outcome>, u32)>) -> Flushed {
-    let mut flushed = Flushed::default();
+async fn await_all(outcomes: Vec<(Arc<Outcome>, u32)>) -> Counts {
+    let (mut counts, mut bystander) = (Counts::default(), Bystander::default());
     for (outcome, count) in outcomes {
-        let (delivered, failed) = poll_fn(|cx| Outcome::poll_counts(&outcome, count, cx)).await;
-        flushed.delivered += delivered;
-        flushed.failed += failed;
+        poll_fn(|cx| Outcome::poll_counts(&outcome, count, &mut bystander, &mut counts, cx.waker())).await;
     }
-    flushed
+    counts
+}
+
+/// Waits for the end of the tasks.
+struct Ending<'a> {
+    shared: &'a Shared,
+    key: Option<u64>,
+}
+
+impl Ending<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.shared.poll_over(&mut self.key, cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.shared.cancel_over(key);
+        }
+    }
 }
 
 impl fmt::Debug for Producer {
@@ -403,11 +436,14 @@ pub struct Flushed {
     pub failed: u64,
 }
 
-/// Records were given up because [`close`](Producer::close) ran out of time.
+/// Records were given up while [`close`](Producer::close) waited for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseError {
     records: u64,
     timeout: Duration,
+    /// It was not its own time that was over.
+    in_time: bool,
+    by: EndedBy,
 }
 
 impl CloseError {
@@ -415,16 +451,28 @@ impl CloseError {
     pub fn records(&self) -> u64 {
         self.records
     }
+
+    /// Whether the time that this call allowed was over. Otherwise the producer ended before: another handle closed it with less
+    /// patience, or its tasks could not go on. The text says which.
+    pub fn is_timeout(&self) -> bool {
+        !self.in_time
+    }
 }
 
 impl fmt::Display for CloseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} records were not acknowledged within {} and were given up",
-            self.records,
-            Millis(self.timeout)
-        )
+        let Self { records, timeout, in_time, by } = self;
+        match (in_time, by) {
+            (false, _) => {
+                let limit = Millis(*timeout);
+                write!(f, "{records} records were not acknowledged within {limit} and were given up")
+            }
+            (true, EndedBy::Handle) => write!(
+                f,
+                "{records} records were given up: another handle closed the producer with less patience"
+            ),
+            (true, by) => write!(f, "{records} records were given up: {by}"),
+        }
     }
 }
 

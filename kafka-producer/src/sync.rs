@@ -2,3 +2,8 @@
 //! a model checker, which tries every interleaving.
 
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
+
+/// Whether somebody has panicked who held the lock.
+pub(crate) fn is_poisoned<T>(mutex: &Mutex<T>) -> bool {
+    mutex.is_poisoned()
+}

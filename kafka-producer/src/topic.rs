@@ -1,7 +1,7 @@
 //! [`Topic`]: a handle that spares the look-up of its name.
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
@@ -11,7 +11,7 @@ use std::{
 
 use kafka_wire::{ErrorCode, TopicName};
 
-use crate::{io::Lane, partitioner::Spread};
+use crate::{io::Lane, partitioner::Spread, waiters::Waiters};
 
 /// A topic that the producer knows: its name, and where its partitions are.
 ///
@@ -67,19 +67,18 @@ struct Lanes {
 struct Waiting {
     /// Why the topic cannot be used, as far as brokers said.
     trouble: Option<ErrorCode>,
-    next: u64,
-    wakers: Vec<(u64, Waker)>,
+    waiters: Waiters,
 }
 
 impl TopicShared {
-    pub(crate) fn new(name: TopicName, producer: u64) -> Self {
+    pub(crate) fn new(name: TopicName, producer: u64, seed: u64) -> Self {
         Self {
             name,
             producer,
             key: NEXT_KEY.fetch_add(1, Ordering::Relaxed),
             lanes: Lanes::new(),
             count: AtomicU32::new(0),
-            spread: Spread::default(),
+            spread: Spread::new(seed),
             waiting: Mutex::default(),
         }
     }
@@ -132,39 +131,29 @@ impl TopicShared {
     pub(crate) fn learn(&self, trouble: Option<ErrorCode>) -> Vec<Waker> {
         let mut waiting = self.lock();
         waiting.trouble = trouble;
-        mem::take(&mut waiting.wakers).into_iter().map(|(_, waker)| waker).collect()
+        waiting.waiters.take_all()
     }
 
     /// Wakes at the next news. `key` is what an earlier call gave; cancel with it.
     pub(crate) fn wait(&self, key: Option<u64>, waker: &Waker) -> u64 {
         // Foreign code: cloned before the lock is taken, and what is not kept of the two is dropped after it.
-        let mut waker = waker.clone();
+        let (mut waker, mut key) = (waker.clone(), key);
         let mut waiting = self.lock();
-        if let Some(key) = key {
-            if let Some((_, kept)) = waiting.wakers.iter_mut().find(|(other, _)| *other == key) {
-                mem::swap(kept, &mut waker);
-                return key;
-            }
-        }
-        let key = waiting.next;
-        waiting.next += 1;
-        waiting.wakers.push((key, waker));
-        key
+        waiting.waiters.keep(&mut key, &mut waker);
+        drop(waiting);
+        key.unwrap_or_default()
     }
 
     /// Waits no longer.
     pub(crate) fn cancel(&self, key: u64) {
-        let mut waiting = self.lock();
-        let at = waiting.wakers.iter().position(|(other, _)| *other == key);
-        let waker = at.map(|at| waiting.wakers.remove(at));
-        drop(waiting);
+        let waker = self.lock().waiters.cancel(key);
         drop(waker);
     }
 
     /// How many wait.
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
-        self.lock().wakers.len()
+        self.lock().waiters.len()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {

@@ -157,21 +157,24 @@ impl Progress {
         // An answer that has nothing new is no reason to give up: what is waited for may come into being the moment after.
         // The planted bug is one of wake-ups: this timer must not wake for what the news do not.
         let mut is_due = |timer: &mut Timer| !planted!(DeafTopic) && timer.poll(cx).is_ready();
-        while wait.ask_again.as_mut().is_none_or(&mut is_due) {
+        // Once the producer has ended, no timer waits any more.
+        while shared.is_open() && wait.ask_again.as_mut().is_none_or(&mut is_due) {
             shared.want_topic(&topic.name);
-            wait.ask_again = Some(Timer::new(&shared.runtime, now().checked_add(ASK_AGAIN)));
+            wait.ask_again = Some(Timer::new(&shared.alarms, now().checked_add(ASK_AGAIN)));
         }
         wait.topic = Some((Arc::clone(&topic), key));
         let trouble = topic.trouble();
+        // Before it is looked whether the producer has ended, which ends this as well.
+        let is_over = wait.timer.poll(cx).is_ready();
         let refusal = match trouble {
             _ if topic.count() != seen => return Poll::Ready(None),
             Some(code) if !code.is_retriable() => Refusal::TopicRefused { topic: topic.name.clone(), code },
-            _ if shared.refusal().is_some() => shared.refusal().unwrap_or(Refusal::Closed),
+            _ if shared.refusal().is_some() => shared.refusal().unwrap_or_else(|| shared.closed()),
             _ if seen == 0 && shared.hopeless_since(wait.hopeless).is_some() => Refusal::Unreachable {
                 topic: topic.name.clone(),
                 why: shared.hopeless_since(wait.hopeless).unwrap_or_default(),
             },
-            _ if wait.timer.poll(cx).is_pending() => return Poll::Pending,
+            _ if !is_over => return Poll::Pending,
             _ => {
                 let waited = now().saturating_duration_since(wait.since);
                 let topic = topic.name.clone();
@@ -196,7 +199,7 @@ impl Progress {
             Box::new(Waiting {
                 shared: Arc::clone(shared),
                 since,
-                timer: Timer::new(&shared.runtime, since.checked_add(shared.settings.max_block)),
+                timer: Timer::new(&shared.alarms, since.checked_add(shared.settings.max_block)),
                 ticket: None,
                 granted: Vec::new(),
                 topic: None,

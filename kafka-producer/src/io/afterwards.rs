@@ -1,6 +1,7 @@
 //! What the sender wants done, and how: in part under its lock, the rest where no lock is held.
 
 use std::{
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, PoisonError, atomic::Ordering},
     task::Waker,
 };
@@ -26,53 +27,81 @@ pub(super) struct Afterwards {
     pub(super) dropped: Vec<DrainedBatch<Arc<Outcome>>>,
 }
 
+/// Who asks for something to be done under the sender's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caller {
+    Anyone,
+    /// The pump of this node, which needs no waking.
+    Pump(NodeId),
+    /// The driver in its turn: it looks at everything after that.
+    Driver,
+}
+
 impl Shared {
-    /// Runs `f` under the sender's lock, and what it leaves to be done after it. `from` is the node whose pump this is,
-    /// which needs no waking.
+    /// Runs `f` under the sender's lock, and what it leaves to be done after it.
     pub(super) fn with_control<R>(
         &self,
         purpose: &'static str,
-        from: Option<NodeId>,
         f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
     ) -> R {
-        self.with_control_reusing(&mut Afterwards::default(), purpose, from, f)
+        self.with_control_reusing(&mut Afterwards::default(), purpose, Caller::Anyone, f)
     }
 
-    /// The same, with lists that were used before.
+    /// The same for a caller that looks at some of it by itself, with lists that were used before.
+    ///
+    /// A panic in there ends the producer, since it may have left the sender's state half changed; then it goes on to the
+    /// caller.
     pub(super) fn with_control_reusing<R>(
         &self,
         afterwards: &mut Afterwards,
         purpose: &'static str,
-        from: Option<NodeId>,
+        caller: Caller,
         f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
     ) -> R {
         if afterwards.any_effects {
-            // Somebody's waker has panicked last time.
-            *afterwards = Afterwards::default();
+            // A panic kept the last ones from being carried out.
+            self.carry_out(afterwards, caller);
         }
-        let result = {
+        let is_torn;
+        let done = {
             let mut control = self.lock(purpose);
-            let result = f(&mut control, afterwards);
-            if control.sender.has_effects() {
-                control.sender.swap_effects(&mut afterwards.effects);
+            let done = panic::catch_unwind(AssertUnwindSafe(|| {
+                let result = f(&mut control, afterwards);
+                self.collect(&mut control, afterwards, caller);
+                result
+            }));
+            is_torn = control.lanes.is_torn() && self.mark_torn();
+            if done.is_err() {
+                self.tear_down(&mut control);
+                let own = std::mem::take(&mut afterwards.effects);
+                control.sender.owe(own);
+                afterwards.effects = control.sender.take_effects();
                 afterwards.any_effects = true;
-                let Afterwards { effects, wakers, .. } = afterwards;
-                self.route(&mut control, effects, wakers, from);
             }
-            result
+            done
         };
-        self.carry_out(afterwards);
-        result
+        self.carry_out(afterwards, caller);
+        if is_torn {
+            self.stop();
+        }
+        done.unwrap_or_else(|panic| {
+            self.stop();
+            panic::resume_unwind(panic)
+        })
+    }
+
+    /// Takes what the sender wants done, and does what must keep its order.
+    fn collect(&self, control: &mut Control, afterwards: &mut Afterwards, caller: Caller) {
+        if control.sender.has_effects() {
+            control.sender.swap_effects(&mut afterwards.effects);
+            afterwards.any_effects = true;
+            let Afterwards { effects, wakers, .. } = afterwards;
+            self.route(control, effects, wakers, caller);
+        }
     }
 
     /// The part of the effects that must keep its order, and so is done under the lock. Nothing foreign runs here.
-    fn route(
-        &self,
-        control: &mut Control,
-        effects: &mut Effects,
-        wakers: &mut Vec<Waker>,
-        from: Option<NodeId>,
-    ) {
+    fn route(&self, control: &mut Control, effects: &mut Effects, wakers: &mut Vec<Waker>, caller: Caller) {
         if effects.begins_anew {
             // Whoever leads a partition from now on gets another gate, whatever its id.
             let mut gates = self.gates.write().unwrap_or_else(PoisonError::into_inner);
@@ -132,7 +161,7 @@ impl Shared {
                 stays
             });
         }
-        effects.wake.retain(|node| Some(*node) != from);
+        effects.wake.retain(|node| Caller::Pump(*node) != caller);
         if effects.wake.is_empty() {
             return;
         }
@@ -145,7 +174,7 @@ impl Shared {
     }
 
     /// The part of the effects that may run foreign code: outside every lock.
-    fn carry_out(&self, afterwards: &mut Afterwards) {
+    fn carry_out(&self, afterwards: &mut Afterwards, caller: Caller) {
         let Afterwards { effects, any_effects, wakers, dropped } = afterwards;
         if !*any_effects {
             wake_all(wakers.drain(..));
@@ -181,7 +210,7 @@ impl Shared {
             self.purge(Purge::All, FailureKind::Rejected(code));
         }
         let ending = any_resolved && !planted!(EndUnseen) && self.life.load(Ordering::Acquire) != OPEN;
-        if brokers || timer || fatal.is_some() || ending {
+        if (brokers || timer || fatal.is_some() || ending) && caller != Caller::Driver {
             self.signal.set();
         }
     }

@@ -1,6 +1,7 @@
 //! The crate's one look at the clock.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -61,18 +62,15 @@ fn wall() -> i64 {
     }
 }
 
-/// A seed for a producer's random numbers: brokers must not meet all their clients at once.
+/// A seed for a producer's random numbers: brokers must not meet all their clients at once, nor the processes of a fleet begin
+/// with the same partitions. The system's randomness is in it, for processes that begin at the same moment.
 #[expect(clippy::disallowed_methods, reason = "the one place of this crate that reads the clock")]
 pub(crate) fn seed() -> u64 {
-    #[cfg(test)]
-    if let Some(seed) = simulated::seed() {
-        return seed;
-    }
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(32)
+    RandomState::new().hash_one((since.as_nanos(), std::process::id()))
 }
 
-/// Time and chance of a simulation, which has a thread to itself: the same seed gives the same run.
+/// The wall clock of a simulation, which has a thread to itself: the same seed gives the same run.
 #[cfg(test)]
 pub(crate) mod simulated {
     use std::{cell::Cell, time::Instant};
@@ -83,7 +81,6 @@ pub(crate) mod simulated {
     struct Simulated {
         wall: i64,
         since: Instant,
-        seed: u64,
     }
 
     thread_local! {
@@ -91,8 +88,8 @@ pub(crate) mod simulated {
     }
 
     /// From now on, on this thread, it is so late by the wall clock, which goes as fast as the monotonic one.
-    pub(crate) fn begin(wall: i64, seed: u64) {
-        SIMULATED.set(Some(Simulated { wall, since: now(), seed }));
+    pub(crate) fn begin(wall: i64) {
+        SIMULATED.set(Some(Simulated { wall, since: now() }));
     }
 
     /// Somebody sets the wall clock.
@@ -101,19 +98,10 @@ pub(crate) mod simulated {
         SIMULATED.set(Some(Simulated { wall: simulated.wall + milliseconds, ..simulated }));
     }
 
-    /// Whether this thread simulates.
-    pub(crate) fn is_on() -> bool {
-        SIMULATED.get().is_some()
-    }
-
     pub(super) fn wall() -> Option<i64> {
         let simulated = SIMULATED.get()?;
         let passed = now().saturating_duration_since(simulated.since).as_millis();
         Some(simulated.wall + i64::try_from(passed).expect("a short run"))
-    }
-
-    pub(super) fn seed() -> Option<u64> {
-        SIMULATED.get().map(|simulated| simulated.seed)
     }
 }
 
@@ -125,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_wall_clock_is_looked_at_once_in_a_millisecond() {
-        simulated::begin(1_000_000, 1);
+        simulated::begin(1_000_000);
         let clock = Clock::new();
         let looks = [999, 1000, 1999, 2000].map(|micros| {
             simulated::jump(1_000_000);

@@ -1,16 +1,16 @@
-//! Sealing with a codec, and splitting: on blocking threads, a bounded number at a time.
+//! Sealing with a codec, and splitting: on threads of their own, a bounded number at a time.
 //!
 //! The bound is the sender's: it drains no more than `max_sealing` batches that are not sealed. A pump never compresses.
 
 use std::{
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use kafka_batch::{Compression, Compressor, SplitError, Stamp};
-use tokio::runtime::Handle;
 
-use super::{Shared, now, parallelism};
+use super::{Shared, Tasks, now, parallelism};
 use crate::{
     delivery::Outcome,
     sender::{Drained, LaneId, SplitJob},
@@ -29,31 +29,31 @@ impl Compressors {
         Self { compression, idle: Mutex::default(), shared }
     }
 
-    /// Seals a batch on a blocking thread.
+    /// Seals a batch on another thread.
     pub(super) fn seal(&self, drained: Drained) {
         let Some(shared) = self.shared.upgrade() else { return };
         let Drained { lane, key, batch, stamp } = drained;
         let job = Job { shared, lane, key, is_sealing: true, is_done: false };
-        let runtime = job.shared.runtime.clone();
+        let tasks = Arc::clone(&job.shared.tasks);
         let work = move || {
             let shared = Arc::clone(&job.shared);
             let mut compressor = shared.compressors.take();
             let sealed = batch.seal(stamp, &mut compressor);
             shared.compressors.put_back(compressor);
             job.done();
-            shared.with_control("to hand in a sealed batch", None, |control, _| {
+            shared.with_control("to hand in a sealed batch", |control, _| {
                 control.sender.handle_sealed(lane, key, sealed, now());
             });
         };
-        on_another_thread(&runtime, work);
+        hand_over(&*tasks, Box::new(work));
     }
 
-    /// Makes smaller batches of one, on a blocking thread.
+    /// Makes smaller batches of one, on another thread.
     pub(super) fn split(&self, job: SplitJob) {
         let Some(shared) = self.shared.upgrade() else { return };
         let SplitJob { lane, key, batch } = job;
         let job = Job { shared, lane, key, is_sealing: false, is_done: false };
-        let runtime = job.shared.runtime.clone();
+        let tasks = Arc::clone(&job.shared.tasks);
         let work = move || {
             let shared = Arc::clone(&job.shared);
             let (topic, partition) = (batch.tag().topic().clone(), batch.tag().partition());
@@ -67,16 +67,19 @@ impl Compressors {
             match parts {
                 Ok(parts) => {
                     job.done();
-                    shared.with_control("to hand in the parts of a batch", None, |control, _| {
+                    shared.with_control("to hand in the parts of a batch", |control, _| {
                         control.sender.handle_split(lane, key, parts, now());
                     });
                 }
                 // The job ends undone, which gives the batch up.
                 Err(SplitError::SingleRecord) => debug_assert!(false, "one record is not split"),
-                Err(error) => tracing::error!(%error, %topic, partition, "a batch could not be split"),
+                Err(error) => {
+                    tracing::error!(%error, %topic, partition, "a batch could not be split");
+                    debug_assert!(false, "each part takes what it is given: {error}");
+                }
             }
         };
-        on_another_thread(&runtime, work);
+        hand_over(&*tasks, Box::new(work));
     }
 
     fn take(&self) -> Compressor {
@@ -99,15 +102,10 @@ impl fmt::Debug for Compressors {
     }
 }
 
-/// Runs work that takes long where no task waits for it.
-fn on_another_thread(runtime: &Handle, work: impl FnOnce() + Send + 'static) {
-    #[cfg(test)]
-    if super::simulated::is_on() {
-        // A thread would come back whenever it likes; a task comes back in its turn.
-        drop(runtime.spawn(async move { work() }));
-        return;
-    }
-    drop(runtime.spawn_blocking(work));
+/// Has work done elsewhere. If that panics, the work was dropped, which has told so; whoever hands it over has more to do.
+fn hand_over(tasks: &dyn Tasks, work: Box<dyn FnOnce() + Send>) {
+    // The panic hook has said what there is to say.
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| tasks.work(work)));
 }
 
 /// For batches that stay as they are.
@@ -120,8 +118,7 @@ fn new_compressor(compression: Compression) -> Compressor {
         .unwrap_or_else(|error| unreachable!("the codec was checked with the settings: {error}"))
 }
 
-/// Work on a batch elsewhere. If it is dropped undone (the runtime shut down, or a codec panicked), the batch is given
-/// up.
+/// Work on a batch elsewhere. If it is dropped undone (a codec panicked, or there was no thread), the batch is given up.
 struct Job {
     shared: Arc<Shared>,
     lane: LaneId,
@@ -140,7 +137,7 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         if !self.is_done {
-            self.shared.with_control("to give up a batch that was lost", None, |control, _| {
+            self.shared.with_control("to give up a batch that was lost", |control, _| {
                 control.sender.handle_lost(self.lane, self.key, self.is_sealing, now());
             });
         }

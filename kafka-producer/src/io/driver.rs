@@ -3,26 +3,33 @@
 use std::{
     future::poll_fn,
     mem,
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use kafka_net::{Endpoint, io::keep_connected};
 use kafka_wire::NodeId;
-use tokio::task::JoinHandle;
+use tokio::{task::AbortHandle, time::sleep_until};
 
 use super::{
-    ABORTED, OPEN, Shared, Timer,
+    ABORTED, Caller, OPEN, Shared,
+    afterwards::Afterwards,
     feed::PumpFeed,
     gate::{End, Gate},
     now,
 };
-use crate::error::FailureKind;
+use crate::{
+    error::{EndedBy, FailureKind},
+    planted::planted,
+};
 
 /// Wakes the driver; set while it runs, it makes it run again.
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub(crate) struct Signal {
     state: Mutex<SignalState>,
 }
 
@@ -83,27 +90,60 @@ struct Driver {
 struct Pump {
     gate: Arc<Gate>,
     endpoint: Endpoint,
-    task: JoinHandle<()>,
+    task: AbortHandle,
+    has_ended: Arc<AtomicBool>,
+}
+
+impl Pump {
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
 }
 
 impl Driver {
     async fn run(mut self) {
         loop {
+            // What is set from here on leads to another turn.
+            self.shared.signal.take();
             let deadline = self.turn(now());
             if self.is_over() {
                 break;
             }
-            let mut timer = Timer::new(&self.shared.runtime, deadline);
+            let mut sleep = deadline.map(|deadline| Box::pin(sleep_until(deadline.into())));
+            // The runtime may be shutting down, and only takes a task that gives way: so it does after each turn.
+            let mut gives_way = !planted!(RuntimeEndUnseen);
             let signal = &self.shared.signal;
-            poll_fn(|cx| if signal.poll(cx).is_ready() { Poll::Ready(()) } else { timer.poll(cx) }).await;
+            poll_fn(|cx| {
+                let is_due = match &mut sleep {
+                    _ if signal.poll(cx).is_ready() => true,
+                    Some(sleep) => sleep.as_mut().poll(cx).is_ready(),
+                    None => false,
+                };
+                if !is_due {
+                    return Poll::Pending;
+                }
+                if mem::take(&mut gives_way) {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+            .await;
         }
     }
 
     /// Does what is due, and says when there is more.
     fn turn(&mut self, now: Instant) -> Option<Instant> {
         let shared = Arc::clone(&self.shared);
+        if shared.is_fork() {
+            shared.end_fork();
+            self.end_by.get_or_insert(now);
+            return None;
+        }
         shared.clock.refresh(now);
-        shared.with_control("to keep the time", None, |control, afterwards| {
+        shared.alarms.ring(now);
+        let (mut afterwards, purpose) = (Afterwards::default(), "to keep the time");
+        shared.with_control_reusing(&mut afterwards, purpose, Caller::Driver, |control, afterwards| {
             control.sender.handle_timeout(now);
             let orphans: Vec<_> = shared.nowhere.lock().index.keys().collect();
             control.sender.want_leaders(orphans, now);
@@ -114,8 +154,6 @@ impl Driver {
                 self.stalls = shared.see_to_stalls(control, timeout, self.stalls, now);
             }
         });
-        // What was set by this very turn needs no other one.
-        shared.signal.take();
         let fatal = shared.lock("to look for a fatal error").sender.fatal();
         if let Some(code) = fatal.filter(|_| shared.life.load(Ordering::Acquire) != ABORTED) {
             shared.abort(FailureKind::Rejected(code));
@@ -140,43 +178,47 @@ impl Driver {
         // However short the linger: a batch that cannot leave stays open, and its records' times come from this clock.
         let tick = busy_until.map(|_| now + crate::CLOCK_TICK);
         let timeout = shared.lock("to ask for the next time-out").sender.poll_timeout(now);
-        due.into_iter().chain(tick).chain(timeout).chain(self.end_by).min()
+        shared.alarms.arm(due.into_iter().chain(tick).chain(timeout).chain(self.end_by).min())
     }
 
     /// A pump for each broker of the view.
     fn see_to_pumps(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let over = shared.life.load(Ordering::Acquire) == ABORTED || self.end_by.is_some();
         let view = Arc::clone(shared.lock("to look at the cluster").sender.view());
-        for broker in view.brokers.values().filter(|_| !over) {
+        for broker in view.brokers.values() {
+            // Looked at each time: a pump that is started may be the end of everything.
+            if shared.life.load(Ordering::Acquire) == ABORTED || self.end_by.is_some() {
+                break;
+            }
             let gate = shared.gate(broker.node);
             let old = self.pumps.iter_mut().find(|pump| Arc::ptr_eq(&pump.gate, &gate));
             match old {
-                Some(pump) if pump.task.is_finished() => {
+                Some(pump) if pump.has_ended() => {
                     gate.reopen();
-                    pump.endpoint = broker.endpoint.clone();
-                    pump.task = Self::spawn(&shared, broker.node, &gate, &broker.endpoint);
+                    *pump = Self::start(&shared, broker.node, gate, &broker.endpoint);
                 }
                 // It moved: the old address is hung up on first.
                 Some(pump) if pump.endpoint != broker.endpoint => gate.end(End::Abort),
                 Some(_) => {}
-                None => {
-                    let task = Self::spawn(&shared, broker.node, &gate, &broker.endpoint);
-                    self.pumps.push(Pump { gate, endpoint: broker.endpoint.clone(), task });
-                }
+                None => self.pumps.push(Self::start(&shared, broker.node, gate, &broker.endpoint)),
             }
         }
-        self.pumps.retain(|pump| !pump.task.is_finished());
+        self.pumps.retain(|pump| !pump.has_ended());
     }
 
-    fn spawn(shared: &Arc<Shared>, node: NodeId, gate: &Arc<Gate>, endpoint: &Endpoint) -> JoinHandle<()> {
-        let feed = PumpFeed::new(Arc::clone(shared), Arc::clone(gate));
+    fn start(shared: &Arc<Shared>, node: NodeId, gate: Arc<Gate>, endpoint: &Endpoint) -> Pump {
+        let feed = PumpFeed::new(Arc::clone(shared), Arc::clone(&gate));
         let seed = shared.lock("to draw a seed").sender.draw_seed();
-        let (net, endpoint, done) = (Arc::clone(&shared.net), endpoint.clone(), Done(Arc::clone(shared)));
-        shared.runtime.spawn(async move {
-            let _done = done;
-            keep_connected(node, endpoint, net, fastrand::Rng::with_seed(seed), feed).await;
-        })
+        let has_ended = Arc::new(AtomicBool::new(false));
+        let mut done =
+            Done { shared: Arc::clone(shared), has_begun: false, has_ended: Arc::clone(&has_ended) };
+        let (net, to) = (Arc::clone(&shared.net), endpoint.clone());
+        let task = shared.tasks.start(Box::pin(async move {
+            done.has_begun = true;
+            keep_connected(node, to, net, fastrand::Rng::with_seed(seed), feed).await;
+            drop(done);
+        }));
+        Pump { gate, endpoint: endpoint.clone(), task, has_ended }
     }
 
     /// Ends the pumps once nothing is left to be done.
@@ -201,14 +243,14 @@ impl Driver {
 
     fn is_over(&self) -> bool {
         let patient = self.end_by.is_some_and(|end_by| now() < end_by);
-        self.end_by.is_some() && (!patient || self.pumps.iter().all(|pump| pump.task.is_finished()))
+        self.end_by.is_some() && (!patient || self.pumps.iter().all(Pump::has_ended))
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
         if self.end_by.is_none() {
-            self.shared.abort(FailureKind::Aborted);
+            self.shared.abort(FailureKind::Ended(EndedBy::Runtime));
         }
         for pump in &self.pumps {
             pump.task.abort();
@@ -218,11 +260,21 @@ impl Drop for Driver {
 }
 
 /// Tells the driver that a pump has ended, however it did.
-struct Done(Arc<Shared>);
+struct Done {
+    shared: Arc<Shared>,
+    /// The pump has had a turn.
+    has_begun: bool,
+    has_ended: Arc<AtomicBool>,
+}
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.0.signal.set();
+        self.has_ended.store(true, Ordering::Release);
+        // A task that is dropped without a turn was started on a runtime that is shut down: the next one would fare the same.
+        if !self.has_begun && !planted!(RuntimeEndUnseen) {
+            self.shared.abort(FailureKind::Ended(EndedBy::Runtime));
+        }
+        self.shared.signal.set();
     }
 }
 

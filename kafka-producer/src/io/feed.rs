@@ -6,7 +6,7 @@ use kafka_batch::{Compression, Compressor};
 use kafka_net::{CallResult, Demand, Expectation, Feed, Next, Offer, Status};
 
 use super::{
-    Afterwards, Control, Shared, compress,
+    Afterwards, Caller, Control, Shared, compress,
     gate::{Armed, End, Gate},
     lanes::GateDraw,
 };
@@ -26,6 +26,8 @@ pub(super) struct PumpFeed {
     /// Lists for what is to be done after a lock is let go.
     afterwards: Afterwards,
     is_ready: bool,
+    /// This process is a fork: see [`Shared::end_fork`].
+    is_foreign: bool,
 }
 
 impl PumpFeed {
@@ -39,6 +41,7 @@ impl PumpFeed {
             sealed: Vec::new(),
             afterwards: Afterwards::default(),
             is_ready: false,
+            is_foreign: false,
         }
     }
 
@@ -48,8 +51,8 @@ impl PumpFeed {
         purpose: &'static str,
         f: impl FnOnce(&mut Control, &mut Afterwards) -> R,
     ) -> R {
-        let from = Some(self.gate.node);
-        self.shared.with_control_reusing(&mut self.afterwards, purpose, from, f)
+        let caller = Caller::Pump(self.gate.node);
+        self.shared.with_control_reusing(&mut self.afterwards, purpose, caller, f)
     }
 
     /// Takes what is ready out of the lanes; and with `takes_along` what lingers there, if a request is made anyway. With `f`,
@@ -62,7 +65,7 @@ impl PumpFeed {
         f: impl FnOnce(&mut Control, &[Drained]) -> R,
     ) -> R {
         let Self { shared, gate, drained, afterwards, .. } = self;
-        shared.with_control_reusing(afterwards, purpose, Some(gate.node), |control, afterwards| {
+        shared.with_control_reusing(afterwards, purpose, Caller::Pump(gate.node), |control, afterwards| {
             let what = Draw { now, pressure: shared.pool.waiting() > 0, takes_along };
             let mut draw = GateDraw::new(&control.lanes, gate, what);
             if draw.has_expired() {
@@ -74,6 +77,19 @@ impl PumpFeed {
             drop(draw);
             f(control, drained)
         })
+    }
+
+    /// Whether nobody may go on: in a fork of the process, where the connection is the parent's, or after a panic has left the
+    /// gate half changed.
+    fn is_over(&mut self) -> bool {
+        if self.is_foreign {
+            return true;
+        }
+        let is_torn = self.gate.is_torn();
+        if is_torn {
+            self.shared.stop();
+        }
+        is_torn
     }
 
     /// Takes what is ready, seals it, and asks for a call.
@@ -102,7 +118,7 @@ impl PumpFeed {
         }
         let Self { shared, gate, sealed, afterwards, .. } = self;
         let purpose = "to hand in sealed batches";
-        let next = shared.with_control_reusing(afterwards, purpose, Some(gate.node), |control, _| {
+        let next = shared.with_control_reusing(afterwards, purpose, Caller::Pump(gate.node), |control, _| {
             for (lane, key, batch) in sealed.drain(..) {
                 control.sender.handle_sealed(lane, key, batch, now);
             }
@@ -126,6 +142,10 @@ impl Feed for PumpFeed {
 
     fn poll_demand(&mut self, cx: &mut Context<'_>, now: Instant) -> Demand {
         let node = self.gate.node;
+        // Asked also where there is no connection, whose pump would have asked.
+        if self.is_foreign() || self.is_over() {
+            return Demand::Abort;
+        }
         let mut waker = Some(cx.waker().clone());
         // Registered before it is looked: what changes in between wakes.
         let first = {
@@ -161,6 +181,9 @@ impl Feed for PumpFeed {
 
     fn poll_call(&mut self, cx: &mut Context<'_>, offer: Offer<'_>) -> Next<Call> {
         let (node, now) = (self.gate.node, offer.now);
+        if self.is_over() {
+            return Next::Abort;
+        }
         self.shared.clock.refresh(now);
         for _ in 0..MAX_LOOKS {
             let glance = match self.gate.glance(now) {
@@ -186,7 +209,19 @@ impl Feed for PumpFeed {
         Next::Wait(None)
     }
 
+    fn is_foreign(&mut self) -> bool {
+        self.is_foreign = self.shared.is_fork();
+        if self.is_foreign {
+            self.shared.end_fork();
+        }
+        self.is_foreign
+    }
+
     fn on_reply(&mut self, call: Call, result: CallResult<Reply>, now: Instant) {
+        if self.is_foreign {
+            // It was given up, and its lock may be held by a thread that is not here.
+            return;
+        }
         let node = self.gate.node;
         self.with_control("to hand in a reply", |control, _| {
             control.sender.handle_reply(node, &call, result, now);
@@ -200,7 +235,7 @@ impl Feed for PumpFeed {
 
     fn on_proven(&mut self, _: Instant) {
         let Self { shared, gate, .. } = self;
-        shared.with_control("to note that it is the broker that is meant", None, |control, _| {
+        shared.with_control("to note that it is the broker that is meant", |control, _| {
             if shared.gates().get(&gate.node).is_some_and(|current| Arc::ptr_eq(current, gate)) {
                 control.sender.handle_proof(gate.node);
             }
@@ -208,6 +243,9 @@ impl Feed for PumpFeed {
     }
 
     fn on_status(&mut self, status: Status, now: Instant) {
+        if self.is_foreign {
+            return;
+        }
         self.is_ready = matches!(status, Status::Ready);
         let node = self.gate.node;
         if let Status::Down { error, retry_after } = &status {
@@ -218,7 +256,7 @@ impl Feed for PumpFeed {
             }
         }
         let Self { shared, gate, .. } = self;
-        shared.with_control("to note a connection's status", None, |control, _| {
+        shared.with_control("to note a connection's status", |control, _| {
             // A pump that still waits for its last answers may outlive the absence of its broker from the view. What becomes
             // of its connection says nothing of the one that the next pump has.
             if shared.gates().get(&node).is_none_or(|current| Arc::ptr_eq(current, gate)) {

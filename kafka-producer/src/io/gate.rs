@@ -16,7 +16,7 @@ use kafka_wire::NodeId;
 
 use crate::{
     sender::LaneId,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, is_poisoned},
 };
 
 /// What a broker's pump looks at.
@@ -82,6 +82,11 @@ impl Gate {
     /// For the ready index, and to sleep or wake.
     pub(crate) fn lock(&self) -> MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A panic has left the index half changed: whoever sees it ends the producer.
+    pub(crate) fn is_torn(&self) -> bool {
+        is_poisoned(&self.state)
     }
 
     #[cfg(test)]

@@ -5,15 +5,16 @@
 //! moves a lane to another gate looks into the queue after the move.
 
 use std::{
+    cell::Cell,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Instant,
 };
 
-use kafka_batch::{DrainedBatch, Edges, PartitionQueue, ReadyIndex, Round};
+use kafka_batch::{DrainedBatch, Edges, PartitionQueue, Pool, ReadyIndex, Round};
 use kafka_wire::TopicName;
 
 use super::gate::{Gate, GateGuard, GateState};
@@ -61,21 +62,27 @@ impl Lane {
         Self { id, topic, partition, load, is_stalled, state: Mutex::new(state) }
     }
 
-    /// For an append, or to move the lane to another gate.
+    /// To look at the lane, to move it to another gate, or to end it.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, LaneState> {
-        // Nothing foreign runs under this lock, and the queue is whole between any two of its methods.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For an append. None if a panic has left half of one here: see [`is_torn`](Self::is_torn).
+    #[inline]
+    pub(crate) fn lock_whole(&self) -> Option<MutexGuard<'_, LaneState>> {
+        self.state.lock().ok()
     }
 
     /// For an append that can go elsewhere.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, LaneState>> {
-        match self.state.try_lock() {
-            Ok(state) => Some(state),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+        self.state.try_lock().ok()
+    }
+
+    /// A panic has left the queue half changed. Nothing of it may be sent: whoever sees it ends the producer.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.state.is_poisoned()
     }
 
     /// Tells the gate's index what the queue has now, and those who choose partitions how much.
@@ -97,7 +104,11 @@ impl Lane {
     }
 
     /// Tells the gate what an append changed. Neither this lane nor any other may be locked.
-    pub(crate) fn tell(&self, gate: &Gate, edges: Edges) {
+    ///
+    /// A batch that is begun while somebody waits for memory must not linger: who waited first was granted the last of it, and
+    /// the others have told all gates before there was this batch. Looked at under the gate's lock: whoever begins to wait
+    /// later tells the gate after this.
+    pub(crate) fn tell(&self, gate: &Gate, edges: Edges, pool: &Pool) {
         if !edges.any() {
             return;
         }
@@ -111,7 +122,8 @@ impl Lane {
             }
             self.report(&mut state, &lane);
             drop(lane);
-            state.waker_for(edges.full).filter(|_| !planted!(DeafPump))
+            let presses = edges.first && pool.waiting() > 0;
+            state.waker_for(edges.full || presses).filter(|_| !planted!(DeafPump))
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -132,6 +144,8 @@ impl fmt::Debug for Lane {
 #[derive(Debug, Default)]
 pub(crate) struct LaneTable {
     lanes: Vec<(Arc<TopicShared>, u32)>,
+    /// Somebody looked for a lane that is torn.
+    is_torn: Cell<bool>,
 }
 
 impl LaneTable {
@@ -142,9 +156,20 @@ impl LaneTable {
         id
     }
 
+    /// A lane that is whole.
     pub(crate) fn get(&self, id: LaneId) -> Option<&Lane> {
         let (topic, partition) = self.lanes.get(id.0 as usize)?;
-        topic.lane(*partition)
+        let lane = topic.lane(*partition)?;
+        if lane.is_torn() {
+            self.is_torn.set(true);
+            return None;
+        }
+        Some(lane)
+    }
+
+    /// Whether somebody has looked for a lane that is torn.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.is_torn.get()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Lane> {

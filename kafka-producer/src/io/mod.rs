@@ -5,57 +5,61 @@
 //! where no lock is held.
 
 mod afterwards;
+mod alarms;
 mod clock;
 mod compress;
 mod driver;
+mod end;
 mod feed;
 mod gate;
+mod host;
 mod lanes;
-mod timer;
 mod topics;
+mod workers;
 
 use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
-    task::Waker,
     time::{Duration, Instant},
 };
 
 use kafka_batch::{DrainedBatch, Pool, QueueSettings, SendReason, wake_all};
 use kafka_net::NetConfig;
 use kafka_wire::{ErrorCode, NodeId, TopicName};
-use tokio::runtime::Handle;
 
 #[cfg(test)]
 pub(crate) use self::clock::simulated;
 use self::{
-    afterwards::Afterwards,
+    afterwards::{Afterwards, Caller},
+    alarms::Alarms,
     clock::Clock,
     compress::Compressors,
     driver::Signal,
-    gate::{End, Gate},
+    gate::Gate,
     lanes::LaneTable,
     topics::Topics,
 };
 pub(crate) use self::{
-    clock::{now, seed},
+    alarms::Timer,
+    clock::now,
+    host::{Host, Tasks},
     lanes::{Lane, LaneState},
-    timer::Timer,
 };
 use crate::{
     config::Settings,
     delivery::Outcome,
-    error::{FailureKind, Refusal},
+    error::{EndedBy, FailureKind, Refusal},
     partitioner::Partitioner,
     planted::planted,
     purge::{Purge, Purged},
     sender::{LaneId, Sender, Unsent},
     stats::Stats,
     topic::TopicShared,
+    waiters::Waiters,
 };
 
 /// What the handles of a producer and its tasks share.
@@ -69,7 +73,11 @@ pub(crate) struct Shared {
     pub(crate) is_plain: bool,
     pub(crate) clock: Clock,
     pub(crate) pool: Arc<Pool>,
-    pub(crate) runtime: Handle,
+    pub(crate) alarms: Arc<Alarms>,
+    tasks: Arc<dyn Tasks>,
+    /// The process that asks, and the one that made the producer.
+    process: fn() -> u32,
+    born_in: u32,
     net: Arc<NetConfig>,
     topics: Topics,
     gates: RwLock<BTreeMap<NodeId, Arc<Gate>>>,
@@ -77,13 +85,17 @@ pub(crate) struct Shared {
     nowhere: Arc<Gate>,
     control: Mutex<Control>,
     compressors: Compressors,
-    signal: Signal,
+    signal: Arc<Signal>,
     /// The driver looks at the clock often: batches are open.
     ticking: AtomicBool,
     /// A batch was begun since the driver last looked.
     begun: AtomicBool,
     /// One of the `OPEN`, `CLOSED`, ... below.
     life: AtomicU8,
+    /// A panic has ended it.
+    is_stopped: AtomicBool,
+    /// Why it is not open any more: the first reason there was.
+    ended_by: OnceLock<EndedBy>,
 }
 
 /// What the sender's lock protects.
@@ -91,7 +103,7 @@ pub(crate) struct Control {
     pub(crate) sender: Sender,
     lanes: LaneTable,
     /// Who waits for the end of the tasks.
-    closing: Vec<Waker>,
+    closing: Waiters,
     is_over: bool,
 }
 
@@ -103,29 +115,37 @@ impl Shared {
         partitioner: Option<Arc<dyn Partitioner>>,
         net: NetConfig,
         sender: Sender,
+        host: &Host,
     ) -> Arc<Self> {
+        let signal = Arc::new(Signal::default());
         let is_plain = partitioner.is_none() && !settings.partitioner_ignore_keys;
         Arc::new_cyclic(|shared| Self {
             id,
             is_plain,
             clock: Clock::new(),
             pool: Pool::new(&queue_settings.limits),
-            runtime: Handle::current(),
+            alarms: Alarms::new(Arc::clone(&signal)),
+            tasks: Arc::clone(&host.tasks),
+            process: host.process,
+            born_in: (host.process)(),
             net: Arc::new(net),
-            topics: Topics::default(),
+            // Other numbers than those of the sender.
+            topics: Topics::new(!host.seed),
             gates: RwLock::default(),
             nowhere: Gate::new(NodeId::NONE),
             control: Mutex::new(Control {
                 sender,
                 lanes: LaneTable::default(),
-                closing: Vec::new(),
+                closing: Waiters::new(),
                 is_over: false,
             }),
             compressors: Compressors::new(settings.compression, shared.clone()),
-            signal: Signal::default(),
+            signal,
             ticking: AtomicBool::new(false),
             begun: AtomicBool::new(false),
             life: AtomicU8::new(OPEN),
+            is_stopped: AtomicBool::new(false),
+            ended_by: OnceLock::new(),
             settings,
             queue_settings,
             partitioner,
@@ -134,17 +154,7 @@ impl Shared {
 
     /// Starts the tasks.
     pub(crate) fn start(self: &Arc<Self>) {
-        self.runtime.spawn(driver::drive(Arc::clone(self)));
-    }
-
-    /// Why no record is accepted, if none is.
-    pub(crate) fn refusal(&self) -> Option<Refusal> {
-        if self.life.load(Ordering::Acquire) == OPEN {
-            return None;
-        }
-        let control = self.lock("to see why the producer is closed");
-        let why = control.sender.fatal_reason().cloned();
-        Some(control.sender.fatal().map_or(Refusal::Closed, |code| Refusal::Fatal { code, why }))
+        drop(self.tasks.start(Box::pin(driver::drive(Arc::clone(self)))));
     }
 
     /// A topic by its name, known or not.
@@ -161,7 +171,7 @@ impl Shared {
 
     /// Somebody waits for a topic.
     pub(crate) fn want_topic(&self, topic: &TopicName) {
-        self.with_control("to want a topic", None, |control, _| control.sender.want_topic(topic, now()));
+        self.with_control("to want a topic", |control, _| control.sender.want_topic(topic, now()));
     }
 
     /// Why no broker answers, in words.
@@ -208,7 +218,7 @@ impl Shared {
     /// Closes every open batch, so that it is sent, and gives the outcomes of all that is unresolved with the number of
     /// records of each.
     pub(crate) fn flush(&self, reason: SendReason) -> Vec<(Arc<Outcome>, u32)> {
-        self.with_control("to flush", None, |control, afterwards| {
+        self.with_control("to flush", |control, afterwards| {
             let mut outcomes: Vec<_> =
                 control.sender.unresolved().map(|(it, count)| (Arc::clone(it), count)).collect();
             for lane in control.lanes.iter() {
@@ -227,40 +237,9 @@ impl Shared {
         })
     }
 
-    /// Accepts no more records; what was accepted goes on.
-    pub(crate) fn close(&self) {
-        // First the flag, then each lane: an append that did not see the flag has its batch closed here.
-        let _ = self.life.compare_exchange(OPEN, CLOSED, Ordering::AcqRel, Ordering::Acquire);
-        self.flush(SendReason::Close);
-        self.wake_topics();
-        self.signal.set();
-    }
-
-    /// Gives everything up that is not resolved.
-    pub(crate) fn abort(&self, kind: FailureKind) {
-        self.life.store(ABORTED, Ordering::Release);
-        self.flush(SendReason::Close);
-        self.with_control("to give everything up", None, |control, afterwards| {
-            let now = now();
-            control.sender.abort(kind, now);
-            for lane in control.lanes.iter() {
-                let batches = lane.lock().queue.drain_all(SendReason::Close);
-                for batch in batches {
-                    control.sender.give_up(lane.id, &unsent(&batch), kind, now);
-                    afterwards.dropped.push(batch);
-                }
-            }
-        });
-        for gate in self.all_gates() {
-            gate.end(End::Abort);
-        }
-        self.wake_topics();
-        self.signal.set();
-    }
-
     /// Gives up some of what is not resolved; the producer goes on.
     pub(crate) fn purge(&self, what: Purge, kind: FailureKind) -> Purged {
-        self.with_control("to purge", None, |control, afterwards| {
+        self.with_control("to purge", |control, afterwards| {
             let now = now();
             let mut purged = control.sender.purge(what, kind, now);
             if !what.takes_queued() {
@@ -284,27 +263,6 @@ impl Shared {
             }
             purged
         })
-    }
-
-    /// The tasks have ended.
-    fn over(&self) {
-        let wakers = {
-            let mut control = self.lock("to say that all is over");
-            control.is_over = true;
-            std::mem::take(&mut control.closing)
-        };
-        wake_all(wakers);
-    }
-
-    /// Whether the tasks have ended; if not, the waker is kept.
-    pub(crate) fn poll_over(&self, waker: &Waker) -> bool {
-        // Foreign code: cloned before the lock is taken, and dropped after it unless it is kept.
-        let waker = waker.clone();
-        let mut control = self.lock("to wait for the end");
-        if !control.is_over && !control.closing.iter().any(|kept| kept.will_wake(&waker)) {
-            control.closing.push(waker);
-        }
-        control.is_over
     }
 
     /// A snapshot of what was done.
@@ -402,7 +360,14 @@ impl Shared {
 
     /// The sender's lock. The purpose is for whoever reads the code.
     pub(crate) fn lock(&self, _purpose: &'static str) -> MutexGuard<'_, Control> {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+        self.control.lock().unwrap_or_else(|poisoned| {
+            // A panic while somebody only looked. What it left is not looked at again.
+            let mut control = poisoned.into_inner();
+            self.control.clear_poison();
+            self.tear_down(&mut control);
+            self.signal.set();
+            control
+        })
     }
 }
 

@@ -14,19 +14,24 @@ use crate::topic::TopicShared;
 /// given must not fill the memory with names of nothing.
 ///
 /// No other lock is taken while this one is held.
-#[derive(Default)]
 pub(super) struct Topics {
     names: RwLock<Names>,
 }
 
-#[derive(Default)]
 struct Names {
     topics: BTreeMap<TopicName, Arc<TopicShared>>,
     /// So many are left to be looked through: twice as many as there were after the last time.
     look_at: usize,
+    /// Each topic's walk over its partitions begins with another number of these.
+    rng: fastrand::Rng,
 }
 
 impl Topics {
+    pub(super) fn new(seed: u64) -> Self {
+        let names = Names { topics: BTreeMap::new(), look_at: 0, rng: fastrand::Rng::with_seed(seed) };
+        Self { names: RwLock::new(names) }
+    }
+
     /// A topic, if its name was ever used.
     pub(super) fn get(&self, name: &str) -> Option<Arc<TopicShared>> {
         self.names.read().unwrap_or_else(PoisonError::into_inner).topics.get(name).cloned()
@@ -35,7 +40,8 @@ impl Topics {
     /// A topic, made if need be.
     pub(super) fn named(&self, name: &TopicName, producer: u64) -> Arc<TopicShared> {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        let make = || Arc::new(TopicShared::new(name.clone(), producer));
+        let names = &mut *names;
+        let make = || Arc::new(TopicShared::new(name.clone(), producer, names.rng.u64(..)));
         let topic = Arc::clone(names.topics.entry(name.clone()).or_insert_with(make));
         if names.topics.len() > names.look_at.max(MANY) {
             // Whoever uses one has a reference, and takes it under this lock.
@@ -64,7 +70,7 @@ mod tests {
 
     #[test]
     fn names_of_nothing_are_forgotten_and_those_in_use_are_not() {
-        let topics = Topics::default();
+        let topics = Topics::new(1);
         let kept: Vec<_> = (0..3 * MANY).map(|number| make(&topics, &format!("kept-{number}"))).collect();
         make(&topics, "exists").grow(Vec::new());
         for number in 0..100_000 {

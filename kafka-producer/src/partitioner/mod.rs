@@ -9,8 +9,6 @@ mod sticky;
 
 use std::fmt;
 
-#[cfg(test)]
-pub(crate) use self::sticky::reseed;
 pub(crate) use self::sticky::{Spread, Sticky};
 pub use murmur2::{murmur2, partition_for_key};
 

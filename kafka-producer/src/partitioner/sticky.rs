@@ -10,11 +10,11 @@ use std::{
     cell::Cell,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
 
-/// The partition a thread stays with, and its random numbers.
+/// The partition a thread stays with.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sticky {
     /// The topic's key; zero is none's.
@@ -24,8 +24,6 @@ pub(crate) struct Sticky {
 
 thread_local! {
     static STICKY: Cell<Sticky> = const { Cell::new(Sticky { topic: 0, partition: 0 }) };
-    /// Zero until first used.
-    static RANDOM: Cell<u64> = const { Cell::new(0) };
 }
 
 impl Sticky {
@@ -43,7 +41,7 @@ impl Sticky {
 }
 
 /// The partitions of a topic that records without a key may go to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Spread {
     drawing: Mutex<Drawing>,
     /// Where the last thread went that began a batch: others join it there. It is a hint, and may be out of range.
@@ -51,8 +49,10 @@ pub(crate) struct Spread {
 }
 
 /// What partitions are drawn by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Drawing {
+    /// Seeded from outside: the processes of a fleet must not all walk the same way.
+    rng: fastrand::Rng,
     /// Partitions that have a leader. When none has, all are as good.
     available: Vec<u32>,
     walk: Walk,
@@ -113,6 +113,17 @@ impl Weights {
 }
 
 impl Spread {
+    pub(crate) fn new(seed: u64) -> Self {
+        let drawing = Drawing {
+            rng: fastrand::Rng::with_seed(seed),
+            available: Vec::new(),
+            walk: Walk::default(),
+            weights: Weights::default(),
+            draws: 0,
+        };
+        Self { drawing: Mutex::new(drawing), open: AtomicU32::new(0) }
+    }
+
     /// Pushed here by metadata updates.
     pub(crate) fn set_available(&self, partitions: Vec<u32>) {
         self.lock().available = partitions;
@@ -152,24 +163,30 @@ struct Walk {
 
 impl Walk {
     /// The next place by its name; not `left`, if there is a choice.
-    fn pick(&mut self, count: u32, left: Option<u32>, name: impl Fn(u32) -> u32) -> u32 {
-        let drawn = name(self.next(count));
-        if Some(drawn) == left && count > 1 { name(self.next(count)) } else { drawn }
+    fn pick(
+        &mut self,
+        count: u32,
+        left: Option<u32>,
+        rng: &mut fastrand::Rng,
+        name: impl Fn(u32) -> u32,
+    ) -> u32 {
+        let drawn = name(self.next(count, rng));
+        if Some(drawn) == left && count > 1 { name(self.next(count, rng)) } else { drawn }
     }
 
-    fn next(&mut self, count: u32) -> u32 {
+    fn next(&mut self, count: u32, rng: &mut fastrand::Rng) -> u32 {
         if count < 2 {
             return 0;
         }
         if self.count != count || self.rest == 0 {
             self.rest = count;
             // Each step that has no divisor in common with the count comes to all places.
-            self.step = 1 + random(count - 1);
+            self.step = rng.u32(1..count);
             while !are_coprime(self.step, count) {
                 self.step -= 1;
             }
             // Anywhere but where the last way ended.
-            self.at = if self.count == count { self.at + 1 + random(count - 1) } else { random(count) };
+            self.at = if self.count == count { self.at + rng.u32(1..count) } else { rng.u32(..count) };
             self.count = count;
         } else {
             self.at += self.step;
@@ -190,8 +207,8 @@ fn are_coprime(mut a: u32, mut b: u32) -> bool {
 impl Drawing {
     fn walk_on(&mut self, count: u32, left: Option<u32>) -> u32 {
         match self.available.as_slice() {
-            [] => self.walk.pick(count, left, |at| at),
-            some => self.walk.pick(some.len() as u32, left, |at| some[at as usize]),
+            [] => self.walk.pick(count, left, &mut self.rng, |at| at),
+            some => self.walk.pick(some.len() as u32, left, &mut self.rng, |at| some[at as usize]),
         }
     }
 
@@ -208,38 +225,14 @@ impl Drawing {
         if total == 0 {
             return None;
         }
-        self.weights.pick(u64::from(random(total))).filter(|drawn| *drawn < count)
+        self.weights.pick(u64::from(self.rng.u32(..total))).filter(|drawn| *drawn < count)
     }
-}
-
-/// A random number below `bound`: splitmix64, seeded by the order in which threads first come here.
-fn random(bound: u32) -> u32 {
-    let mut state = RANDOM.get();
-    if state == 0 {
-        state = NEXT_SEED.fetch_add(1, Ordering::Relaxed).wrapping_mul(0xd134_2543_de82_ef95) | 1;
-    }
-    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    RANDOM.set(state);
-    let mut mixed = state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    // The high half of a 32 x 32 bit product is uniform below `bound`, to within one in four thousand million.
-    (((mixed >> 32) * u64::from(bound)) >> 32) as u32
-}
-
-/// Makes this thread's random numbers those of a simulation.
-#[cfg(test)]
-pub(crate) fn reseed(seed: u64) {
-    RANDOM.set(seed.wrapping_mul(0xd134_2543_de82_ef95) | 1);
 }
 
 /// Fewer batches than this are no backlog: one is open, and one or two were closed since the pumps last had a turn.
 const BACKLOG: u64 = 4;
 /// How many partitions are looked at for a draw, on average.
 const WEIGHED_A_DRAW: u32 = 2;
-
-static NEXT_SEED: AtomicU64 = AtomicU64::new(1);
 
 #[cfg(test)]
 mod tests {
@@ -248,7 +241,7 @@ mod tests {
     #[test]
     fn all_partitions_are_drawn_equally_often() {
         for count in [1, 2, 3, 12, 100] {
-            let spread = Spread::default();
+            let spread = Spread::new(1);
             let rounds = 2000 * count;
             let mut seen = vec![0u32; count as usize];
             let mut left = None;
@@ -267,7 +260,7 @@ mod tests {
     #[test]
     fn none_is_drawn_again_before_all_others_were() {
         for count in [2, 3, 12, 30, 101] {
-            let spread = Spread::default();
+            let spread = Spread::new(1);
             let mut steps = Vec::new();
             for _ in 0..50 {
                 let drawn: Vec<u32> = (0..count).map(|_| spread.draw(count, None, None)).collect();
@@ -283,8 +276,25 @@ mod tests {
     }
 
     #[test]
+    fn the_way_follows_from_the_seed_and_differs_from_one_to_the_next() {
+        let way = |seed| {
+            let spread = Spread::new(seed);
+            (0..48).map(|_| spread.draw(12, None, None)).collect::<Vec<_>>()
+        };
+        assert_eq!(way(7), way(7));
+        let mut ways: Vec<_> = (0..100).map(way).collect();
+        let mut firsts: Vec<_> = ways.iter().map(|way| way[0]).collect();
+        ways.sort_unstable();
+        ways.dedup();
+        assert_eq!(ways.len(), 100, "a fleet of a hundred walks a hundred ways");
+        firsts.sort_unstable();
+        firsts.dedup();
+        assert_eq!(firsts.len(), 12, "and begins everywhere");
+    }
+
+    #[test]
     fn only_partitions_with_a_leader_are_drawn_unless_none_has_one() {
-        let spread = Spread::default();
+        let spread = Spread::new(1);
         spread.set_available(vec![1, 4]);
         let mut left = None;
         for _ in 0..100 {
@@ -321,7 +331,7 @@ mod tests {
 
     #[test]
     fn by_load_only_partitions_with_a_leader_are_drawn() {
-        let spread = Spread::default();
+        let spread = Spread::new(1);
         spread.set_available(vec![1, 2, 4]);
         let load = |partition: u32| if partition == 2 { None } else { Some(partition) };
         let drawn: Vec<u32> = (0..1000).map(|_| spread.draw(6, None, Some(&load))).collect();

@@ -20,11 +20,17 @@ use super::{
     sequence::Identity,
     waits::Spans,
 };
-use crate::{error::FailureKind, planted::planted};
+use crate::{
+    error::FailureKind,
+    planted::{planted, slip},
+};
 
 impl Sender {
     /// (C) Somebody waits for a topic, or for more partitions of it.
     pub(crate) fn want_topic(&mut self, topic: &TopicName, now: Instant) {
+        if self.is_torn_down {
+            return;
+        }
         if !self.metadata.want(topic, now) {
             self.metadata.request_update_elsewhere();
         }
@@ -75,6 +81,9 @@ impl Sender {
 
     /// (B) The connection of a node changed its state.
     pub(crate) fn handle_status(&mut self, id: NodeId, status: &Status, now: Instant) {
+        if self.is_torn_down {
+            return;
+        }
         let node = self.nodes.entry(id).or_default();
         node.unconnected.note(!matches!(status, Status::Ready), now);
         node.connection = match status {
@@ -100,6 +109,10 @@ impl Sender {
             }
             _ => node.connection,
         };
+        if matches!(status, Status::Down { .. }) {
+            self.turns.leave(id);
+            self.call_next(now);
+        }
         let before = self.metadata.fatal_count();
         self.metadata.handle_status(id, status, now);
         self.effects.hopeless |= self.metadata.fatal_count() > before;
@@ -111,20 +124,31 @@ impl Sender {
         self.effects.events.extend(self.log.refill(now));
         self.expire(now);
         self.see_to_orphans();
+        if self.turns.handle_timeout(now) {
+            self.call_next(now);
+        }
         self.advance(now);
     }
 
     /// (D) When [`handle_timeout`](Self::handle_timeout) has something to do although nothing else happens.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        if self.is_torn_down {
+            return None;
+        }
+        // What is overdue counts until it was looked at. If nothing could be done then, something else leads there again.
+        let is_open = |time: Instant| time > now || self.identity_looked.is_none_or(|looked| looked < time);
         let identity = match self.identity {
+            IdentityState::Wanted { not_before: None, .. } if self.identity_looked.is_none() => Some(now),
             IdentityState::Wanted { not_before: time, .. } => {
-                [time, self.refusals.elsewhere_until].into_iter().flatten().filter(|time| *time > now).min()
+                let times = [time, self.refusals.elsewhere_until].into_iter().flatten();
+                times.filter(|time| is_open(*time)).min()
             }
-            IdentityState::Asked { until: time, .. } => time.filter(|time| *time > now),
+            IdentityState::Asked { until: time, .. } => time.filter(|time| is_open(*time)),
             _ => None,
         };
         let expiry = self.expiries.first().map(|(due, _)| *due);
-        [expiry, self.metadata.poll_timeout(now), identity].into_iter().flatten().min()
+        let others = [self.metadata.poll_timeout(now), self.turns.poll_timeout()];
+        [expiry, identity].into_iter().chain(others).flatten().min()
     }
 
     /// The next call to a node that any broker could have been asked.
@@ -142,6 +166,9 @@ impl Sender {
 
     /// Carries out what the metadata asks for, and asks for a producer id.
     pub(super) fn advance(&mut self, now: Instant) {
+        if self.is_torn_down {
+            return;
+        }
         self.keep_topics(now);
         loop {
             let nodes = &self.nodes;
@@ -165,6 +192,7 @@ impl Sender {
                 Some(other) => debug_assert!(false, "an action nobody carries out: {other:?}"),
             }
         }
+        self.identity_looked = Some(now);
         match self.identity {
             IdentityState::Wanted { not_before, failures, old }
                 if not_before.is_none_or(|time| time <= now) =>
@@ -386,6 +414,7 @@ impl Sender {
             // Asked for by the driver: who is here is in the middle of an answer.
             None => {
                 self.identity = IdentityState::Wanted { not_before: None, failures: 0, old: Some(current) };
+                self.identity_looked = None;
                 self.nameless.note(true, now);
                 self.effects.timer = true;
             }
@@ -521,6 +550,7 @@ impl Sender {
                 drained_in: 0,
             });
         }
+        slip!();
         let lanes = topic.lanes.clone();
         topic.gone.note(known > 0 && view.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, now);
         let was_awaited = std::mem::take(&mut topic.is_awaited);

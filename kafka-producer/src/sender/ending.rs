@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use kafka_wire::{ErrorCode, NodeId};
 
 use super::{
-    LaneId, Resolution, Sealed, Sender,
+    Effects, LaneId, OnItsWay, Resolution, Sealed, Sender,
     ledger::{Entry, Place},
     log::Event,
     waits::{Spans, Wait},
@@ -19,21 +19,22 @@ use crate::{
 };
 
 impl Sender {
-    /// (B) A batch was lost where it was sealed or split: a codec panicked, or the runtime shut down.
+    /// (B) A batch was lost where it was sealed or split: a codec panicked, or no thread could be started.
     pub(crate) fn handle_lost(&mut self, lane: LaneId, key: u64, was_sealing: bool, now: Instant) {
         if was_sealing {
             self.sealing = self.sealing.saturating_sub(1);
-            self.feed_starved();
+            self.call_next(now);
         }
         let Some(at) = self.partition(lane).and_then(|partition| partition.ledger.find(key)) else { return };
-        self.fail(lane, at, FailureKind::Aborted, None, now);
+        self.fail(lane, at, FailureKind::Lost, None, now);
         self.settle(lane, now);
     }
 
     /// (C) Gives up a batch that never left its lane.
     pub(crate) fn give_up(&mut self, lane: LaneId, batch: &Unsent<'_>, kind: FailureKind, now: Instant) {
-        let Some(partition) = self.partition(lane) else { return };
-        let (topic, index, leader) = (partition.topic.clone(), partition.partition, partition.leader);
+        // After a panic there are no partitions any more, and still it gets its answer.
+        let (topic, index) = (batch.outcome.topic().clone(), batch.outcome.partition());
+        let leader = self.partition(lane).and_then(|partition| partition.leader);
         if self.log.take() {
             let (topic, records, persistence) = (topic.clone(), batch.count, Persistence::NotPersisted);
             self.effects.events.push(Event::GivenUp {
@@ -83,6 +84,60 @@ impl Sender {
         for lane in (0..self.partitions.len() as u32).map(LaneId) {
             self.fail_where(lane, kind, now, |_| true);
         }
+    }
+
+    /// (C) Gives everything up after a panic has left this half changed: no more is looked at than the batches themselves. From
+    /// here on nothing is sent, asked or waited for. What may have been written may be in the log.
+    pub(crate) fn tear_down(&mut self, kind: FailureKind) {
+        self.is_torn_down = true;
+        let (mut owed, mut released) = (Effects::default(), Vec::new());
+        let mut owe = |outcome: Arc<Outcome>, count, persistence| {
+            self.counters.failed += u64::from(count);
+            let failure = Failure::new(outcome.topic().clone(), outcome.partition(), kind, persistence);
+            let result = BatchResult::Failed(Arc::new(failure));
+            owed.resolved.push(Resolution { outcome, result });
+        };
+        let entries = std::mem::take(&mut self.partitions).into_iter();
+        for entry in entries.flat_map(|partition| partition.ledger.into_entries()) {
+            let persistence = match entry.attempts {
+                _ if entry.is_proven() => Persistence::Persisted,
+                0 if !entry.evidence.is_in_doubt() => Persistence::NotPersisted,
+                _ => Persistence::PossiblyPersisted,
+            };
+            owe(entry.outcome, entry.count, persistence);
+            released.extend(entry.batch);
+        }
+        if let Some(OnItsWay { outcome, count, may_be_written }) = self.on_its_way.take() {
+            let persistence = match may_be_written {
+                true => Persistence::PossiblyPersisted,
+                false => Persistence::NotPersisted,
+            };
+            owe(outcome, count, persistence);
+        }
+        self.nodes.clear();
+        self.topics.clear();
+        self.expiries.clear();
+        self.orphans.clear();
+        self.turns.clear();
+        (self.unresolved, self.sealing) = (0, 0);
+        owed.released = released;
+        let before = std::mem::take(&mut self.effects);
+        self.owe(before);
+        self.owe(owed);
+    }
+
+    /// (C) Adds to what is to be done outside what a panic kept from being done: each batch gets one answer, the first that was
+    /// found for it.
+    pub(crate) fn owe(&mut self, effects: Effects) {
+        for resolution in effects.resolved {
+            let mut known = self.effects.resolved.iter();
+            let is_known = known.any(|other| Arc::ptr_eq(&other.outcome, &resolution.outcome));
+            if !is_known && !resolution.outcome.is_resolved() {
+                self.effects.resolved.push(resolution);
+            }
+        }
+        self.effects.released.extend(effects.released);
+        self.effects.events.extend(effects.events);
     }
 
     /// (C) Gives up what is in flight, or what waits here to be sent, or both. Numbers stay safe: a partition of which a

@@ -183,6 +183,10 @@ impl<B> Ledger<B> {
         self.entries.iter()
     }
 
+    pub(super) fn into_entries(self) -> impl Iterator<Item = Entry<B>> {
+        self.entries.into_iter()
+    }
+
     pub(super) fn entry(&self, at: usize) -> Option<&Entry<B>> {
         self.entries.get(at)
     }

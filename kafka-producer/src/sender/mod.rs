@@ -12,6 +12,7 @@ mod log;
 mod produce;
 mod reply;
 mod sequence;
+mod turns;
 mod waits;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ use self::{
     ledger::{Ledger, Numbers},
     log::LogBudget,
     sequence::Identity,
+    turns::Turns,
     waits::Spans,
 };
 use crate::{
@@ -73,6 +75,8 @@ pub(crate) struct Sender {
     /// How this one came.
     change: Option<Arc<ClusterChange>>,
     identity: IdentityState,
+    /// When it was last looked at whether an id is to be asked for; none if it is wanted since.
+    identity_looked: Option<Instant>,
     /// When there was no producer id.
     nameless: Spans,
     /// Who did not give a producer id.
@@ -82,6 +86,10 @@ pub(crate) struct Sender {
     fatal_reason: Option<Arc<str>>,
     /// Partitions without a leader that had batches in their ledger when they lost it.
     orphans: BTreeSet<LaneId>,
+    /// A panic has ended it: see [`tear_down`](Self::tear_down).
+    is_torn_down: bool,
+    /// The batch that is on its way into its ledger or out of it. A panic would lose it otherwise.
+    on_its_way: Option<OnItsWay>,
     /// When to look for expired batches in which ledger. Each that is not empty has one entry, which may be early.
     expiries: BTreeSet<(Instant, LaneId)>,
     /// Batches in all ledgers.
@@ -94,7 +102,7 @@ pub(crate) struct Sender {
     /// How often batches were drained.
     drains: u64,
     /// Nodes that had more to drain than could be sealed.
-    starved: BTreeSet<NodeId>,
+    turns: Turns,
     /// Which parts of a request have their answer, while a response is read: kept so that none needs another list.
     answered: Vec<bool>,
     rng: fastrand::Rng,
@@ -148,6 +156,14 @@ struct Partition {
     gone: Spans,
     /// The [`drain`](Sender::drain) that last took a batch of it.
     drained_in: u64,
+}
+
+/// A batch that is in no ledger for a moment.
+#[derive(Debug)]
+struct OnItsWay {
+    outcome: Arc<Outcome>,
+    count: u32,
+    may_be_written: bool,
 }
 
 /// A partition has something for a node. Void if the partition has made another offer since.
@@ -298,18 +314,21 @@ impl Sender {
             cluster_number: 0,
             change: None,
             identity,
+            identity_looked: None,
             nameless: if settings_idempotent { Spans::missing() } else { Spans::there() },
             refusals: Refusals::default(),
             fatal: None,
             fatal_reason: None,
             orphans: BTreeSet::new(),
+            is_torn_down: false,
+            on_its_way: None,
             expiries: BTreeSet::new(),
             unresolved: 0,
             keep_topics_at: None,
             sealing: 0,
             last_offer: 0,
             drains: 0,
-            starved: BTreeSet::new(),
+            turns: Turns::default(),
             answered: Vec::new(),
             rng: fastrand::Rng::with_seed(seed),
             effects: Effects::default(),
@@ -371,7 +390,6 @@ impl Sender {
     }
 
     /// (D) What is to be done outside, since the last call.
-    #[cfg(test)]
     pub(crate) fn take_effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
     }

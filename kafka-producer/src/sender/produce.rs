@@ -13,7 +13,11 @@ use super::{
     ledger::{Arrival, Candidate, Numbers, Place},
     sequence::Identity,
 };
-use crate::{delivery::Outcome, planted::planted};
+use crate::{
+    delivery::Outcome,
+    error::FailureKind,
+    planted::{planted, slip},
+};
 
 /// Where the sender draws batches from: the lanes that one node leads.
 pub(crate) trait Supply {
@@ -49,8 +53,13 @@ impl Sender {
         supply: &mut impl Supply,
         into: &mut Vec<Drained>,
     ) {
+        let is_bounded = self.settings.max_sealing != usize::MAX;
+        let has_room = self.sealing < self.settings.max_sealing;
         // While there are no numbers no request is made: what is ready stays in its lane, and what lingers there, too.
         if self.fatal.is_some() || !self.has_numbers() {
+            return;
+        }
+        if is_bounded && !self.turns.admits(node, has_room) {
             return;
         }
         self.ripen(node, now);
@@ -83,6 +92,11 @@ impl Sender {
                 outcome: Arc::clone(batch.tag()),
                 size: batch.size(),
             });
+            slip!();
+            if wanted.as_ref() != Some(&partition.topic) {
+                self.metadata.want(&partition.topic, now);
+                wanted = Some(partition.topic.clone());
+            }
             let stamp = match self.identity {
                 IdentityState::Known(identity) => {
                     let (identity, base_sequence) = partition.ledger.expected(identity);
@@ -96,8 +110,9 @@ impl Sender {
             self.expire_by(lane, batch.expires_at());
             into.push(Drained { lane, key, batch, stamp });
         }
-        if self.sealing >= self.settings.max_sealing {
-            self.starved.insert(node);
+        if is_bounded {
+            self.turns.took(node, self.sealing >= self.settings.max_sealing);
+            self.call_next(now);
         }
         if is_new {
             // It was not used for so long that it was forgotten.
@@ -108,7 +123,7 @@ impl Sender {
     /// (B) A drained batch is sealed, and can be sent.
     pub(crate) fn handle_sealed(&mut self, lane: LaneId, key: u64, batch: Sealed, now: Instant) {
         self.sealing = self.sealing.saturating_sub(1);
-        self.feed_starved();
+        self.call_next(now);
         self.counters.sealed(batch.predicted_size(), batch.size());
         let Some(partition) = self.partition_mut(lane) else { return };
         // It may have expired meanwhile.
@@ -124,12 +139,13 @@ impl Sender {
         self.offer(lane);
     }
 
-    /// (A) Whether [`poll_call`](Self::poll_call) may have something to say, or to note, about a node.
+    /// (A) Whether [`drain`](Self::drain) or [`poll_call`](Self::poll_call) may have something to do, to say, or to note about a node
+    /// whatever its lanes have.
     pub(crate) fn has_work(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_some_and(|node| {
             let has_batches = !node.sendable.is_empty() || !node.later.is_empty();
             node.wanted || has_batches || !node.control.is_empty()
-        })
+        }) || self.turns.has_called(node)
     }
 
     /// (D) The next request for a node that can take one.
@@ -171,6 +187,7 @@ impl Sender {
         let Some(node) = self.nodes.get_mut(&id) else { return (Vec::new(), None) };
         let (mut sendable, mut later) = (std::mem::take(&mut node.sendable), std::mem::take(&mut node.later));
         let waiting = sendable.len();
+        slip!();
         let mut parts: Vec<Part> = Vec::with_capacity(waiting);
         for _ in 0..waiting {
             let Some(offer) = sendable.pop_front() else { break };
@@ -259,7 +276,14 @@ impl Sender {
             Some(Numbers::Wanted) | None => None,
         };
         let partition = self.partitions.get_mut(lane.0 as usize)?;
+        if partition.ledger.entry(at).is_none_or(|entry| entry.batch.is_none()) {
+            debug_assert!(false, "what is to be sent has its bytes");
+            // Else it would count as in flight, and nobody could answer for it.
+            self.fail(lane, at, FailureKind::Lost, None, now);
+            return None;
+        }
         let (identity, sequence, attempt) = partition.ledger.send(at, node, now, identity);
+        slip!();
         let entry = partition.ledger.entry_mut(at)?;
         if attempt > 1 {
             self.counters.retries += 1;
@@ -298,13 +322,12 @@ impl Sender {
         }
     }
 
-    /// There is room to seal again: those who had to stop for the lack of it go on.
-    pub(super) fn feed_starved(&mut self) {
-        if self.starved.is_empty() {
-            return;
-        }
-        for node in std::mem::take(&mut self.starved) {
-            self.effects.wake(node);
+    /// If there is room to seal, whoever had to stop for the lack of it goes on, the first one first.
+    pub(super) fn call_next(&mut self, now: Instant) {
+        if self.sealing < self.settings.max_sealing {
+            if let Some(node) = self.turns.call(now) {
+                self.effects.wake(node);
+            }
         }
     }
 

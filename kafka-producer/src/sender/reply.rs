@@ -12,7 +12,7 @@ use kafka_wire::{
 };
 
 use super::{
-    Call, IdentityState, LaneId, Reply, Resolution, Sealed, Sender, SplitJob,
+    Call, IdentityState, LaneId, OnItsWay, Reply, Resolution, Sealed, Sender, SplitJob,
     call::{LAST_BY_NAME, Part, ProduceCall},
     disposition::{Disposition, rule},
     ledger::Place,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     delivery::{BatchResult, Outcome},
     error::{Failure, FailureKind, Persistence},
-    planted::planted,
+    planted::{planted, slip},
 };
 
 impl Sender {
@@ -33,6 +33,9 @@ impl Sender {
         result: CallResult<Reply>,
         now: Instant,
     ) {
+        if self.is_torn_down {
+            return;
+        }
         match call {
             Call::Produce(call) => self.handle_produce(node, call, result, now),
             Call::Metadata(call) => self.handle_metadata(call, result, now),
@@ -254,8 +257,10 @@ impl Sender {
     }
 
     fn acknowledge(&mut self, lane: LaneId, at: usize, base_offset: i64, log_append_time: i64, now: Instant) {
+        self.note_on_its_way(lane, at);
         let Some(partition) = self.partition_mut(lane) else { return };
         let Some(done) = partition.ledger.acknowledge(at, base_offset, now) else { return };
+        slip!();
         if !done.is_in_place {
             self.note_loss(lane);
         }
@@ -316,7 +321,10 @@ impl Sender {
         let Some(partition) = self.partition_mut(lane) else { return };
         let (topic, index) = (partition.topic.clone(), partition.partition);
         let doubt = partition.ledger.is_doubtful(at, answer.is_some());
+        self.note_on_its_way(lane, at);
+        let Some(partition) = self.partition_mut(lane) else { return };
         let Some(mut entry) = partition.ledger.give_up(at, answer.is_some()) else { return };
+        slip!();
         let persistence = match doubt {
             // Where it is in the log, that log may be gone.
             _ if kind == FailureKind::ClusterChanged => Persistence::PossiblyPersisted,
@@ -360,6 +368,15 @@ impl Sender {
         }
         self.effects.released.extend(batch);
         self.effects.resolved.push(Resolution { outcome, result });
+        self.on_its_way = None;
+    }
+
+    /// A batch is about to leave its ledger.
+    fn note_on_its_way(&mut self, lane: LaneId, at: usize) {
+        let Some(entry) = self.partition(lane).and_then(|it| it.ledger.entry(at)) else { return };
+        let may_be_written = entry.attempts > 0 || entry.evidence.is_in_doubt();
+        let (outcome, count) = (Arc::clone(&entry.outcome), entry.count);
+        self.on_its_way = Some(OnItsWay { outcome, count, may_be_written });
     }
 
     /// A batch left the ledger: those behind it may have waited for that, and the lane may give one more.
@@ -417,11 +434,16 @@ impl Sender {
             .map(|batch| (Arc::clone(batch.tag()), batch.count(), batch.predicted_size(), batch));
         let entries: Vec<_> = entries.collect();
         let added = entries.len().saturating_sub(1);
+        let at = partition.ledger.find(key).unwrap_or_default();
+        self.note_on_its_way(lane, at);
+        let Some(partition) = self.partition_mut(lane) else { return };
         partition.ledger.replace(key, entries, now);
+        slip!();
         self.unresolved += added;
         self.effects
             .resolved
             .push(Resolution { outcome: whole, result: BatchResult::Split(children.into_boxed_slice()) });
+        self.on_its_way = None;
         self.offer(lane);
     }
 }

@@ -14,6 +14,10 @@ mod sync {
     use loom::sync::atomic::{AtomicBool, Ordering};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
 
+    pub(crate) fn is_poisoned<T>(_: &Mutex<T>) -> bool {
+        false
+    }
+
     /// As that of std: set once, read without a lock. The flag is what the checker sees of it.
     #[derive(Debug)]
     pub(crate) struct OnceLock<T> {
@@ -41,6 +45,15 @@ mod sync {
 mod error {
     #[derive(Debug)]
     pub(crate) struct Failure;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum EndedBy {}
+
+    impl Failure {
+        pub(crate) fn ended_by(&self) -> Option<EndedBy> {
+            None
+        }
+    }
 }
 
 mod sender {
@@ -52,6 +65,8 @@ mod sender {
 mod gate;
 #[path = "../../src/delivery/outcome.rs"]
 mod outcome;
+#[path = "../../src/waiters.rs"]
+mod waiters;
 
 fn check(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();

@@ -7,7 +7,7 @@ use loom::{future::block_on, thread};
 
 use crate::{
     check,
-    outcome::{BatchResult, Outcome},
+    outcome::{BatchResult, Bystander, Counts, Outcome},
 };
 
 fn outcome() -> Arc<Outcome> {
@@ -36,7 +36,9 @@ fn wait_for(outcome: &Outcome, index: u32) {
 
 /// What a flush does.
 fn flush(outcome: &Arc<Outcome>, count: u32) -> (u64, u64) {
-    block_on(poll_fn(|cx| Outcome::poll_counts(outcome, count, cx)))
+    let (mut bystander, mut counts) = (Bystander::default(), Counts::default());
+    block_on(poll_fn(|cx| Outcome::poll_counts(outcome, count, &mut bystander, &mut counts, cx.waker())));
+    (counts.delivered, counts.failed)
 }
 
 #[test]
@@ -86,5 +88,27 @@ fn whoever_waits_follows_a_split() {
         resolve(&right, BatchResult::Failed(Arc::new(crate::error::Failure)));
         resolves.join().expect("no panic");
         flushes.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_flush_that_goes_away_takes_no_wake_up_of_another_along() {
+    check(|| {
+        let outcome = outcome();
+        let flushes = {
+            let outcome = Arc::clone(&outcome);
+            thread::spawn(move || assert_eq!(flush(&outcome, 1), (1, 0)))
+        };
+        let goes = {
+            let outcome = Arc::clone(&outcome);
+            thread::spawn(move || {
+                let (mut bystander, mut counts) = (Bystander::default(), Counts::default());
+                let waker = std::task::Waker::noop();
+                let _ = Outcome::poll_counts(&outcome, 1, &mut bystander, &mut counts, waker);
+            })
+        };
+        resolve(&outcome, acknowledged());
+        flushes.join().expect("no panic");
+        goes.join().expect("no panic");
     });
 }

@@ -28,8 +28,8 @@ use super::{
     plan::{Act, Plan, Way},
 };
 use crate::{
-    delivery::Outcome,
-    error::{FailureKind, Persistence},
+    delivery::{Bystander, Counts, Outcome},
+    error::{EndedBy, FailureKind, Persistence},
     planted::planted,
 };
 
@@ -337,7 +337,7 @@ impl World {
     /// The end of every connection, after which all memory must be back.
     fn hang_up(&mut self) {
         self.client.close();
-        self.client.abort(FailureKind::Closed, self.now);
+        self.client.abort(FailureKind::Ended(EndedBy::Handle), self.now);
         for pump in 0..self.pumps.len() {
             if let Stage::Up(mut link) = std::mem::replace(&mut self.pumps[pump].stage, Stage::Ended) {
                 link.connection.abort(self.now);
@@ -464,7 +464,7 @@ impl World {
             self.close_by = None;
             if !self.client.is_drained() {
                 say!(self, "the user waits no longer");
-                self.client.abort(FailureKind::Closed, self.now);
+                self.client.abort(FailureKind::Ended(EndedBy::Handle), self.now);
             }
         }
         let due = due.into_iter().chain(self.close_by).min();

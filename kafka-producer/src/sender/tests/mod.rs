@@ -10,3 +10,4 @@ mod numbers;
 mod purge;
 mod retries;
 mod rig;
+mod turns;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_wire::{ErrorCode, PartitionId};
 
 use super::rig::{A, B, Rig, moved, offset, result};
-use crate::error::{FailureKind, Persistence};
+use crate::error::{EndedBy, FailureKind, Persistence};
 
 const OK: ErrorCode = ErrorCode::NONE;
 
@@ -219,7 +219,7 @@ fn everything_can_be_given_up_and_each_batch_says_what_is_known() {
     let request = rig.request(A).expect("ready");
     let waiting = rig.batch(1, 1);
     drop(rig.drain(A));
-    rig.sender.abort(FailureKind::Closed, rig.now);
+    rig.sender.abort(FailureKind::Ended(EndedBy::Handle), rig.now);
     rig.settle_effects();
     let persistence = |delivery| result(delivery).expect("given up").expect_err("given up").persistence();
     assert_eq!(persistence(&sent[0]), Persistence::PossiblyPersisted);

@@ -22,12 +22,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::net::{Mode, Net, Refuse, WALL};
+use super::{
+    host::{SimulatedTasks, Work},
+    net::{Mode, Net, Refuse, WALL},
+};
 use crate::{
     Delivery, DeliveryError, OwnedRecord, Partitioner, Persistence, Producer, ProducerConfig, Record,
     RecordMetadata,
     io::{now, simulated},
-    partitioner,
 };
 
 /// Plays a scenario under paused time: three brokers, and "orders" with three partitions.
@@ -48,8 +50,7 @@ fn runtime() -> Runtime {
 
 /// Within a runtime.
 fn stage() -> Net {
-    simulated::begin(WALL, 1);
-    partitioner::reseed(1);
+    simulated::begin(WALL);
     let net = Net::new(3, fastrand::Rng::with_seed(1));
     net.cluster(|cluster| cluster.create_topic("orders", 3)).expect("a topic");
     net
@@ -60,7 +61,11 @@ pub(super) fn config(net: &Net) -> ProducerConfig {
 }
 
 pub(super) fn start(config: ProducerConfig) -> Producer {
-    config.connect().now_or_never().expect("nothing is waited for").expect("good settings")
+    start_on(config, &SimulatedTasks::new(None))
+}
+
+fn start_on(config: ProducerConfig, tasks: &SimulatedTasks) -> Producer {
+    config.start(None, || tasks.host(1)).expect("good settings")
 }
 
 /// A record of partition 0.
@@ -98,6 +103,19 @@ fn is_ready(future: &mut (impl Future + Unpin)) -> bool {
     future.poll_unpin(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
+/// What is done when somebody is woken.
+struct Reacts<F>(F);
+
+impl<F: Fn() + Send + Sync + 'static> Wake for Reacts<F> {
+    fn wake(self: Arc<Self>) {
+        (self.0)();
+    }
+}
+
+fn waker(react: impl Fn() + Send + Sync + 'static) -> Waker {
+    Arc::new(Reacts(react)).into()
+}
+
 fn persistence(result: Option<Result<RecordMetadata, DeliveryError>>) -> Persistence {
     match result.expect("it is resolved") {
         Ok(_) => Persistence::Persisted,
@@ -109,6 +127,8 @@ fn persistence(result: Option<Result<RecordMetadata, DeliveryError>>) -> Persist
 }
 
 mod cancel_safety;
+mod ends;
+mod faults;
 
 mod scenario_42_futures_dropped {
     use super::*;
@@ -282,7 +302,7 @@ mod scenario_43_close {
             net.clear();
             delivery.await.expect("delivered by tasks that nobody holds");
             sleep(SECOND * 2).await;
-            assert!(shared.poll_over(Waker::noop()), "the tasks have ended");
+            assert!(shared.poll_over(&mut None, Waker::noop()), "the tasks have ended");
             assert_eq!(shared.pool.used(), 0);
         });
         assert_eq!(values(&net), ["left behind"]);
@@ -302,7 +322,7 @@ mod scenario_43_close {
             assert!(error.is_timeout() && error.persistence() == Persistence::NotPersisted, "{error}");
             assert!(now() - began <= SECOND * 32);
             sleep(SECOND * 3).await;
-            assert!(shared.poll_over(Waker::noop()), "the tasks have ended");
+            assert!(shared.poll_over(&mut None, Waker::noop()), "the tasks have ended");
             assert_eq!(shared.pool.used(), 0);
         });
     }

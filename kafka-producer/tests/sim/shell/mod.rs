@@ -9,6 +9,7 @@
 //! so many.
 
 mod book;
+mod host;
 mod lifecycle;
 mod net;
 mod patience;
@@ -44,6 +45,7 @@ use tokio::{
 
 use self::{
     book::{Book, Promise, value},
+    host::SimulatedTasks,
     net::{Mode, Net, Refuse, WALL},
     plan::{Ending, Plan, Trouble, pick},
     themes::Theme,
@@ -54,7 +56,6 @@ use self::{
 use crate::{
     Producer, Record,
     io::{Shared, simulated},
-    partitioner,
     planted::Bug,
     sim::{CLUSTERS, VIEWS, number, on_all_cores},
 };
@@ -115,24 +116,12 @@ pub(super) fn run(seed: u64, bug: Option<Bug>) -> Result<Report, Failure> {
 
 fn simulate(seed: u64) -> Result<Report, Failure> {
     listen_to_panics();
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let mut plan = Plan::draw(&mut rng);
-    // A generator of their own, so that the other seeds do not change when themes do.
-    let mut own = fastrand::Rng::with_seed(!seed);
-    plan.theme = Theme::of(seed);
-    let numbers = plan.theme.map(|theme| {
-        theme.adjust(&mut plan, &mut own);
-        theme.first_numbers(&mut own)
-    });
-    if plan.theme.is_none() && !plan.is_fair && (CLUSTERS || VIEWS) && own.u8(..6) == 0 {
-        plan.confusion = Some(own.u64(..));
-    }
+    let (plan, numbers, mut rng) = draw(seed);
     let plan = Arc::new(plan);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     let book = Book::default();
     let (net, shared) = runtime.block_on(async {
-        simulated::begin(WALL, rng.u64(..));
-        partitioner::reseed(rng.u64(..));
+        simulated::begin(WALL);
         let net = Net::with_controllers(plan.brokers, plan.controllers, rng.fork());
         if seed % OLDER == 0 {
             net.know_no_ids_in_versions();
@@ -140,10 +129,12 @@ fn simulate(seed: u64) -> Result<Report, Failure> {
         for (topic, partitions) in &plan.topics {
             net.cluster(|cluster| cluster.create_topic(topic, *partitions)).expect("a topic");
         }
-        let producer = plan.producer(&net);
+        let tasks = SimulatedTasks::new(plan.ends_at_start);
+        let producer = plan.producer(&net, &tasks.host(rng.u64(..)));
         let shared = Arc::clone(producer.shared());
         net.watch(Watch::new(book.clone(), &shared), Arc::clone(&plan), numbers.unwrap_or_default());
-        Run { plan: Arc::clone(&plan), net: net.clone(), book: book.clone() }.all(producer, rng).await;
+        let run = Run { plan: Arc::clone(&plan), net: net.clone(), book: book.clone(), tasks };
+        run.all(producer, rng).await;
         (net, shared)
     });
     // Tasks that are left are dropped here, and with them everything they hold.
@@ -166,11 +157,38 @@ fn simulate(seed: u64) -> Result<Report, Failure> {
     }
 }
 
+/// What a seed makes of a run, where its numbers begin if they do so anywhere else, and what the rest of it is drawn by.
+fn draw(seed: u64) -> (Plan, Option<(i16, i32)>, fastrand::Rng) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut plan = Plan::draw(&mut rng);
+    // Generators of their own, so that the other seeds do not change when themes and ends do.
+    let mut own = fastrand::Rng::with_seed(!seed);
+    plan.theme = Theme::of(seed);
+    let numbers = plan.theme.map(|theme| {
+        theme.adjust(&mut plan, &mut own);
+        theme.first_numbers(&mut own)
+    });
+    if plan.theme.is_none() && !plan.is_fair && (CLUSTERS || VIEWS) && own.u8(..6) == 0 {
+        plan.confusion = Some(own.u64(..));
+    }
+    if let Ending::Shutdown { .. } = plan.ending {
+        let mut own = fastrand::Rng::with_seed(seed.rotate_left(32));
+        plan.ends_at_start = own.bool().then(|| own.u32(0..2 * u32::from(plan.brokers) + 2));
+    }
+    (plan, numbers, rng)
+}
+
+/// Whether the runtime of this run ends in the midst of a turn.
+fn ends_in_a_turn(seed: u64) -> bool {
+    draw(seed).0.ends_at_start.is_some()
+}
+
 /// A run from its first record to its end.
 struct Run {
     plan: Arc<Plan>,
     net: Net,
     book: Book,
+    tasks: SimulatedTasks,
 }
 
 impl Run {
@@ -192,7 +210,13 @@ impl Run {
             .collect();
         let troubles = Handle::current().spawn(trouble(self.net.clone(), Arc::clone(&self.plan), rng.fork()));
         match self.plan.ending {
-            Ending::Shutdown { after } => sleep(after).await,
+            Ending::Shutdown { after } => {
+                sleep(after).await;
+                if self.tasks.is_over() {
+                    self.finish(users).await;
+                    self.all_are_resolved("shut down in the midst of a turn");
+                }
+            }
             Ending::CloseEarly { after, timeout } => {
                 sleep(after).await;
                 self.close(producer, timeout).await;
@@ -287,7 +311,8 @@ impl Run {
             drop(producer);
             let limit = self.plan.delivery_timeout + SLACK;
             let waits_for = Arc::clone(&shared);
-            let over = std::future::poll_fn(move |cx| match waits_for.poll_over(cx.waker()) {
+            let mut key = None;
+            let over = std::future::poll_fn(move |cx| match waits_for.poll_over(&mut key, cx.waker()) {
                 true => std::task::Poll::Ready(()),
                 false => std::task::Poll::Pending,
             });

@@ -179,6 +179,11 @@ impl Net {
         self.lock().dialled
     }
 
+    /// How many connections nobody has let go of.
+    pub(super) fn open_pipes(&self) -> usize {
+        self.lock().pipes.iter().filter(|(_, grip)| grip.is_connected()).count()
+    }
+
     /// Time since the beginning.
     pub(super) fn elapsed(&self) -> Duration {
         now().saturating_duration_since(self.lock().epoch)

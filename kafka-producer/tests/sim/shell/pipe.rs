@@ -139,6 +139,12 @@ impl Grip {
         self.0.strong_count() > 0
     }
 
+    /// Whether both ends are held, and neither says that no more comes.
+    pub(super) fn is_connected(&self) -> bool {
+        let is_whole = |way: &Way| !(way.is_ended || way.is_deaf);
+        self.0.upgrade().is_some_and(|pipe| lock(&pipe).ways.iter().all(is_whole))
+    }
+
     /// How often somebody looked at it without time passing: a loop that does not end.
     pub(super) fn is_spinning(&self) -> bool {
         self.0.upgrade().is_some_and(|pipe| lock(&pipe).spin.count > MAX_SPIN)

@@ -8,6 +8,7 @@ use kafka_wire::{ErrorCode, NodeId};
 use super::{net::Net, pipe::Weather, themes::Theme};
 use crate::{
     Acks, Compression, Producer, ProducerConfig,
+    io::Host,
     sim::{CLUSTERS, VIEWS},
 };
 
@@ -39,6 +40,8 @@ pub(super) struct Plan {
     pub(super) max_in_flight: u32,
     /// `max.message.bytes` of the first topic: less than a batch, so that batches are split.
     pub(super) max_message: Option<usize>,
+    /// The runtime ends while its task of this number is started.
+    pub(super) ends_at_start: Option<u32>,
     /// What it is about, if it is about one thing.
     pub(super) theme: Option<Theme>,
     /// Controllers in the list of servers.
@@ -96,6 +99,7 @@ impl Plan {
             request_timeout,
             max_in_flight: rng.u32(1..=5),
             max_message: (rng.u8(..6) == 0).then_some(batch_size / 2 + 150).filter(|_| !is_fair),
+            ends_at_start: None,
             theme: None,
             controllers: 0,
             confusion: None,
@@ -117,7 +121,7 @@ impl Plan {
         matches!(self.ending, Ending::CloseEarly { .. } | Ending::Shutdown { .. })
     }
 
-    pub(super) fn producer(&self, net: &Net) -> Producer {
+    pub(super) fn producer(&self, net: &Net, host: &Host) -> Producer {
         let config = ProducerConfig::new(net.bootstrap())
             .connector(net.clone())
             .batch_size(self.batch_size)
@@ -131,9 +135,7 @@ impl Plan {
             .max_in_flight_requests_per_connection(self.max_in_flight)
             .delivery_timeout(self.delivery_timeout)
             .request_timeout(self.request_timeout);
-        futures::FutureExt::now_or_never(config.connect())
-            .expect("nothing is waited for")
-            .expect("settings that fit each other")
+        config.start(None, || host.clone()).expect("settings that fit each other")
     }
 }
 

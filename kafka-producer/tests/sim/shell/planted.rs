@@ -1,6 +1,6 @@
 //! Do the promises notice? Each planted bug must be found within a thousand seeds, those of the layer below as well.
 
-use super::{run, themes::Theme};
+use super::{ends_in_a_turn, run, themes::Theme};
 use crate::{
     planted::Bug,
     sim::{Found, asked, number, search},
@@ -54,6 +54,10 @@ fn planted_bugs_are_found() {
         }
         None => {
             let mut missed = search(2, SHELL, QUICK_SEEDS, violation);
+            // One seed in twelve ends so.
+            missed.extend(search(2, &[Bug::RuntimeEndUnseen], 20 * QUICK_SEEDS, |bug, seed| {
+                if ends_in_a_turn(seed) { violation(bug, seed) } else { None }
+            }));
             for (bug, theme) in THEMED {
                 missed.extend(search(2, &[*bug], QUICK_SEEDS, |bug, at| violation(bug, theme.seed(at))));
             }

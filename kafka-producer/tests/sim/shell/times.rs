@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     book::{Book, Promise, value},
     lifecycle::{SECOND, config, down, play, start},
-    net::{Mode, Net},
+    net::{Mode, Net, Refuse},
     pipe::Weather,
 };
 use crate::{Delivery, DeliveryError, Producer, ProducerConfig, Record, io::now};
@@ -393,6 +393,50 @@ fn s47_a_broker_that_throttles_for_five_seconds_is_left_alone_meanwhile() {
         assert!(load.broker(node).requests > before.0);
         load.finish().await;
     });
+}
+
+/// With two chunks of memory, one is held by a batch that backs off for minutes. Two wait for the other one in turn: when the first
+/// has got it, its batch must not linger, although the pump there sleeps until the back-off ends.
+#[test]
+fn memory_pressure_reaches_a_pump_that_sleeps_until_a_back_off_ends() {
+    // Where the batch lingers that is there first: beside the one that backs off, or at an idle leader.
+    for idle in [1, 2] {
+        play(|net| async move {
+            let lead = |partition, node| {
+                net.cluster(|cluster| cluster.move_leader("orders", PartitionId(partition), NodeId(node)))
+                    .expect("it is there");
+            };
+            [(0, 1), (1, 1), (2, idle)].into_iter().for_each(|(partition, node)| lead(partition, node));
+            let minute = SECOND * 60;
+            let settings = config(&net).buffer_memory(2 * kafka_batch::CHUNK_SIZE).max_block(minute);
+            let settings = settings.retry_backoff(minute * 3).retry_backoff_max(minute * 3);
+            let producer = start(settings.linger(minute * 30).delivery_timeout(minute * 60));
+            let send = |partition: i32, size: usize| {
+                let producer = producer.clone();
+                async move {
+                    let value = "x".repeat(size);
+                    producer.send(Record::to("orders").partition(partition).value(&value)).await
+                }
+            };
+            for partition in 0..3 {
+                let warm = send(partition, 10).await.expect("accepted");
+                producer.flush().await.expect("open");
+                warm.await.expect("delivered");
+            }
+            net.refuse([Refuse { code: ErrorCode::NOT_ENOUGH_REPLICAS, is_applied: false }]);
+            let refused = send(0, 10).await.expect("accepted");
+            assert!(timeout(SECOND, producer.flush()).await.is_err(), "it backs off");
+            assert!(refused.peek().is_none());
+            let first = send(2, 10).await.expect("accepted");
+            // Both wait: the first batch goes, and makes room for one of them.
+            let waiting = [send(1, 10_000), send(1, 10_000)].map(|sending| Handle::current().spawn(sending));
+            for sending in waiting {
+                let sent = timeout(SECOND * 5, sending).await.expect("room is made").expect("no panic");
+                drop(sent.expect("accepted"));
+            }
+            first.await.expect("delivered");
+        });
+    }
 }
 
 /// How soon after the end of a fault everything works again: a few times the longest back-off, a second.

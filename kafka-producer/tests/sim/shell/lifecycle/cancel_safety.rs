@@ -115,7 +115,7 @@ fn a_close_that_is_dropped_goes_on_as_if_the_last_handle_had_been() {
         net.clear();
         delivery.await.expect("delivered");
         sleep(SECOND * 2).await;
-        assert!(producer.shared().poll_over(Waker::noop()), "the tasks have ended");
+        assert!(producer.shared().poll_over(&mut None, Waker::noop()), "the tasks have ended");
         assert_eq!(producer.shared().pool.used(), 0);
     });
     assert_eq!(firsts(&net), "a");

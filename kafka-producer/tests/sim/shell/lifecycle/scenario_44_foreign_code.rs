@@ -106,19 +106,6 @@ fn a_partitioner_that_blocks_holds_up_only_who_sends() {
     assert_eq!(values(&net), ["by", "block"]);
 }
 
-/// What is done when somebody is woken.
-struct Reacts<F>(F);
-
-impl<F: Fn() + Send + Sync + 'static> Wake for Reacts<F> {
-    fn wake(self: Arc<Self>) {
-        (self.0)();
-    }
-}
-
-fn waker(react: impl Fn() + Send + Sync + 'static) -> Waker {
-    Arc::new(Reacts(react)).into()
-}
-
 #[test]
 fn a_waker_that_panics_keeps_nobody_else_asleep() {
     let ((), net) = play(|net| async move {
