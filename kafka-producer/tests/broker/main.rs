@@ -4,8 +4,10 @@
 
 mod controllers;
 mod dump;
+mod misrouted;
 mod read;
 mod records;
+mod renewed;
 mod tools;
 
 use std::ops::RangeInclusive;

@@ -26,10 +26,23 @@ impl Cluster {
         Self::named(&format!("LINGER_KAFKA_{}", version.replace('.', "_")))
     }
 
+    /// The second one of that version: a single broker, whose id one in the first cluster has, too.
+    pub(crate) fn other_of(version: &str) -> Self {
+        Self::named(&format!("LINGER_KAFKA_{}_OTHER", version.replace('.', "_")))
+    }
+
     fn named(name: &str) -> Self {
         let bootstrap = variable(name);
         let brokers = i16::try_from(bootstrap.split(',').count()).expect("a few brokers");
         Self { bootstrap, brokers, dir: variable(&format!("{name}_DIR")).into() }
+    }
+
+    /// The id of the cluster, as it is on a broker's disk.
+    pub(crate) fn id(&self) -> String {
+        let file = self.dir.join("data-1").join("meta.properties");
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let id = text.lines().find_map(|line| line.strip_prefix("cluster.id="));
+        id.expect("the broker's folder was formatted").to_owned()
     }
 
     /// Where the controllers listen, in the same processes as the brokers.
@@ -39,6 +52,14 @@ impl Cluster {
             format!("{host}:{}", port.parse::<u16>().expect("a port") + CONTROLLERS)
         });
         addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// Throws away what it has, and begins it anew under the same address, as another cluster with another id.
+    pub(crate) fn renew(&self) {
+        let (_, port) = self.bootstrap.rsplit_once(':').expect("host:port");
+        let mut renew = Command::new(variable("LINGER_XTASK"));
+        let output = renew.args(["kafka", "renew", "--port", port]).output().expect("xtask starts");
+        assert!(output.status.success(), "not renewed: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// The first segment of a partition's log, on every broker that has one.
