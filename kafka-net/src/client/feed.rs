@@ -65,10 +65,9 @@ impl Feed for ClientFeed {
     }
 
     fn on_status(&mut self, status: Status, now: Instant) {
-        if let Status::Down { error, .. } = &status
-            && error.is_other_broker()
-        {
-            guarded(|| tell_other(error));
+        match &status {
+            Status::Down { error, .. } if error.is_other_broker() => guarded(|| tell_other(error)),
+            _ => {}
         }
         self.shared.with(|state| state.handle_status(self.link, &status, now)).settle();
     }

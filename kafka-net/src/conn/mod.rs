@@ -496,11 +496,13 @@ impl<C: Call> Connection<C> {
             return;
         }
         // One that has said that it is not the broker that is meant need not say more.
-        if let State::Setup { handshake, .. } = &self.state
-            && !error.is_aborted()
-            && !error.is_other_broker()
-            && let Some(verdict) = handshake.verdict()
-        {
+        let verdict = match &self.state {
+            State::Setup { handshake, .. } if !error.is_aborted() && !error.is_other_broker() => {
+                handshake.verdict()
+            }
+            _ => None,
+        };
+        if let Some(verdict) = verdict {
             error = NetError::at(verdict, &self.place);
         }
         self.state = State::Closed;
