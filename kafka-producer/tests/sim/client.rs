@@ -429,6 +429,13 @@ impl Client {
         let draw = Draw { now, pressure, takes_along };
         let mut draw = GateDraw { lanes: &mut self.lanes, index, gate, draw };
         self.sender.drain(node, now, &mut draw, &mut drained);
+        // What goes along, or goes because somebody waits for memory, goes in the same request.
+        let sizes: Vec<usize> = drained.iter().map(|drained| drained.batch.size()).collect();
+        let limit = self.queues.limits.max_request_size();
+        if sizes.len() > 1 && sizes.iter().sum::<usize>() > limit {
+            let what = format!("batches of {sizes:?} bytes are drained for a request of {limit} at most");
+            self.violation = Some(Violation { invariant: "size", what });
+        }
         self.settle(Some(gate), now);
         drained
     }

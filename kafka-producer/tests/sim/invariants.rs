@@ -80,6 +80,8 @@ pub(crate) struct Promises {
     /// An acknowledged record is in the log, at the offset told.
     pub(crate) acknowledged: bool,
     pub(crate) max_unresolved: usize,
+    /// What the batches of one request have together.
+    pub(crate) max_request_size: usize,
     /// Each record has its answer after so long.
     pub(crate) delivery_timeout: Duration,
     /// Nothing goes wrong, and no answer takes long.
@@ -347,6 +349,9 @@ impl Checker {
     /// A whole Produce request reached a broker.
     pub(crate) fn arrived(&mut self, request: &ProduceRequest) {
         self.last_arrival = self.now;
+        if let Some(what) = oversize(request, self.promises.max_request_size) {
+            self.violated("size", what);
+        }
         for data in request.topic_data.iter().flat_map(|topic| &topic.partition_data) {
             let bytes = data.records.as_ref().map(kafka_wire::Records::to_bytes).unwrap_or_default();
             for batch in BatchReader::new(bytes) {
@@ -576,6 +581,15 @@ fn told(result: &Result<RecordMetadata, DeliveryError>) -> Told {
             is_aborted: error.is_aborted(),
         },
     }
+}
+
+/// Whether the batches of a request, sent for the first time or again, are more than fit into one.
+pub(crate) fn oversize(request: &ProduceRequest, limit: usize) -> Option<String> {
+    let data = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    let sizes: Vec<usize> = data.filter_map(|data| Some(data.records.as_ref()?.len())).collect();
+    let size: usize = sizes.iter().sum();
+    (size > limit)
+        .then(|| format!("a request of {size} bytes in batches of {sizes:?}, where {limit} are allowed"))
 }
 
 /// The value of a record: who it is, and bytes that follow from that.

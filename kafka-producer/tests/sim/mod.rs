@@ -17,6 +17,7 @@ mod stranger;
 mod themes;
 mod world;
 
+pub(crate) use invariants::oversize;
 pub(crate) use plan::{CLUSTERS, VIEWS};
 pub(crate) use planted::{Found, asked, search};
 pub(crate) use seeds::{number, on_all_cores};

@@ -61,6 +61,8 @@ pub(crate) enum Theme {
     Lagging,
     /// A controller is among the servers, and some nodes refuse a producer id without a reason.
     Controllers,
+    /// Requests that fail come again together, with more batches than fit into one.
+    SentAgain,
 }
 
 /// What half of the seeds are about.
@@ -87,7 +89,7 @@ pub(crate) const LATER: &[Theme] =
     &[Theme::TwoDeadlines, Theme::MovedUnderWay, Theme::OneInDoubt, Theme::Restart];
 
 /// What some seeds of the others are about.
-pub(crate) const LATEST: &[Theme] = &[Theme::Lagging, Theme::Controllers];
+pub(crate) const LATEST: &[Theme] = &[Theme::Lagging, Theme::Controllers, Theme::SentAgain];
 
 /// Themes that wait for the producer to hold what they are about: only who asks for one gets it.
 pub(crate) const WAITING: &[Theme] = &[Theme::Astray, Theme::Wiped, Theme::Lagging, Theme::Controllers];
@@ -168,6 +170,12 @@ impl Theme {
                 setup.batch_size = pick(rng, &[300, 600, 1_000]) as usize;
             }
             Self::Astray => setup.brokers = rng.u16(2..5),
+            Self::SentAgain => {
+                (setup.brokers, setup.topics) = (1, vec![rng.i32(3..8)]);
+                setup.max_in_flight = rng.usize(2..6);
+                setup.batch_size = pick(rng, &[300, 600, 1_000]) as usize;
+                setup.max_request_size = setup.batch_size * pick(rng, &[2, 3]) as usize;
+            }
             Self::Wiped => {
                 // Without ids in Metadata epochs that begin anew look like old news.
                 setup.metadata_version = setup.metadata_version.max(10);
@@ -194,6 +202,7 @@ impl Theme {
             Self::UnknownTopic | Self::Recreation | Self::UncleanElection => rng.usize(1..5),
             Self::TwoDeadlines | Self::MovedUnderWay | Self::Wiped => rng.usize(1..3),
             Self::Controllers => rng.usize(..3),
+            Self::SentAgain => rng.usize(2..6),
             _ => rng.usize(2..10),
         }
     }
@@ -376,6 +385,17 @@ impl Theme {
             Self::Controllers => {
                 let code = UNEXPECTED[rng.usize(..UNEXPECTED.len())];
                 steps.push(Step { at: Duration::ZERO, act: inject(Fault::NoProducerId { code }, 1) });
+            }
+            Self::SentAgain => {
+                let (count, size) = (rng.u32(2..6), setup.batch_size / 2);
+                (0..setup.topics[0] as u32)
+                    .for_each(|partition| then(0, Act::Send { topic: 0, partition, count, size }));
+                let all = rng.u32(3..6);
+                match rng.u32(..3) {
+                    0 => then(0, Act::Stall { broker, way: Way::Down, time: millis(timeout * 2) }),
+                    1 => then(0, inject(Fault::HangUpAfter, all)),
+                    _ => then(0, inject(Fault::HangUpBefore, all)),
+                }
             }
             Self::TwoDeadlines => two_deadlines(steps, setup, at, broker, rng),
             Self::MovedUnderWay => moved_under_way(steps, setup, at, rng),

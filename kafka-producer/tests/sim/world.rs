@@ -167,6 +167,7 @@ impl World {
             exactly_once: setup.idempotent,
             acknowledged: setup.acks != 0,
             max_unresolved: setup.max_in_flight.min(5),
+            max_request_size: setup.max_request_size,
             delivery_timeout: setup.delivery_timeout,
             is_calm: plan.steps.iter().all(|step| step.act.is_harmless())
                 && setup.request_timeout > Duration::from_millis(setup.latency.1) * 8,

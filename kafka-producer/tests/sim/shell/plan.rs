@@ -32,6 +32,8 @@ pub(super) struct Plan {
     pub(super) is_idempotent: bool,
     pub(super) compression: Compression,
     pub(super) batch_size: usize,
+    /// What the batches of one request have together.
+    pub(super) max_request_size: usize,
     pub(super) linger: Duration,
     pub(super) buffer_memory: usize,
     pub(super) max_block: Duration,
@@ -92,6 +94,7 @@ impl Plan {
             is_idempotent,
             compression: if rng.u8(..6) == 0 { Compression::Snappy } else { Compression::None },
             batch_size,
+            max_request_size: 30_000,
             linger,
             buffer_memory: *pick(rng, &[2, 3, 4, 8, 64]) * kafka_batch::CHUNK_SIZE,
             max_block: if is_fair { millis(60_000) } else { millis(*pick(rng, &[0, 200, 5_000, 60_000])) },
@@ -128,7 +131,7 @@ impl Plan {
             .linger(self.linger)
             .buffer_memory(self.buffer_memory)
             .max_block(self.max_block)
-            .max_request_size(30_000)
+            .max_request_size(self.max_request_size)
             .compression(self.compression)
             .acks(self.acks)
             .enable_idempotence(self.is_idempotent)

@@ -37,13 +37,15 @@ pub(super) enum Theme {
     Lagging,
     /// A controller is among the servers, and some nodes refuse a producer id without a reason.
     Controllers,
+    /// Requests that fail come again together, with more batches than fit into one.
+    SentAgain,
 }
 
 /// All of them.
 const ALL: &[Theme] = &[Theme::Doubts, Theme::LateAnswers, Theme::Moves, Theme::LastNumbers, Theme::HeldUp];
 
 /// Those that came later, which have seeds of their own.
-const LATER: &[Theme] = &[Theme::Lagging, Theme::Controllers];
+const LATER: &[Theme] = &[Theme::Lagging, Theme::Controllers, Theme::SentAgain];
 
 /// Those that wait for the producer to hold what they are about: only who asks for one gets it.
 const WAITING: &[Theme] = &[Theme::Astray, Theme::Wiped];
@@ -105,6 +107,13 @@ impl Theme {
             Self::Moves | Self::Astray => plan.brokers = rng.u16(2..=3),
             Self::LastNumbers | Self::Wiped | Self::Lagging => {}
             Self::Controllers => plan.controllers = rng.u16(1..=2),
+            Self::SentAgain => {
+                (plan.brokers, plan.topics) = (1, vec![("topic-0".to_owned(), rng.i32(3..=8))]);
+                (plan.batch_size, plan.max_request_size) = (4_000, 10_000);
+                (plan.steps, plan.rest) = (rng.u32(80..160), millis(rng.u64(1..50)));
+                plan.buffer_memory = 64 * kafka_batch::CHUNK_SIZE;
+                plan.max_in_flight = rng.u32(2..=5);
+            }
             Self::HeldUp => {
                 plan.users = rng.u16(1..=2);
                 plan.batch_size = 16_384;
@@ -167,6 +176,12 @@ impl Theme {
                 sleep(millis(rng.u64(..3_000))).await;
             }
             Self::Astray | Self::Wiped | Self::Lagging => self.confuse(net, plan, rng).await,
+            Self::SentAgain => {
+                net.stall(None, false, Some(timeout * 2));
+                sleep(millis(rng.u64(..2_000))).await;
+                net.cut(None);
+                sleep(millis(rng.u64(..1_000))).await;
+            }
             Self::Controllers => {
                 net.refuse_producer_id(*pick(rng, UNEXPECTED));
                 sleep(millis(rng.u64(100..10_000))).await;

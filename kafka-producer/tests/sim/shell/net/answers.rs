@@ -7,6 +7,7 @@ use kafka_wire::{
 };
 
 use super::{Refuse, State};
+use crate::sim::oversize;
 
 impl State {
     /// What a broker answers next that is not the cluster's own.
@@ -18,6 +19,10 @@ impl State {
     pub(super) fn arrived(&mut self, request: &ProduceRequest) {
         let Some(watch) = self.watch.clone() else { return };
         self.arrivals.add(&watch, request);
+        let limit = self.plan.as_ref().map_or(usize::MAX, |plan| plan.max_request_size);
+        if let Some(what) = oversize(request, limit) {
+            watch.violate(format!("{what} (size)"));
+        }
         // Partitions of which nothing was sent yet begin with another number.
         if let (Some(sequence @ 1..), Some(shared)) = (self.first_sequence.take(), watch.shared()) {
             shared.lock("to begin elsewhere").sender.number_from(sequence);
