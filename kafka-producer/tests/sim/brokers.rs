@@ -37,6 +37,8 @@ pub(crate) struct Brokers {
     ids: BTreeMap<TopicName, TopicId>,
     /// Addresses that lead to another cluster.
     astray: BTreeSet<NodeId>,
+    /// Those that ever did.
+    strayed: BTreeSet<NodeId>,
     /// Somebody else who writes.
     stranger: Option<Stranger>,
     /// Who led, by topic and partition.
@@ -84,6 +86,7 @@ impl Brokers {
             faults: Vec::new(),
             ids: BTreeMap::new(),
             astray: BTreeSet::new(),
+            strayed: BTreeSet::new(),
             stranger: None,
             past: BTreeMap::new(),
             foregone: BTreeMap::new(),

@@ -169,7 +169,7 @@ impl Client {
         }
     }
 
-    fn compresses(&self) -> bool {
+    pub(crate) fn compresses(&self) -> bool {
         self.compression != Compression::None
     }
 
@@ -608,6 +608,17 @@ impl Client {
     /// Why a partition has no leader, and so on: for the transcript.
     pub(crate) fn lanes(&self) -> impl Iterator<Item = (LaneId, &TopicName, i32)> {
         self.lanes.iter().zip(0..).map(|(lane, id)| (LaneId(id), &lane.topic, lane.partition))
+    }
+
+    /// Partitions of which something waits in its lane and nothing is on its way, with the gate of their leader: nothing but its
+    /// own time keeps that back.
+    pub(crate) fn lingering(&self) -> impl Iterator<Item = (usize, &TopicName, i32)> {
+        let lanes = self.lanes.iter().filter(|lane| lane.gate != 0 && !lane.queue.is_empty());
+        let lanes = lanes.map(|lane| (lane.gate, &lane.topic, lane.partition));
+        lanes.filter(|(_, topic, partition)| {
+            let mut unresolved = self.sender.unresolved().map(|(outcome, _)| outcome);
+            !unresolved.any(|it| it.topic() == *topic && it.partition() == *partition)
+        })
     }
 
     /// Whether all is forgotten that kept memory.

@@ -18,7 +18,6 @@ mod themes;
 mod world;
 
 pub(crate) use invariants::oversize;
-pub(crate) use plan::{CLUSTERS, VIEWS};
 pub(crate) use planted::{Found, asked, search};
 pub(crate) use seeds::{number, on_all_cores};
 pub(crate) use stranger::{Stranger, is_strangers};

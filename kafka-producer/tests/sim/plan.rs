@@ -270,10 +270,8 @@ impl Act {
 ///
 /// Themes that came later have seeds of their own, so that the others kept what they are about.
 pub(crate) fn draw(seed: u64) -> Plan {
-    if let Some(theme) = themes::LATEST.get((seed / LATEST) as usize % LATEST_PLACES) {
-        if seed % LATEST == 0 {
-            return draw_about(*theme, seed);
-        }
+    if seed % LATEST == 0 {
+        return draw_about(themes::LATEST[(seed / LATEST) as usize % themes::LATEST.len()], seed);
     }
     if seed % LATER == LATER - 1 {
         let at = (seed / LATER) as usize % themes::LATER.len();
@@ -300,21 +298,18 @@ fn newest_of_versions(setup: &Setup, seed: u64) -> i16 {
 
 /// Now and then clusters are taken for one another, or brokers do not know what others know.
 fn draw_confusion(rng: &mut fastrand::Rng, plan: &mut Plan) {
-    let kinds = [(CLUSTERS, 0), (CLUSTERS, 1), (VIEWS, 2)].into_iter().filter(|(is_on, _)| *is_on);
-    let kinds: Vec<u32> = kinds.map(|(_, kind)| kind).collect();
     let setup = &plan.setup;
-    if kinds.is_empty() || rng.u32(..6) > 0 {
+    if rng.u32(..6) > 0 {
         return;
     }
     let last = plan.steps.last().map_or(Duration::ZERO, |step| step.at);
     for _ in 0..rng.usize(1..3) {
         let at = moment(rng, last);
-        let act = match kinds[rng.usize(..kinds.len())] {
+        let act = match rng.u32(..3) {
             0 if setup.brokers > 1 => draw_astray(rng, setup),
             // Without ids in Metadata epochs that begin anew look like old news.
             1 if setup.metadata_version >= 10 && setup.idempotent => Act::Wipe { strangers: rng.bool() },
-            _ if VIEWS => draw_lag(rng, setup),
-            _ => continue,
+            _ => draw_lag(rng, setup),
         };
         plan.steps.push(Step { at, act });
     }
@@ -579,14 +574,7 @@ const ID_ERRORS: &[ErrorCode] = &[
 const LATER: u64 = 12;
 
 /// One seed in so many is about one of the themes that came last.
-const LATEST: u64 = 20;
-
-/// How many of them there are in turn, with those that are not there yet.
-const LATEST_PLACES: usize = 4;
-
-/// Whether general runs have other clusters, and brokers that lag behind.
-pub(crate) const CLUSTERS: bool = false;
-pub(crate) const VIEWS: bool = true;
+const LATEST: u64 = 10;
 
 /// Bytes of a value that say which record it is.
 pub(crate) const VALUE_HEAD: usize = 24;

@@ -130,7 +130,7 @@ fn shrink(mut plan: Plan, invariant: &str) -> Plan {
 /// The plan of a seed; with `LINGER_SIM_THEME` of the seed of that theme.
 pub(crate) fn asked(seed: u64) -> Plan {
     let Ok(name) = std::env::var("LINGER_SIM_THEME") else { return plan::draw(seed) };
-    let mut themes = [themes::ALL, themes::LATER, themes::LATEST, themes::WAITING].into_iter().flatten();
+    let mut themes = [themes::ALL, themes::LATER, themes::LATEST].into_iter().flatten();
     let theme = themes.find(|theme| format!("{theme:?}") == name).expect("the name of a theme");
     plan::draw_about(*theme, seed)
 }

@@ -46,6 +46,10 @@ scenarios! {
     s36_batches_are_split_with_several_in_flight: Splits, ["splits", "later epochs", "acknowledged"];
     s37_epochs_are_used_up: LastEpochs, ["later epochs", "new producer ids", "acknowledged"];
     s37_sequences_wrap: Wrap, ["batches after a wrap", "acknowledged"];
+    s51_addresses_of_brokers_lead_to_another_cluster: Astray,
+        ["addresses led astray", "questions to another cluster", "acknowledged"];
+    s52_the_cluster_is_wiped_and_begun_anew: Wiped,
+        ["clusters wiped", "batches of strangers", "acknowledged"];
     s53_brokers_lag_behind_and_name_less_than_there_is: Lagging, ["brokers lagged behind", "acknowledged"];
     s54_controllers_are_among_the_servers: Controllers, ["producer ids refused", "acknowledged"];
 }

@@ -63,6 +63,8 @@ pub(crate) enum Theme {
     Controllers,
     /// Requests that fail come again together, with more batches than fit into one.
     SentAgain,
+    /// Memory is short, batches linger longer than anybody waits for it, and some back off.
+    Pressure,
 }
 
 /// What half of the seeds are about.
@@ -89,10 +91,8 @@ pub(crate) const LATER: &[Theme] =
     &[Theme::TwoDeadlines, Theme::MovedUnderWay, Theme::OneInDoubt, Theme::Restart];
 
 /// What some seeds of the others are about.
-pub(crate) const LATEST: &[Theme] = &[Theme::Lagging, Theme::Controllers, Theme::SentAgain];
-
-/// Themes that wait for the producer to hold what they are about: only who asks for one gets it.
-pub(crate) const WAITING: &[Theme] = &[Theme::Astray, Theme::Wiped, Theme::Lagging, Theme::Controllers];
+pub(crate) const LATEST: &[Theme] =
+    &[Theme::Lagging, Theme::Controllers, Theme::SentAgain, Theme::Pressure, Theme::Astray, Theme::Wiped];
 
 impl Theme {
     /// Settings, what happens, and for how long.
@@ -170,6 +170,13 @@ impl Theme {
                 setup.batch_size = pick(rng, &[300, 600, 1_000]) as usize;
             }
             Self::Astray => setup.brokers = rng.u16(2..5),
+            Self::Pressure => {
+                (setup.brokers, setup.topics) = (rng.u16(1..4), vec![rng.i32(2..8)]);
+                setup.buffer_memory = pick(rng, &[2, 3, 4]) as usize * (16 << 10);
+                (setup.linger, setup.max_block) = (LONG, millis(rng.u64(300..2_000)));
+                setup.delivery_timeout = setup.request_timeout + setup.linger + LONG;
+                setup.compress = false;
+            }
             Self::SentAgain => {
                 (setup.brokers, setup.topics) = (1, vec![rng.i32(3..8)]);
                 setup.max_in_flight = rng.usize(2..6);
@@ -203,6 +210,7 @@ impl Theme {
             Self::TwoDeadlines | Self::MovedUnderWay | Self::Wiped => rng.usize(1..3),
             Self::Controllers => rng.usize(..3),
             Self::SentAgain => rng.usize(2..6),
+            Self::Pressure => rng.usize(..4),
             _ => rng.usize(2..10),
         }
     }
@@ -385,6 +393,11 @@ impl Theme {
             Self::Controllers => {
                 let code = UNEXPECTED[rng.usize(..UNEXPECTED.len())];
                 steps.push(Step { at: Duration::ZERO, act: inject(Fault::NoProducerId { code }, 1) });
+            }
+            Self::Pressure => {
+                let code = ErrorCode::NOT_ENOUGH_REPLICAS;
+                let fault = Fault::Refuse { partition: Some(partition as i32), code };
+                then(0, inject(fault, rng.u32(5..60)));
             }
             Self::SentAgain => {
                 let (count, size) = (rng.u32(2..6), setup.batch_size / 2);

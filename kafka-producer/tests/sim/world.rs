@@ -491,6 +491,10 @@ impl World {
         for _ in 0..self.client.blocked.len() {
             let Some(mut blocked) = self.client.blocked.pop_front() else { break };
             if blocked.until <= self.now {
+                if blocked.ticket.is_some() {
+                    self.checker.tally.add("waits for memory in vain", 1);
+                    self.check_pressure();
+                }
                 self.client.cancel(&blocked);
                 self.checker.tally.add("sends timed out", 1);
                 continue;

@@ -7,10 +7,15 @@ use super::*;
 use crate::sim::{plan::Unheard, stranger::Stranger};
 
 impl Brokers {
-    /// The address of a broker leads to another cluster from now on; not the last that leads to this one.
+    /// The address of a broker leads to another cluster from now on. One address never does: where all have answered as of
+    /// another cluster, one after the other, the producer takes it for the one that is meant.
     pub(crate) fn lead_astray(&mut self, broker: NodeId) -> bool {
-        let here = self.nodes().filter(|node| !self.astray.contains(node)).count();
-        if here < 2 || !self.astray.insert(broker) {
+        self.strayed.insert(broker);
+        if self.strayed.len() == usize::from(self.setup.brokers) {
+            self.strayed.remove(&broker);
+            return false;
+        }
+        if !self.astray.insert(broker) {
             return false;
         }
         let cluster = Some(ANOTHER.to_owned());

@@ -57,7 +57,7 @@ use crate::{
     Producer, Record,
     io::{Shared, simulated},
     planted::Bug,
-    sim::{CLUSTERS, VIEWS, number, on_all_cores},
+    sim::{number, on_all_cores},
 };
 
 /// What came of a run in which nothing was wrong.
@@ -172,7 +172,7 @@ fn draw(seed: u64) -> (Plan, Option<(i16, i32)>, fastrand::Rng) {
         // As few as the largest record of a user needs.
         plan.max_request_size = 10_000;
     }
-    if plan.theme.is_none() && !plan.is_fair && (CLUSTERS || VIEWS) && own.u8(..6) == 0 {
+    if plan.theme.is_none() && !plan.is_fair && own.u8(..6) == 0 {
         plan.confusion = Some(own.u64(..));
     }
     if let Ending::Shutdown { .. } = plan.ending {
@@ -412,9 +412,8 @@ async fn confuse(net: Net, plan: Arc<Plan>, seed: u64) {
     let mut rng = fastrand::Rng::with_seed(seed);
     loop {
         sleep(Duration::from_millis(rng.u64(0..8_000))).await;
-        if let Some(trouble) = plan::confusion(&mut rng, &plan, &net.nodes()) {
-            Handle::current().spawn(befall(net.clone(), Arc::clone(&plan), trouble));
-        }
+        let trouble = plan::confusion(&mut rng, &plan, &net.nodes());
+        Handle::current().spawn(befall(net.clone(), Arc::clone(&plan), trouble));
     }
 }
 

@@ -9,7 +9,6 @@ use super::{net::Net, pipe::Weather, themes::Theme};
 use crate::{
     Acks, Compression, Producer, ProducerConfig,
     io::Host,
-    sim::{CLUSTERS, VIEWS},
 };
 
 /// Everything about a run that is decided before it begins.
@@ -218,17 +217,14 @@ impl Trouble {
     }
 }
 
-/// How clusters and views are taken for others, as far as the producer is to hold that.
-pub(super) fn confusion(rng: &mut fastrand::Rng, plan: &Plan, nodes: &[i32]) -> Option<Trouble> {
-    let kinds = [(CLUSTERS, 0), (CLUSTERS, 1), (CLUSTERS, 2), (VIEWS, 3)];
-    let kinds: Vec<u32> = kinds.into_iter().filter(|(is_on, _)| *is_on).map(|(_, kind)| kind).collect();
-    Some(match pick(rng, &kinds) {
+/// How clusters and views are taken for others.
+pub(super) fn confusion(rng: &mut fastrand::Rng, plan: &Plan, nodes: &[i32]) -> Trouble {
+    match rng.u8(..4) {
         0 => astray(rng, nodes),
         1 if plan.is_idempotent => Trouble::Wipe { strangers: rng.bool() },
         2 => stranger(rng, plan),
-        _ if VIEWS => lag(rng, plan, nodes),
-        _ => return None,
-    })
+        _ => lag(rng, plan, nodes),
+    }
 }
 
 pub(super) fn astray(rng: &mut fastrand::Rng, nodes: &[i32]) -> Trouble {

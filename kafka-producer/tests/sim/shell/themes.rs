@@ -45,16 +45,13 @@ pub(super) enum Theme {
 const ALL: &[Theme] = &[Theme::Doubts, Theme::LateAnswers, Theme::Moves, Theme::LastNumbers, Theme::HeldUp];
 
 /// Those that came later, which have seeds of their own.
-const LATER: &[Theme] = &[Theme::Lagging, Theme::Controllers, Theme::SentAgain];
-
-/// Those that wait for the producer to hold what they are about: only who asks for one gets it.
-const WAITING: &[Theme] = &[Theme::Astray, Theme::Wiped];
+const LATER: &[Theme] = &[Theme::Lagging, Theme::Controllers, Theme::SentAgain, Theme::Astray, Theme::Wiped];
 
 impl Theme {
     /// The theme of a seed, if it has one: that which is asked for, or what is its own.
     pub(super) fn of(seed: u64) -> Option<Self> {
         if let Ok(name) = std::env::var("LINGER_SIM_THEME") {
-            let mut themes = [ALL, LATER, WAITING].into_iter().flatten().copied();
+            let mut themes = [ALL, LATER].into_iter().flatten().copied();
             return themes.find(|theme| format!("{theme:?}") == name);
         }
         if seed % THEMED_LATER == THEMED_LATER - 2 {
@@ -262,4 +259,4 @@ const UNEXPECTED: &[ErrorCode] =
 const THEMED: u64 = 4;
 
 /// One seed in so many has a theme that came later.
-const THEMED_LATER: u64 = 16;
+const THEMED_LATER: u64 = 8;

@@ -64,7 +64,9 @@ impl World {
             }
             Act::Astray { broker, time } => {
                 let broker = node(broker);
-                if self.brokers.lead_astray(broker) {
+                // Who knows no cluster yet takes the first that answers.
+                let is_known = self.client.sender.view().brokers.keys().any(|node| node.0 >= 0);
+                if is_known && self.brokers.lead_astray(broker) {
                     self.checker.tally.add("addresses led astray", 1);
                     self.conns_of(broker).into_iter().for_each(|id| self.break_off(id));
                     self.schedule(now + time, Event::LeadBack(broker));

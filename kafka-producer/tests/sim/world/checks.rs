@@ -79,6 +79,28 @@ impl World {
         }
     }
 
+    /// Somebody waited for memory, and got none: then nothing lingers whose broker takes requests.
+    pub(super) fn check_pressure(&mut self) {
+        if self.client.compresses() || !self.client.sender.is_identified() {
+            return;
+        }
+        let takes = |gate: usize| {
+            let mut pumps = self.pumps.iter().filter(|pump| pump.gate == gate && pump.is_ready);
+            let is_asleep = !self.client.gates[gate].woken;
+            is_asleep
+                && pumps.any(|pump| match &pump.stage {
+                    Stage::Up(link) => link.connection.room(self.now) > 0,
+                    _ => false,
+                })
+        };
+        let found = self.client.lingering().find(|(gate, ..)| takes(*gate));
+        let found = found.map(|(_, topic, partition)| format!("{topic}-{partition}"));
+        if let Some(partition) = found {
+            let what = format!("somebody waited for memory in vain, and {partition} went on to linger");
+            self.checker.violated("pressure", what);
+        }
+    }
+
     /// Whether nothing went wrong but that some Metadata answers named fewer partitions, which ids show not to be less than there
     /// are, and whether there was time enough for everything.
     fn is_only_told_less(&self) -> bool {

@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Clusters {
     /// Addresses that lead to another cluster.
     astray: BTreeSet<i32>,
+    /// Those that ever did.
+    strayed: BTreeSet<i32>,
     /// How often it was another machine that came to an address: connections from before do not outlive it.
     pub(super) machines: BTreeMap<i32, u64>,
     /// Producer ids that the present cluster gave.
@@ -35,10 +37,26 @@ pub(super) struct Clusters {
 }
 
 impl Net {
-    /// The address of a broker leads to another cluster; not the last that leads to this one.
+    /// The address of a broker leads to another cluster. One address never does: where all have answered as of another cluster,
+    /// one after the other, the producer takes it for the one that is meant.
     pub(in crate::shell) fn lead_astray(&self, node: i32) -> bool {
+        // Who knows no cluster yet takes the first that answers.
+        let shared = self.watched().and_then(|watch| watch.shared());
+        let is_known = shared.is_some_and(|shared| {
+            shared.lock("to see whom it knows").sender.view().brokers.keys().any(|node| node.0 >= 0)
+        });
+        if !is_known {
+            return false;
+        }
         let mut state = self.lock();
-        if state.clusters.astray.len() + 1 >= state.modes.len() || !state.clusters.astray.insert(node) {
+        let addresses = state.modes.len();
+        let strayed = &mut state.clusters.strayed;
+        strayed.insert(node);
+        if strayed.len() == addresses {
+            strayed.remove(&node);
+            return false;
+        }
+        if !state.clusters.astray.insert(node) {
             return false;
         }
         state.carry_out(Change::Reroute {
