@@ -85,6 +85,10 @@ bugs! {
     NeverExpires,
     /// After a leader moved, what is in flight at the old one is not in doubt.
     MoveLeavesNoDoubt,
+    /// Nobody asks again for a partition without a leader.
+    LeaderlessUnasked,
+    /// Partitions that an answer leaves out have no leader, whatever was known.
+    LaggingBelieved,
     /// An append that should wake a pump does not.
     DeafPump,
     /// Who waits for memory is not woken when his turn has come.

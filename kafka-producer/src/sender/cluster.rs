@@ -260,7 +260,8 @@ impl Sender {
         let before = self.metadata.fatal_count();
         match result {
             Ok(Answer::Reply { body: Reply::Metadata(response), .. }) => {
-                let believed = planted!(StaleLeader).then(|| response.topics.clone());
+                let believes = planted!(StaleLeader) || planted!(LaggingBelieved);
+                let believed = believes.then(|| response.topics.clone());
                 let update = self.metadata.handle_response(call.ticket, response, now);
                 if let Some(change) = &update.cluster {
                     self.change_cluster(change.clone(), now);
@@ -487,7 +488,7 @@ impl Sender {
         for lane in lanes {
             let Some(partition) = self.partitions.get(lane.0 as usize) else { continue };
             is_needed |= self.metadata.want(&partition.topic, now);
-            if partition.leader.is_none() {
+            if partition.leader.is_none() && !planted!(LeaderlessUnasked) {
                 self.metadata.request_update();
                 is_needed = true;
             }
@@ -499,6 +500,9 @@ impl Sender {
 
     /// The same for what was drained before the leader was lost, and for topics that lack partitions.
     fn see_to_orphans(&mut self) {
+        if planted!(LeaderlessUnasked) {
+            return;
+        }
         let view = self.metadata.view();
         if self.topics.iter().any(|(name, topic)| topic.is_short && view.topic(name.as_str()).is_some()) {
             self.metadata.request_update();
@@ -513,11 +517,16 @@ impl Sender {
         }
     }
 
-    /// Takes leaders from an answer as they are: only when that bug is planted.
+    /// Takes leaders from an answer as they are, or takes them away: only when that bug is planted.
     fn believe(&mut self, topics: &[MetadataResponseTopic], now: Instant) {
         for topic in topics {
             let known = topic.name.as_ref().and_then(|name| self.topics.get(name));
             let lanes = known.map(|known| known.lanes.clone()).unwrap_or_default();
+            if planted!(LaggingBelieved) {
+                let left_out = lanes.into_iter().skip(topic.partitions.len());
+                left_out.for_each(|lane| self.apply_leader(lane, None, None, now));
+                continue;
+            }
             for (lane, partition) in lanes.into_iter().zip(&topic.partitions) {
                 let leader = (partition.leader_id.0 >= 0).then_some(partition.leader_id);
                 self.apply_leader(lane, leader, Some(partition.leader_epoch), now);

@@ -109,9 +109,9 @@ impl Brokers {
         self.note_leaders();
     }
 
-    /// Deletes a topic and makes another one of the same name.
-    pub(crate) fn recreate(&mut self, topic: usize, checker: &mut Checker) {
-        let partitions = self.partitions(topic);
+    /// Deletes a topic and makes another one of the same name, with as many partitions unless it is said how many.
+    pub(crate) fn recreate(&mut self, topic: usize, partitions: Option<i32>, checker: &mut Checker) {
+        let partitions = partitions.unwrap_or_else(|| self.partitions(topic));
         if self.cluster.delete_topic(&name(topic)).is_ok() {
             checker.deleted.extend(self.ids.get(&TopicName::from(name(topic).as_str())));
             if let Ok(id) = self.cluster.create_topic(&name(topic), partitions) {

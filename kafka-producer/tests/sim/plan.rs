@@ -106,6 +106,11 @@ pub(crate) enum Act {
     Recreate {
         topic: usize,
     },
+    /// Deleted and made again with so many partitions.
+    Shrink {
+        topic: usize,
+        partitions: i32,
+    },
     Grow {
         topic: usize,
     },

@@ -40,6 +40,11 @@ const BUGS: &[(Bug, Theme)] = &[
     (Bug::NoBackoff, Theme::TooFewReplicas),
     (Bug::NeverExpires, Theme::LateAnswers),
     (Bug::MoveLeavesNoDoubt, Theme::MovedUnderWay),
+    (Bug::ClusterUnchecked, Theme::Astray),
+    (Bug::NumbersOutliveCluster, Theme::Wiped),
+    (Bug::DoubtOutlivesCluster, Theme::Wiped),
+    (Bug::LeaderlessUnasked, Theme::Shrunk),
+    (Bug::LaggingBelieved, Theme::Lagging),
 ];
 
 /// What is wrong in a run with a bug planted.

@@ -39,6 +39,7 @@ scenarios! {
     s16_large_batches_leave_piece_by_piece_and_expire: HeldUp, ["ways stalled", "expired", "acknowledged"];
     s30_a_topic_is_not_there_for_a_while: UnknownTopic, ["answers: unknown topic", "acknowledged"];
     s32_topics_are_deleted_and_made_again: Recreation, ["topics recreated", "acknowledged"];
+    s32_topics_are_made_again_with_fewer_partitions_and_grow: Shrunk, ["topics shrunk", "acknowledged"];
     s34_brokers_that_do_not_know_the_producer_refuse_its_first_batches: Strangers,
         ["injected faults", "later epochs", "acknowledged"];
     s35_batches_expire_in_flight_and_answers_come_late: LateAnswers,

@@ -65,6 +65,8 @@ pub(crate) enum Theme {
     SentAgain,
     /// Memory is short, batches linger longer than anybody waits for it, and some back off.
     Pressure,
+    /// Topics are made again with fewer partitions, and grow to what they were.
+    Shrunk,
 }
 
 /// What half of the seeds are about.
@@ -91,8 +93,15 @@ pub(crate) const LATER: &[Theme] =
     &[Theme::TwoDeadlines, Theme::MovedUnderWay, Theme::OneInDoubt, Theme::Restart];
 
 /// What some seeds of the others are about.
-pub(crate) const LATEST: &[Theme] =
-    &[Theme::Lagging, Theme::Controllers, Theme::SentAgain, Theme::Pressure, Theme::Astray, Theme::Wiped];
+pub(crate) const LATEST: &[Theme] = &[
+    Theme::Lagging,
+    Theme::Controllers,
+    Theme::SentAgain,
+    Theme::Pressure,
+    Theme::Astray,
+    Theme::Wiped,
+    Theme::Shrunk,
+];
 
 impl Theme {
     /// Settings, what happens, and for how long.
@@ -169,7 +178,18 @@ impl Theme {
                 setup.max_in_flight = rng.usize(2..6);
                 setup.batch_size = pick(rng, &[300, 600, 1_000]) as usize;
             }
+            _ => self.adjust_latest(setup, rng),
+        }
+    }
+
+    fn adjust_latest(self, setup: &mut Setup, rng: &mut fastrand::Rng) {
+        match self {
             Self::Astray => setup.brokers = rng.u16(2..5),
+            Self::Shrunk => {
+                setup.topics = vec![rng.i32(2..5)];
+                (setup.produce_version, setup.metadata_version) = (13, 13);
+                setup.delivery_timeout = setup.request_timeout + setup.linger + LONG;
+            }
             Self::Pressure => {
                 (setup.brokers, setup.topics) = (rng.u16(1..4), vec![rng.i32(2..8)]);
                 setup.buffer_memory = pick(rng, &[2, 3, 4]) as usize * (16 << 10);
@@ -207,7 +227,7 @@ impl Theme {
             Self::Wrap => rng.usize(..2),
             Self::ElectionStorm | Self::Cuts => rng.usize(5..25),
             Self::UnknownTopic | Self::Recreation | Self::UncleanElection => rng.usize(1..5),
-            Self::TwoDeadlines | Self::MovedUnderWay | Self::Wiped => rng.usize(1..3),
+            Self::TwoDeadlines | Self::MovedUnderWay | Self::Wiped | Self::Shrunk => rng.usize(1..3),
             Self::Controllers => rng.usize(..3),
             Self::SentAgain => rng.usize(2..6),
             Self::Pressure => rng.usize(..4),
@@ -383,7 +403,17 @@ impl Theme {
                 then(at, Act::Stranger { topic, partition, count: rng.u32(1..8) });
             }
             Self::Lagging => {
-                then(0, draw_lag(rng, setup));
+                // Some for longer than a run lasts.
+                let longer = pick(rng, &[1, 1, 10]) as u32;
+                then(
+                    0,
+                    match draw_lag(rng, setup) {
+                        Act::Lag { broker, unheard, time } => {
+                            Act::Lag { broker, unheard, time: time * longer }
+                        }
+                        other => other,
+                    },
+                );
                 // Makes it ask.
                 then(rng.u64(..200), refuse(ErrorCode::NOT_LEADER_OR_FOLLOWER, 1));
                 if rng.u32(..4) == 0 {
@@ -393,6 +423,15 @@ impl Theme {
             Self::Controllers => {
                 let code = UNEXPECTED[rng.usize(..UNEXPECTED.len())];
                 steps.push(Step { at: Duration::ZERO, act: inject(Fault::NoProducerId { code }, 1) });
+            }
+            Self::Shrunk => {
+                let partitions = rng.i32(1..setup.topics[0]);
+                then(0, Act::Shrink { topic, partitions });
+                let after = rng.u64(..2_000);
+                (0..rng.u64(..3)).for_each(|number| then(after + number * 10, Act::Grow { topic }));
+                let size = VALUE_HEAD;
+                (0..setup.topics[0] as u32)
+                    .for_each(|partition| then(1, Act::Send { topic: 0, partition, count: 1, size }));
             }
             Self::Pressure => {
                 let code = ErrorCode::NOT_ENOUGH_REPLICAS;

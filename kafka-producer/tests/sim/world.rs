@@ -239,6 +239,7 @@ impl World {
     }
 
     fn finish(&mut self) -> Result<(), Violation> {
+        self.last_look_at_less()?;
         self.heal();
         let limit = self.now + self.plan.setup.delivery_timeout + self.plan.setup.max_block + PATIENCE;
         self.run_while(limit, |world| !world.is_quiet())?;
@@ -329,6 +330,13 @@ impl World {
             self.schedule(self.now, Event::Thaw(node));
         }
         self.brokers.create(self.plan.setup.topics.len() - 1);
+        // Partitions that went with a topic come back with its successor.
+        let at = self.brokers.now(self.now, self.wall());
+        for topic in 0..self.plan.setup.topics.len() {
+            while self.brokers.partitions(topic) < self.plan.setup.topics[topic] {
+                self.brokers.grow(topic, at);
+            }
+        }
     }
 
     fn is_quiet(&self) -> bool {

@@ -80,7 +80,11 @@ impl World {
             Act::CreateLateTopic => self.brokers.create(self.plan.setup.topics.len() - 1),
             Act::Recreate { topic } => {
                 self.checker.tally.add("topics recreated", 1);
-                self.brokers.recreate(topic, &mut self.checker);
+                self.brokers.recreate(topic, None, &mut self.checker);
+            }
+            Act::Shrink { topic, partitions } => {
+                self.checker.tally.add("topics shrunk", 1);
+                self.brokers.recreate(topic, Some(partitions), &mut self.checker);
             }
             Act::Grow { topic } => {
                 let wall = self.wall();

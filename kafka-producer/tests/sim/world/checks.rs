@@ -79,6 +79,20 @@ impl World {
         }
     }
 
+    /// Where brokers were only late to hear of partitions, and some still are, nothing waits for long that was accepted: its leader
+    /// is known.
+    pub(super) fn last_look_at_less(&mut self) -> Result<(), Violation> {
+        if !self.is_only_told_less() {
+            return Ok(());
+        }
+        let bound = self.recovery();
+        self.run_while(self.now + bound, |world| !world.is_quiet())?;
+        let Some(id) = self.checker.first_open(u64::MAX) else { return Ok(()) };
+        let what =
+            format!("record {id} waits {bound:?}, and brokers were only late to hear of its partition");
+        Err(Violation { invariant: "I10", what })
+    }
+
     /// Somebody waited for memory, and got none: then nothing lingers whose broker takes requests.
     pub(super) fn check_pressure(&mut self) {
         if self.client.compresses() || !self.client.sender.is_identified() {
