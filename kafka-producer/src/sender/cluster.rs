@@ -260,8 +260,8 @@ impl Sender {
         let before = self.metadata.fatal_count();
         match result {
             Ok(Answer::Reply { body: Reply::Metadata(response), .. }) => {
-                let believes = planted!(StaleLeader) || planted!(LaggingBelieved);
-                let believed = believes.then(|| response.topics.clone());
+                let believed = planted!(StaleLeader).then(|| response.topics.clone());
+                let left_out = planted!(LaggingBelieved).then(|| response.topics.clone());
                 let update = self.metadata.handle_response(call.ticket, response, now);
                 if let Some(change) = &update.cluster {
                     self.change_cluster(change.clone(), now);
@@ -270,6 +270,7 @@ impl Sender {
                 if let Some(topics) = believed {
                     self.believe(&topics, now);
                 }
+                left_out.into_iter().flatten().for_each(|topic| self.leave_out(&topic, now));
             }
             Ok(_) => debug_assert!(false, "a Metadata call gets a Metadata response"),
             Err(error) => self.metadata.handle_failure(call.ticket, &error, now),
@@ -517,21 +518,24 @@ impl Sender {
         }
     }
 
-    /// Takes leaders from an answer as they are, or takes them away: only when that bug is planted.
+    /// Takes leaders from an answer as they are: only when that bug is planted.
     fn believe(&mut self, topics: &[MetadataResponseTopic], now: Instant) {
         for topic in topics {
             let known = topic.name.as_ref().and_then(|name| self.topics.get(name));
             let lanes = known.map(|known| known.lanes.clone()).unwrap_or_default();
-            if planted!(LaggingBelieved) {
-                let left_out = lanes.into_iter().skip(topic.partitions.len());
-                left_out.for_each(|lane| self.apply_leader(lane, None, None, now));
-                continue;
-            }
             for (lane, partition) in lanes.into_iter().zip(&topic.partitions) {
                 let leader = (partition.leader_id.0 >= 0).then_some(partition.leader_id);
                 self.apply_leader(lane, leader, Some(partition.leader_epoch), now);
             }
         }
+    }
+
+    /// Takes the leaders away of what an answer leaves out: only when that bug is planted.
+    fn leave_out(&mut self, topic: &MetadataResponseTopic, now: Instant) {
+        let known = topic.name.as_ref().and_then(|name| self.topics.get(name));
+        let lanes = known.map(|known| known.lanes.clone()).unwrap_or_default();
+        let left_out = lanes.into_iter().skip(topic.partitions.len());
+        left_out.for_each(|lane| self.apply_leader(lane, None, None, now));
     }
 
     pub(super) fn apply_topic(&mut self, name: &TopicName, now: Instant) {

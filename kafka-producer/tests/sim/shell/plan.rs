@@ -6,10 +6,7 @@ use kafka_mock::Lag;
 use kafka_wire::{ErrorCode, NodeId};
 
 use super::{net::Net, pipe::Weather, themes::Theme};
-use crate::{
-    Acks, Compression, Producer, ProducerConfig,
-    io::Host,
-};
+use crate::{Acks, Compression, Producer, ProducerConfig, io::Host};
 
 /// Everything about a run that is decided before it begins.
 #[derive(Debug, Clone)]
