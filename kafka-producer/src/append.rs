@@ -27,7 +27,8 @@ use crate::{
 thread_local! {
     /// Bytes of batches that this thread found full since it last yielded.
     static FULL: Cell<usize> = const { Cell::new(0) };
-    /// The topic that this thread last named.
+    /// The topic that this thread last named. It outlives its producer here, until the thread names another one or ends; its
+    /// lanes are empty then, and hold no memory of the pool. A thread that drops a producer forgets its topic.
     static LAST: RefCell<Option<Arc<TopicShared>>> = const { RefCell::new(None) };
 }
 
@@ -398,6 +399,16 @@ impl Shared {
 
 /// How often the partition of a record is chosen at most, when the topic gets others meanwhile.
 const MAX_COUNTS: usize = 3;
+
+/// Has this thread forget a producer's topic, if it is the one that it last named.
+pub(crate) fn forget(producer: u64) {
+    let forgotten = LAST.try_with(|last| {
+        let mut last = last.try_borrow_mut().ok()?;
+        last.take_if(|topic| topic.producer == producer)
+    });
+    // Dropped where the cell is free again.
+    drop(forgotten);
+}
 
 /// How much a thread fills before it yields. Enough for a few batches in a request, since a request costs as much as the
 /// records of half a batch; little enough to be sent before a millisecond is over.

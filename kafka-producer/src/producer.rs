@@ -14,7 +14,7 @@ use kafka_batch::SendReason;
 use kafka_wire::NodeId;
 
 use crate::{
-    append::Progress,
+    append::{self, Progress},
     config::ProducerConfig,
     delivery::{Bystander, Counts, Deliveries, Delivery, Outcome},
     error::{EndedBy, FailureKind, Millis, Refusal, SendError, TrySendError},
@@ -64,6 +64,7 @@ impl Drop for Owner {
         if !self.0.is_elsewhere() {
             drop(self.0.close());
         }
+        append::forget(self.0.id);
     }
 }
 

@@ -12,8 +12,8 @@ use std::{
 use futures::{StreamExt, stream};
 use kafka_mock::MockCluster;
 use kafka_producer::{
-    Acks, Compression, ErrorCode, Header, OwnedRecord, Persistence, Producer, ProducerConfig, Purge, Record,
-    SendReason,
+    Acks, Compression, Delivery, ErrorCode, Header, OwnedRecord, Persistence, Producer, ProducerConfig,
+    Purge, Record, SendReason,
 };
 use kafka_wire::ApiKey;
 
@@ -678,3 +678,29 @@ async fn two_producers_and_a_handle_of_the_other() {
     close(a).await;
     close(b).await;
 }
+
+/// A program may wait for deliveries on every thread that its runtime has for what blocks.
+#[test]
+fn the_compressor_needs_no_thread_that_waits_for_it() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).max_blocking_threads(1).enable_all().build().expect("a runtime");
+    let waiting = async {
+        let cluster = cluster("orders", 1).await;
+        let producer = connect(config(&cluster).compression(Compression::Snappy)).await;
+        let (give, given) = std::sync::mpsc::channel::<Delivery>();
+        let (waits, is_waiting) = futures::channel::oneshot::channel();
+        let waiting = tokio::task::spawn_blocking(move || {
+            waits.send(()).expect("somebody is told");
+            futures::executor::block_on(given.recv().expect("it is sent"))
+        });
+        is_waiting.await.expect("it has the only thread");
+        give.send(producer.send(Record::to("orders").value("v")).await.expect("accepted")).expect("it waits");
+        waiting.await.expect("no panic").expect("delivered");
+        close(producer).await;
+    };
+    let waited = runtime.block_on(async { tokio::time::timeout(HANG, waiting).await });
+    waited.expect("the compressor waits for who waits for it");
+}
+
+/// Longer than anything takes that ends.
+const HANG: Duration = Duration::from_secs(60);

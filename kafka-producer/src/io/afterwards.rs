@@ -237,17 +237,20 @@ fn close_gone(topic: &TopicShared, before: u32, now: u32, wakers: &mut Vec<Waker
 
 #[cfg(test)]
 mod tests {
-    use kafka_mock::MockCluster;
-    use kafka_wire::NodeId;
+    use std::time::Duration;
 
-    use crate::{Producer, Record};
+    use kafka_mock::MockCluster;
+    use kafka_wire::{NodeId, TopicName};
+
+    use super::*;
+    use crate::{Producer, Record, delivery::BatchResult, sender::Resolution};
 
     /// Else the pump of a dead leader would dial it for as long as the batch may live.
     #[tokio::test]
     async fn a_leader_that_lost_a_partition_has_nothing_of_it_at_its_gate() {
         let cluster = MockCluster::builder().brokers(2).topic("orders", 1).start().await.expect("it starts");
         let producer = Producer::builder([cluster.bootstrap_servers()]);
-        let producer = producer.linger(std::time::Duration::from_secs(30)).connect().await.expect("good");
+        let producer = producer.linger(Duration::from_secs(30)).connect().await.expect("good");
         let delivery = producer.send(Record::to("orders").partition(0).value("v")).await.expect("accepted");
         let shared = producer.shared();
         let has_entry = |node| !shared.gate(NodeId(node)).lock().index.is_empty();
@@ -262,5 +265,18 @@ mod tests {
         assert!(!has_entry(leader.0), "it is the other one's now");
         producer.flush().await.expect("open");
         delivery.await.expect("delivered");
+    }
+
+    #[tokio::test]
+    async fn effects_that_a_panic_has_left_over_are_finished() {
+        let producer = Producer::builder(["127.0.0.1:1"]).connect().await.expect("good settings");
+        let outcome = Arc::new(Outcome::new(TopicName::from("orders"), 0));
+        let mut left = Afterwards { any_effects: true, ..Afterwards::default() };
+        let result = BatchResult::Acknowledged { base_offset: 7, log_append_time: None };
+        left.effects.resolved.push(Resolution { outcome: Arc::clone(&outcome), result });
+        let shared = producer.shared();
+        shared.with_control_reusing(&mut left, "to do something else", Caller::Anyone, |_, _| ());
+        assert!(outcome.is_resolved());
+        producer.close(Duration::ZERO).await.expect("nothing was sent");
     }
 }

@@ -112,6 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn producers_that_begin_at_the_same_moment_have_different_seeds() {
+        let mut seeds: Vec<_> = (0..1000).map(|_| seed()).collect();
+        seeds.sort_unstable();
+        seeds.dedup();
+        assert_eq!(seeds.len(), 1000);
+    }
+
+    #[test]
     fn the_wall_clock_is_looked_at_once_in_a_millisecond() {
         simulated::begin(1_000_000);
         let clock = Clock::new();

@@ -180,3 +180,38 @@ fn a_bystander_of_a_batch_that_is_split_waits_at_its_parts() {
     drop(bystander);
     assert_eq!(right.bystanders(), 0);
 }
+
+/// Each thread has the topic at hand that it last named.
+#[test]
+fn no_thread_keeps_what_a_producer_held_after_its_end() {
+    let runtime = runtime();
+    let (producer, _net) = runtime.block_on(async {
+        let net = stage();
+        let producer = start(config(&net));
+        warm_up(&producer).await;
+        (producer, net)
+    });
+    let topic = Arc::downgrade(&producer.shared().topic("orders").expect("a legal name"));
+    let (pool, shared) = (Arc::downgrade(&producer.shared().pool), Arc::downgrade(producer.shared()));
+    let (ends, end) = mpsc::channel::<()>();
+    let other = {
+        let producer = producer.clone();
+        let (sent, has_sent) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            drop(producer.try_send(order("from elsewhere").timestamp(WALL)).expect("accepted"));
+            drop(producer);
+            sent.send(()).expect("somebody waits");
+            // It names no other topic, and does not end.
+            assert!(end.recv().is_err());
+        });
+        has_sent.recv().expect("it has sent");
+        thread
+    };
+    drop(producer);
+    drop(runtime);
+    assert!(shared.upgrade().is_none() && pool.upgrade().is_none(), "no tasks, and no memory");
+    assert!(topic.upgrade().is_some(), "the other thread has it at hand, with its empty lanes");
+    drop(ends);
+    other.join().expect("no panic");
+    assert!(topic.upgrade().is_none(), "and nobody else: this thread has dropped the producer");
+}
