@@ -14,17 +14,17 @@ use bytes::{Buf, Bytes};
 use kafka_wire::{
     ApiKey, CorrelationId, ErrorCode, FrameBuf, NodeId, VersionRange, WireError, WireErrorKind,
     encode_response,
-    messages::{ApiVersion, ApiVersionsResponse},
+    messages::{ApiVersion, ApiVersionsResponse, MetadataResponse},
 };
 
-use crate::{Answer, Call, Connection, Event, NetConfig, NetError};
+use crate::{Answer, Call, Connection, Event, Expectation, NetConfig, NetError, Opening};
 
-/// Runs the operations in `data` from the given start of time.
+/// Runs the operations in `data` from the given start of time. The first byte says besides what is expected of the broker.
 ///
 /// # Panics
 /// If the connection breaks one of its promises.
 pub fn connection_ops(data: &[u8], start: Instant) {
-    let mut world = World::new(start);
+    let mut world = World::new(start, data.first().copied().unwrap_or_default());
     for op in data.chunks_exact(2).take(MAX_OPS) {
         if let &[op, detail] = op {
             world.apply(op, detail);
@@ -102,6 +102,14 @@ struct Open {
     expects_reply: bool,
 }
 
+/// What a request asks.
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    /// Part of the handshake: an API in a version.
+    Handshake(ApiKey, i16),
+    Call(u32),
+}
+
 struct World {
     connection: Connection<Numbered>,
     now: Instant,
@@ -109,9 +117,13 @@ struct World {
     queued: u64,
     written: u64,
     /// Ends of the frames given out, with what each asks.
-    frames: VecDeque<(u64, CorrelationId, Option<u32>)>,
+    frames: VecDeque<(u64, CorrelationId, Question)>,
     /// What the broker has completely and has not answered.
-    asked: VecDeque<(CorrelationId, Option<u32>)>,
+    asked: VecDeque<(CorrelationId, Question)>,
+    /// The cluster that the broker is to be of.
+    expects: bool,
+    /// What the broker last said of that, if it did.
+    is_ours: Option<bool>,
     open: BTreeMap<u32, Open>,
     handed_in: u32,
     came_back: u32,
@@ -121,7 +133,10 @@ struct World {
 }
 
 impl World {
-    fn new(now: Instant) -> Self {
+    fn new(now: Instant, first: u8) -> Self {
+        let expects = first & 0x80 != 0;
+        let expectation = expects.then(|| Expectation::of(OURS.into(), false));
+        let opening = Opening::new().expecting(expectation).asking_in((first & 0x40 != 0).then_some(3));
         let config = NetConfig {
             max_in_flight: MAX_IN_FLIGHT,
             request_timeout: REQUEST_TIMEOUT,
@@ -129,7 +144,16 @@ impl World {
             ..NetConfig::default()
         };
         let mut world = Self {
-            connection: Connection::new(NodeId(1), "broker:9092", Arc::new(config), SETUP_TIMEOUT, now),
+            connection: Connection::open(
+                NodeId(1),
+                "broker:9092",
+                Arc::new(config),
+                SETUP_TIMEOUT,
+                opening,
+                now,
+            ),
+            expects,
+            is_ours: None,
             now,
             queued: 0,
             written: 0,
@@ -204,7 +228,11 @@ impl World {
         self.connection.handle_written(usize::try_from(bytes).expect("small"), self.now);
         while self.frames.front().is_some_and(|&(end, ..)| end <= self.written) {
             let Some((_, id, number)) = self.frames.pop_front() else { break };
-            if number.is_none_or(|number| self.open.get(&number).is_some_and(|open| open.expects_reply)) {
+            let is_answered = match number {
+                Question::Handshake(..) => true,
+                Question::Call(number) => self.open.get(&number).is_some_and(|open| open.expects_reply),
+            };
+            if is_answered {
                 self.asked.push_back((id, number));
             }
         }
@@ -213,20 +241,35 @@ impl World {
     fn answer(&mut self, detail: u8) {
         let Some((id, number)) = self.asked.pop_front() else { return };
         let frame = match number {
-            None => {
-                let (error_code, version) =
-                    if detail == 7 { (ErrorCode::UNSUPPORTED_VERSION, 0) } else { (ErrorCode::NONE, 5) };
-                let api = |api_key, max_version| ApiVersion { api_key, min_version: 0, max_version };
-                let response = ApiVersionsResponse {
-                    error_code,
-                    api_keys: vec![api(ApiKey::PRODUCE, 11), api(ApiKey::API_VERSIONS, 3)],
-                    ..ApiVersionsResponse::default()
-                };
-                // The second question is in version 3, which no answer distinguishes from 5 here.
-                let bytes = encode_response(&response, version, id).expect("encodes").into_bytes();
-                bytes.slice(4..)
+            Question::Handshake(ApiKey::METADATA, version) => {
+                let cluster_id = [Some(OURS), Some("theirs"), None][usize::from(detail % 3)];
+                self.is_ours = cluster_id.map(|id| id == OURS).or(self.is_ours);
+                let cluster_id = cluster_id.map(str::to_owned);
+                let response = MetadataResponse { cluster_id, ..MetadataResponse::default() };
+                encode_response(&response, version, id).expect("encodes").into_bytes().slice(4..)
             }
-            Some(number) => {
+            Question::Handshake(_, asked) => {
+                let (error_code, version) = match detail {
+                    7 => (ErrorCode::UNSUPPORTED_VERSION, 0),
+                    8 => (ErrorCode::REBOOTSTRAP_REQUIRED, asked),
+                    _ => (ErrorCode::NONE, asked),
+                };
+                match error_code {
+                    // Named again, nobody in particular is meant.
+                    ErrorCode::NONE if asked >= 5 && self.is_ours.is_none() => self.is_ours = Some(true),
+                    ErrorCode::REBOOTSTRAP_REQUIRED => self.is_ours = Some(false),
+                    _ => {}
+                }
+                let api = |api_key, max_version| ApiVersion { api_key, min_version: 0, max_version };
+                let newest = if detail % 2 == 0 { 5 } else { 3 };
+                let mut api_keys = vec![api(ApiKey::PRODUCE, 11), api(ApiKey::API_VERSIONS, newest)];
+                if detail % 5 != 0 {
+                    api_keys.push(api(ApiKey::METADATA, 9));
+                }
+                let response = ApiVersionsResponse { error_code, api_keys, ..ApiVersionsResponse::default() };
+                encode_response(&response, version, id).expect("encodes").into_bytes().slice(4..)
+            }
+            Question::Call(number) => {
                 let throttle = if detail % 8 == 3 { u32::from(detail) } else { 0 };
                 let mut buf = FrameBuf::new();
                 buf.put_i32(id.0);
@@ -259,8 +302,14 @@ impl World {
             let bytes = frame.into_bytes();
             let word = |at: usize| bytes.get(at..at + 4).map_or(0, |mut word| word.get_i32());
             // Requests of the handshake have a header that begins with their API's key.
-            let (id, number) =
-                if self.is_ready { (word(4), Some(word(8).unsigned_abs())) } else { (word(8), None) };
+            let (id, number) = if self.is_ready {
+                (word(4), Question::Call(word(8).unsigned_abs()))
+            } else {
+                let [api, version] = [word(4) >> 16, word(4) & 0xffff].map(|half| half as i16);
+                assert!([18, 3].contains(&api), "API {api} before it is known who is there");
+                assert!(api == 18 || self.expects, "nobody wants to know");
+                (word(8), Question::Handshake(ApiKey(api), version))
+            };
             self.frames.push_back((self.queued, CorrelationId(id), number));
         }
         while let Some(event) = self.connection.poll_event() {
@@ -269,7 +318,15 @@ impl World {
                 matches!(&event, Event::Done { result: Err(error), .. } if !error.possibly_written());
             assert!(!self.is_closed || is_refusal, "nothing happens after the end, but {event:?}");
             match event {
-                Event::Ready => self.is_ready = true,
+                Event::Ready => {
+                    self.is_ready = true;
+                    assert!(
+                        !self.expects || self.is_ours != Some(false),
+                        "of another cluster, and taken for ours"
+                    );
+                    let is_proven = self.expects && self.is_ours == Some(true);
+                    assert_eq!(self.connection.is_proven(), is_proven, "by {:?}", self.is_ours);
+                }
                 Event::Done { call, result } => self.done(&call, result),
                 Event::Closed(_) => {
                     self.is_closed = true;
@@ -326,6 +383,7 @@ impl World {
 }
 
 const MAX_OPS: usize = 2_000;
+const OURS: &str = "ours";
 const MAX_IN_FLIGHT: usize = 5;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 const SETUP_TIMEOUT: Duration = Duration::from_secs(2);

@@ -8,7 +8,7 @@ use futures::{FutureExt, future::join_all};
 use kafka_mock::{Change, Lag, MockCluster};
 use kafka_net::{Client, ClientConfig};
 use kafka_wire::{
-    ApiKey, ErrorCode, NodeId, PartitionId, TopicName,
+    ApiKey, ErrorCode, NodeId, PartitionId, TopicName, VersionRange,
     messages::{
         CreatableTopic, CreateTopicsRequest, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
         MetadataRequest,
@@ -268,4 +268,90 @@ async fn controllers_among_the_bootstrap_servers_are_passed_over() {
     }
     let error = Client::connect(&controller, impatient()).await.expect_err("it is no broker");
     assert!(error.to_string().contains("is this the controller's listener? use a broker's"), "{error}");
+}
+
+/// Of a broker's address that leads to another cluster the others are not told, and it is told nothing itself.
+#[tokio::test]
+async fn a_broker_of_another_cluster_is_told_apart_and_called_nothing() {
+    for newest in [4, 5] {
+        let cluster = MockCluster::builder().brokers(3).topic("orders", 3).record_requests(1000);
+        let cluster = cluster.start().await.expect("a cluster");
+        let versions = VersionRange::new(0, newest);
+        let limit = Change::LimitVersions { api: ApiKey::API_VERSIONS, versions };
+        cluster.carry_out(limit).expect("it has these");
+        let client = Client::connect(&cluster.bootstrap_servers(), impatient()).await.expect("connects");
+        let ours = cluster.id();
+        assert_eq!(client.view().cluster_id.as_deref(), Some(&*ours));
+        for partition in 0..3 {
+            assert_eq!(end_offset(&client, "orders", partition).await, (ErrorCode::NONE, 0));
+        }
+        let address = NodeId(2);
+        let astray = Change::Reroute { address, cluster: Some("theirs".to_owned()), broker: None };
+        cluster.carry_out(astray).expect("exists");
+        let mut calls = Vec::new();
+        for _ in 0..3 {
+            let error = client.call(NodeId(2), end_of("orders", 1)).await.expect_err("it is another one");
+            calls.push(error.is_other_cluster());
+            if error.is_other_cluster() {
+                assert!(!error.possibly_written() && error.is_retriable());
+                assert_eq!(error.clusters(), Some((&*ours, Some("theirs"))));
+            }
+            client.refresh().await.expect("others answer");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert!(calls.ends_with(&[true]), "the first may have been under way: {calls:?}");
+        let other = cluster.other("theirs").expect("it was named");
+        let told: Vec<ApiKey> = other.recorded().iter().map(|request| request.api).collect();
+        let is_setup = |api: &ApiKey| [ApiKey::API_VERSIONS, ApiKey::METADATA].contains(api);
+        assert!(!told.is_empty() && told.iter().all(is_setup), "{told:?}");
+        assert_eq!(end_offset(&client, "orders", 0).await, (ErrorCode::NONE, 0));
+        let back = Change::Reroute { address, cluster: None, broker: None };
+        cluster.carry_out(back).expect("exists");
+        let mut answers = Vec::new();
+        while !answers.ends_with(&[true]) {
+            answers.push(client.call(NodeId(2), end_of("orders", 1)).await.is_ok());
+            assert!(answers.len() < 1000, "it is never found again");
+        }
+        assert_eq!(client.view().cluster_id.as_deref(), Some(&*ours));
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_begun_anew_takes_the_place_of_the_old_one() {
+    let cluster = MockCluster::builder().brokers(3).topic("orders", 3).start().await.expect("a cluster");
+    let client = Client::connect(&cluster.bootstrap_servers(), impatient()).await.expect("connects");
+    assert_eq!(end_offset(&client, "orders", 1).await, (ErrorCode::NONE, 0));
+    cluster.carry_out(Change::Wipe { cluster_id: Some("anew".to_owned()) }).expect("no other has that id");
+    client.refresh().await.expect("it is found within a moment");
+    assert_eq!(client.view().cluster_id.as_deref(), Some("anew"));
+    for partition in 0..3 {
+        assert_eq!(end_offset(&client, "orders", partition).await, (ErrorCode::NONE, 0));
+    }
+}
+
+/// An older broker is not asked in a version that it has refused before, on every connection.
+#[tokio::test]
+async fn an_older_broker_refuses_a_version_once() {
+    let cluster = MockCluster::builder().brokers(3).topic("orders", 3).record_requests(1000);
+    let cluster = cluster.start().await.expect("a cluster");
+    let limit = Change::LimitVersions { api: ApiKey::API_VERSIONS, versions: VersionRange::new(0, 3) };
+    cluster.carry_out(limit).expect("it has these");
+    let client = Client::connect(&cluster.bootstrap_servers(), impatient()).await.expect("connects");
+    for _ in 0..5 {
+        assert_eq!(end_offset(&client, "orders", 0).await, (ErrorCode::NONE, 0));
+        cluster.stop_broker(NodeId(1)).expect("exists");
+        cluster.start_broker(NodeId(1)).expect("exists");
+        while client.call(NodeId(1), end_of("orders", 0)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let asked = cluster.recorded();
+    let asked: Vec<i16> = asked
+        .iter()
+        .filter(|request| request.node == NodeId(1) && request.api == ApiKey::API_VERSIONS)
+        .map(|request| request.version)
+        .collect();
+    // Once for the broker, and once for its address in the list if that was asked first.
+    assert!(asked.iter().filter(|&&version| version > 3).count() <= 2, "{asked:?}");
+    assert!(asked.len() >= 7, "{asked:?}");
 }

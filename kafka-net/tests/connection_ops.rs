@@ -19,6 +19,19 @@ proptest! {
     }
 
     #[test]
+    fn any_list_keeps_the_promises_where_a_cluster_is_meant(
+        is_known in any::<bool>(),
+        answers in proptest::collection::vec(any::<u8>(), 0..6),
+        ops in proptest::collection::vec(any::<(u8, u8)>(), 0..100),
+    ) {
+        // The first write says besides that a cluster is meant, and whether the broker's version is known.
+        let mut data = vec![if is_known { 203 } else { 133 }, 255];
+        data.extend(answers.iter().flat_map(|&detail| [4, detail, 3, 255]));
+        data.extend(ops.iter().flat_map(|&(op, detail)| [op, detail]));
+        kafka_net::fuzzing::connection_ops(&data, start());
+    }
+
+    #[test]
     fn any_list_from_the_first_byte(data in proptest::collection::vec(any::<u8>(), 0..100)) {
         kafka_net::fuzzing::connection_ops(&data, start());
     }

@@ -5,6 +5,7 @@
 
 mod brokers;
 mod bytes;
+mod clusters;
 mod limits;
 mod line;
 mod losses;

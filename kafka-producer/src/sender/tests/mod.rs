@@ -1,6 +1,7 @@
 //! The sender under virtual time, batch by batch: the brokers' part is played by hand.
 
 mod answers;
+mod change;
 mod counted;
 mod identity;
 mod leaders;

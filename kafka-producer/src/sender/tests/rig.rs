@@ -50,6 +50,8 @@ pub(super) struct Rig {
     pub(super) topic_id: TopicId,
     /// What is wrong with the topic.
     pub(super) topic_error: ErrorCode,
+    /// The cluster's id; another one is another cluster.
+    pub(super) cluster_id: &'static str,
     /// What a request for a producer id is answered.
     pub(super) init: ErrorCode,
     pub(super) producer_id: i64,
@@ -97,11 +99,10 @@ impl Rig {
             max_sealing: usize::MAX,
         };
         change(&mut settings);
-        let metadata = Metadata::new(
-            &[Endpoint::new("seed", 9092)],
-            MetadataConfig::default(),
-            fastrand::Rng::with_seed(1),
-        );
+        // What a cluster must have answered before another one is believed is the metadata's own business, and tested there.
+        let mut config = MetadataConfig::default();
+        config.cluster_check = false;
+        let metadata = Metadata::new(&[Endpoint::new("seed", 9092)], config, fastrand::Rng::with_seed(1));
         let settings_of_queues = QueueSettings {
             limits: Limits::new(16 << 10, 1 << 20, 32 << 20).expect("they fit"),
             linger: Duration::ZERO,
@@ -119,6 +120,7 @@ impl Rig {
             wants_driver: false,
             refused: None,
             topic_id: TopicId::ZERO,
+            cluster_id: "first",
             topic_error: ErrorCode::NONE,
             init: ErrorCode::NONE,
             producer_id: 77,
@@ -179,6 +181,7 @@ impl Rig {
                 ..Default::default()
             });
         MetadataResponse {
+            cluster_id: Some(self.cluster_id.to_owned()),
             brokers: vec![broker(A), broker(B)],
             topics: vec![MetadataResponseTopic {
                 name: Some(topic()),
