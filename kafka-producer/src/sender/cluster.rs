@@ -568,8 +568,10 @@ impl Sender {
         topic.gone.note(known > 0 && view.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, now);
         let was_awaited = std::mem::take(&mut topic.is_awaited);
         // A broker that lags: under one id the number of partitions never falls. Metadata knows, unless it forgot the topic.
-        let is_short = topic.id == view.id && !view.id.is_zero() && view.partitions.len() < known;
-        topic.is_short = is_short;
+        let is_same = topic.id == view.id && !view.id.is_zero();
+        topic.is_short = is_same && view.partitions.len() < topic.count;
+        topic.count = if topic.is_short { topic.count } else { view.partitions.len() };
+        let count = topic.count;
         if std::mem::replace(&mut topic.id, view.id) != view.id {
             for lane in &lanes {
                 if let Some(partition) = self.partitions.get_mut(lane.0 as usize) {
@@ -591,7 +593,6 @@ impl Sender {
             self.apply_leader(*lane, partition.leader, partition.leader_epoch, now);
         }
         // Made again with fewer partitions: nobody leads the others.
-        let count = if is_short { lanes.len() } else { view.partitions.len() };
         for lane in lanes.iter().skip(count) {
             self.apply_leader(*lane, None, None, now);
         }

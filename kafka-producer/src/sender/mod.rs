@@ -177,7 +177,9 @@ struct Offer {
 struct TopicState {
     /// Another id is another topic of the same name (KIP-516).
     id: TopicId,
-    /// By partition index.
+    /// How many partitions it has under this id, as far as was told.
+    count: usize,
+    /// By partition index; those included that it had under another id.
     lanes: Vec<LaneId>,
     /// When brokers did not know it any more.
     gone: Spans,
@@ -191,6 +193,7 @@ impl Default for TopicState {
     fn default() -> Self {
         Self {
             id: TopicId::ZERO,
+            count: 0,
             lanes: Vec::new(),
             gone: Spans::there(),
             is_awaited: false,

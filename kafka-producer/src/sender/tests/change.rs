@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kafka_wire::{Acks, ErrorCode};
+use kafka_wire::{Acks, ErrorCode, TopicId};
 
 use super::{
     super::{Call, IdentityState, log::Event, sequence::Identity},
@@ -244,4 +244,15 @@ fn all_connections_are_hung_up_and_the_change_is_told_once() {
         rig.sender.identity,
         IdentityState::Wanted { old: None, .. } | IdentityState::Known(Identity { .. })
     ));
+}
+
+#[test]
+fn a_topic_has_the_partitions_that_the_new_cluster_names_and_no_more() {
+    let mut rig = Rig::new(2);
+    rig.topic_id = TopicId([1; 16]);
+    rig.refresh();
+    assert_eq!(rig.counted, 2);
+    (rig.topic_id, rig.leaders) = (TopicId([2; 16]), vec![(A, 0)]);
+    rig.change();
+    assert_eq!(rig.counted, 1);
 }

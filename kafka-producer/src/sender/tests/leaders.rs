@@ -449,3 +449,21 @@ fn a_topic_that_metadata_forgot_loses_no_partition_to_a_broker_that_lags() {
     assert_eq!(rig.sender.view().topic("orders").expect("known").partitions.len(), 3);
     assert_eq!(questions(&mut rig, 20), 0);
 }
+
+/// It has as many as it was told of under its id, not as many as the one before it.
+#[test]
+fn a_topic_made_again_with_fewer_partitions_has_no_more_when_it_is_told_of_once_more() {
+    let mut rig = Rig::new(3);
+    rig.topic_id = TopicId([1; 16]);
+    rig.refresh();
+    assert_eq!(rig.counted, 3);
+    rig.topic_id = TopicId([2; 16]);
+    rig.leaders = vec![(A, 0)];
+    rig.refresh();
+    assert_eq!(rig.counted, 1);
+    // Its leader moves.
+    rig.leaders = vec![(B, 1)];
+    rig.refresh();
+    assert_eq!((leader(&rig, 0), rig.counted), (Some(B), 1));
+    assert_eq!(questions(&mut rig, 20), 0, "nothing is missing");
+}

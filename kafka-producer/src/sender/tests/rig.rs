@@ -46,6 +46,8 @@ pub(super) struct Rig {
     pub(super) wants_driver: bool,
     /// What all that waited was given up for.
     pub(super) refused: Option<ErrorCode>,
+    /// How many partitions the topic was last said to have.
+    pub(super) counted: u32,
     /// The topic's id; another one is another topic.
     pub(super) topic_id: TopicId,
     /// What is wrong with the topic.
@@ -119,6 +121,7 @@ impl Rig {
             fatal: None,
             wants_driver: false,
             refused: None,
+            counted: 0,
             topic_id: TopicId::ZERO,
             cluster_id: "first",
             topic_error: ErrorCode::NONE,
@@ -228,6 +231,7 @@ impl Rig {
                 self.lanes.push(Lane { queue, partition: partition as i32 });
             }
         }
+        self.counted = effects.news.last().map_or(self.counted, |news| news.partitions);
         self.splits.extend(effects.splits);
         self.fatal = self.fatal.or(effects.fatal);
         self.wants_driver = effects.timer;
