@@ -298,7 +298,8 @@ impl State {
                 effects.change = update.cluster;
                 if effects.change.is_some() {
                     self.abort_before = self.next_link;
-                    self.drop_lost_links(now, &mut effects);
+                    // Those as well whose pump was not started yet: what waits there was meant for the other cluster.
+                    self.drop_links(|_, _| true, now, &mut effects);
                 }
             }
             Ok(_) => {}
@@ -387,11 +388,16 @@ impl State {
 
     /// Ends the links of brokers that left the view or moved, or that are to be hung up on.
     fn drop_lost_links(&mut self, now: Instant, effects: &mut Effects) {
-        let view = self.metadata.view().clone();
+        let (view, abort_before) = (self.metadata.view().clone(), self.abort_before);
         let is_lost = |node: &NodeId, link: &Link| {
-            link.id < self.abort_before
+            link.id < abort_before
                 || view.brokers.get(node).is_none_or(|broker| broker.endpoint != link.endpoint)
         };
+        self.drop_links(is_lost, now, effects);
+    }
+
+    /// Ends links. What waits there is told that its broker is gone.
+    fn drop_links(&mut self, is_lost: impl Fn(&NodeId, &Link) -> bool, now: Instant, effects: &mut Effects) {
         let lost: Vec<NodeId> =
             self.links.iter().filter(|(node, link)| is_lost(node, link)).map(|(&node, _)| node).collect();
         for node in lost {
@@ -455,7 +461,10 @@ mod tests {
 
     use bytes::Bytes;
     use futures::FutureExt;
-    use kafka_wire::{ApiKey, CorrelationId, FrameBuf, VersionRange, WireError, messages::MetadataRequest};
+    use kafka_wire::{
+        ApiKey, CorrelationId, FrameBuf, VersionRange, WireError,
+        messages::{MetadataRequest, MetadataResponse, MetadataResponseBroker},
+    };
 
     use super::*;
     use crate::{
@@ -571,6 +580,58 @@ mod tests {
         let _ = feed.poll_call(&mut cx, offer);
         assert_eq!(Arc::strong_count(&locked), 1, "both were dropped");
         assert_eq!(locked.load(Ordering::Relaxed), 0);
+    }
+
+    /// Its pump was not even started, so that there is nothing to be hung up on; but its broker's name stays the same.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn a_call_that_waits_for_a_broker_does_not_go_to_the_one_of_another_cluster() {
+        let now = Instant::now();
+        let config = MetadataConfig { cluster_check: false, ..MetadataConfig::default() };
+        let bootstrap = [Endpoint::new("broker", 9092)];
+        let mut state = State::new(Metadata::new(&bootstrap, config, fastrand::Rng::with_seed(1)));
+        let ask = |state: &mut State| {
+            for _ in 0..2 {
+                let (starts, _, effects) = state.drive(&mut None, now).expect("it is open");
+                effects.settle();
+                starts.iter().for_each(|start| state.handle_status(start.link, &Status::Ready, now).settle());
+            }
+            let calls = state.links.values_mut().filter_map(|link| link.queue.pop_front());
+            match calls.last() {
+                Some(ClientCall::Metadata { ticket, .. }) => ticket,
+                _ => panic!("somebody is asked"),
+            }
+        };
+        let answer = |cluster: &str| {
+            let broker = |id| MetadataResponseBroker {
+                node_id: NodeId(id),
+                host: "broker".to_owned(),
+                port: 9092 + id,
+                rack: None,
+            };
+            let response = MetadataResponse {
+                cluster_id: Some(cluster.to_owned()),
+                brokers: vec![broker(1), broker(2)],
+                ..MetadataResponse::default()
+            };
+            Ok(Answer::Reply { body: ClientReply::Metadata(response), version: 12 })
+        };
+        let ticket = ask(&mut state);
+        state.handle_metadata(ticket, answer("first"), now).settle();
+        state.metadata.request_update();
+        let ticket = ask(&mut state);
+        let calls: Vec<_> = [1, 2]
+            .map(|node| {
+                let (call, reply) = Typed::boxed(MetadataRequest::default());
+                state.enqueue(NodeId(node), call).settle();
+                reply
+            })
+            .into();
+        state.handle_metadata(ticket, answer("second"), now).settle();
+        for reply in calls {
+            let result = reply.now_or_never().expect("told").expect("not forgotten");
+            assert!(result.is_err_and(|error| !error.possibly_written()));
+        }
     }
 
     /// A waker that looks, when the last of it is dropped, whether the lock is held.

@@ -92,8 +92,15 @@ impl Kept {
         }
     }
 
-    /// An answer of the broker at an address names its cluster, or none.
-    pub(super) fn judge(&mut self, address: &Endpoint, id: Option<&str>, now: Instant) -> Verdict {
+    /// An answer of the broker at an address names its cluster, or none. `is_last`: there is nobody who could be asked before
+    /// another cluster is believed in for lack of this one.
+    pub(super) fn judge(
+        &mut self,
+        address: &Endpoint,
+        id: Option<&str>,
+        is_last: bool,
+        now: Instant,
+    ) -> Verdict {
         let Some(id) = id else {
             // Unknown: that proves nothing, neither for nor against it.
             self.others.remove(address);
@@ -103,7 +110,8 @@ impl Kept {
             Some(kept) if *kept != *id => {
                 if self.checks {
                     self.note_other(address, Some(id), now);
-                    if !self.yields || !(self.is_taken_over_by(id) || self.is_unheard(now)) {
+                    let is_gone = self.is_taken_over_by(id) || (is_last && self.is_unheard(now));
+                    if !(self.yields && is_gone) {
                         return Verdict::Other;
                     }
                 }

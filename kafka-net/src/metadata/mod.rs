@@ -62,7 +62,8 @@ pub struct Metadata {
     kept: Kept,
     /// Brokers that are to be hung up on, since they are of another cluster.
     left: Vec<NodeId>,
-    /// How often in a row the bootstrap list was returned to because brokers were of another cluster.
+    /// How often in a row the bootstrap list was returned to because none of the brokers it leads to is there, or is of this
+    /// cluster.
     returns: u32,
     topics: BTreeMap<TopicName, Wanted>,
     /// Brokers of the view that the last answer did not name.
@@ -231,6 +232,9 @@ impl Metadata {
     /// The connection of a node changed its state. A failure asks for an update; the broker may have moved or died.
     pub fn handle_status(&mut self, node: NodeId, status: &Status, now: Instant) {
         self.nodes.handle_status(node, status, now);
+        if matches!(status, Status::Ready) && node.0 >= 0 {
+            self.returns = 0;
+        }
         let Status::Down { error, .. } = status else { return };
         self.give_up_asked(|asked| asked.node == node, now);
         if error.is_idle() || error.is_aborted() {
@@ -252,7 +256,6 @@ impl Metadata {
     pub fn handle_proof(&mut self, node: NodeId) {
         self.kept.heard();
         self.nodes.note_same(node);
-        self.returns = 0;
     }
 
     /// An update could not be sent, or was not answered. One that is no longer waited for is ignored.
@@ -299,7 +302,8 @@ impl Metadata {
             self.last_failure = Some(error);
             return Update::default();
         }
-        let change = match self.kept.judge(&self.asked[at].address, response.cluster_id.as_deref(), now) {
+        let (address, is_last) = (&self.asked[at].address, self.is_last_of_list(self.asked[at].node, now));
+        let change = match self.kept.judge(address, response.cluster_id.as_deref(), is_last, now) {
             kept::Verdict::Same => {
                 self.nodes.note_same(self.asked[at].node);
                 None
@@ -342,6 +346,14 @@ impl Metadata {
             self.refresh.request();
         }
         update
+    }
+
+    /// Whether every other address of the bootstrap list was tried, since it was returned to.
+    fn is_last_of_list(&self, node: NodeId, now: Instant) -> bool {
+        let list = self.bootstrap.keys().copied().filter(|other| *other != node);
+        let is_patient = |asked: &Asked| now.saturating_duration_since(asked.since) >= ANSWER_PATIENCE;
+        let is_silent = |node| self.asked.iter().any(|asked| asked.node == node && is_patient(asked));
+        !self.nodes.may_any_be_same(list, is_silent, now)
     }
 
     /// Which broker of the view an address of the bootstrap list leads to, as far as can be seen.
@@ -401,12 +413,12 @@ impl Metadata {
 
     /// The next thing to do; `load` as in [`pick`](Self::pick). If it keeps a broker out, poll again when that changes.
     pub fn poll_action(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Option<Action> {
-        if std::mem::take(&mut self.must_hang_up) {
-            self.left.clear();
-            return Some(Action::HangUp);
-        }
+        // First, since it is told of each of them.
         if let Some(node) = self.left.pop() {
             return Some(Action::HangUpOn(node));
+        }
+        if std::mem::take(&mut self.must_hang_up) {
+            return Some(Action::HangUp);
         }
         if self.rebootstrap_deadline().is_some_and(|deadline| deadline <= now) {
             self.refresh.restart_clock();
@@ -431,6 +443,10 @@ impl Metadata {
                     return None;
                 }
                 self.refresh.restart_clock();
+                if self.returns > 0 {
+                    self.refresh.pause(self.returns - 1, now);
+                }
+                self.returns = self.returns.saturating_add(1);
                 self.rebootstrap();
                 std::mem::take(&mut self.must_hang_up).then_some(Action::HangUp)
             }

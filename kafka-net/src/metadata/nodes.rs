@@ -132,6 +132,25 @@ impl Nodes {
         }
     }
 
+    /// Whether one of these may still be of the cluster that is meant, as far as was tried lately; `is_silent` says who was
+    /// asked and has not answered for a while.
+    pub(crate) fn may_any_be_same(
+        &self,
+        nodes: impl Iterator<Item = NodeId>,
+        is_silent: impl Fn(NodeId) -> bool,
+        now: Instant,
+    ) -> bool {
+        let mut known = nodes.filter_map(|id| Some((id, self.nodes.get(&id)?)));
+        known.any(|(id, node)| match node.link {
+            _ if node.misses > 0 || node.is_useless => false,
+            Link::Rest => node.dialled.is_none(),
+            Link::Connecting { since } => now.saturating_duration_since(since) < PATIENCE,
+            Link::Ready => !is_silent(id),
+            // Whatever it was, it was tried.
+            Link::Down { .. } => false,
+        })
+    }
+
     /// A broker is left alone until then.
     pub(crate) fn bar(&mut self, node: NodeId, until: Option<Instant>) {
         if let Some(node) = self.nodes.get_mut(&node) {

@@ -407,3 +407,64 @@ fn of_an_address_of_the_list_nothing_is_asked_that_any_broker_could_answer() {
     bench.answer(of(Some(OURS), &[0]));
     assert_eq!(bench.metadata.pick(|_| Some(0), bench.now), Pick::Connect(NodeId(0)));
 }
+
+/// All were silent until the time was over, and nobody of the list has been asked yet: the first answer is not the last word.
+#[test]
+fn a_return_to_the_list_prefers_the_cluster_that_is_kept() {
+    let mut bench = ours_with(|config| config.rebootstrap_trigger = ms(10_000));
+    for node in [1, 2] {
+        bench.status(node, Status::Ready);
+    }
+    bench.metadata.request_update();
+    bench.pass(ms(1000));
+    while !bench.metadata.view().is_bootstrap() {
+        match bench.action() {
+            Some(Action::HangUp | Action::Ask { .. }) => {}
+            None => bench.pass(bench.wait()),
+            other => panic!("{other:?}"),
+        }
+    }
+    let (first, ticket) = bench.next();
+    assert!(bench.told(ticket, Some(THEIRS)).cluster.is_none(), "the other address may know better");
+    let (second, ticket) = bench.next();
+    assert_ne!(first, second);
+    assert!(bench.told(ticket, Some(OURS)).cluster.is_none());
+    assert_eq!(bench.cluster(), Some(OURS));
+}
+
+/// Each return forgets how often brokers were dialled in vain, so it has a back-off of its own.
+#[test]
+fn a_list_that_leads_to_brokers_out_of_reach_is_returned_to_ever_less_often() {
+    let mut bench = ours();
+    let (mut returns, began) = (0, bench.now);
+    let fail = |bench: &mut Bench| [0, 1, 2].into_iter().for_each(|node| bench.down(node, ms(50)));
+    fail(&mut bench);
+    while bench.now - began < ms(20_000) {
+        match bench.action() {
+            Some(Action::HangUp) => returns += 1,
+            Some(Action::Ask { ticket, .. }) => {
+                bench.told(ticket, Some(OURS));
+                fail(&mut bench);
+            }
+            Some(Action::Connect(node)) if node.0 < 0 => bench.status(node.0, Status::Ready),
+            Some(Action::Connect(node)) => bench.down(node.0, ms(50)),
+            Some(other) => panic!("{other:?}"),
+            None => bench.pass(bench.wait()),
+        }
+    }
+    assert!((15..=30).contains(&returns), "{returns} in twenty seconds");
+}
+
+#[test]
+fn one_that_was_the_last_of_the_view_is_hung_up_on_and_told_as_well() {
+    let mut bench = ours();
+    for node in [1, 2] {
+        bench.misled(node, Some(THEIRS), ms(50));
+    }
+    bench.status(0, Status::Ready);
+    let (_, ticket) = bench.next();
+    bench.told(ticket, Some(THEIRS));
+    assert!(bench.metadata.view().is_bootstrap());
+    assert_eq!(bench.action(), Some(Action::HangUpOn(NodeId(0))));
+    assert_eq!(bench.action(), Some(Action::HangUp));
+}
