@@ -242,9 +242,12 @@ impl Metadata {
         }
         self.refresh.request();
         self.last_failure = Some(error.clone());
-        if error.is_other_cluster() {
+        // A connection that was begun before a change was held against the cluster of then.
+        let expected = error.clusters().map(|(expected, _)| expected);
+        let is_of_now = expected.is_some() && expected == self.kept.id().map(|id| &**id);
+        if is_of_now && error.is_other_cluster() {
             self.note_other(node, error, now);
-        } else if error.is_other_broker() {
+        } else if is_of_now && error.is_other_broker() {
             self.kept.heard();
         }
         if !error.is_retriable() && self.nodes.are_all_hopeless() {
@@ -324,8 +327,8 @@ impl Metadata {
         let (topics, lags) = self.merge_topics(is_full, is_same, response.topics, witness, &brokers);
         let (generation, cluster_id) = (self.view.generation, self.kept.id().cloned());
         let view = ClusterView { generation, cluster_id, controller, topics, brokers };
-        let leads = |node: &NodeId| view.topics.values().any(|topic| topic.has_leader(*node));
-        let is_broker_unknown = kept.iter().any(leads);
+        let is_broker_unknown =
+            !kept.is_empty() && view.topics.values().any(|topic| topic.is_led_by_any(&kept));
         let is_open = is_broker_unknown || self.topics.values().any(|wanted| wanted.doubts.is_open);
         let is_partial = change.is_some() && !is_full;
         let needs_refresh = is_open || is_partial || view.topics.values().any(|topic| topic.needs_refresh());
@@ -363,7 +366,7 @@ impl Metadata {
         same.map_or(node, |broker| broker.node)
     }
 
-    /// The brokers of the next view, and which of them the answer does not name.
+    /// The brokers of the next view, and which of them the answer does not name, in order.
     fn with_missing(
         &mut self,
         mut named: BTreeMap<NodeId, Broker>,

@@ -131,9 +131,10 @@ impl TopicView {
         self.partitions.get(usize::try_from(partition.0).ok()?)
     }
 
-    /// Whether a broker leads any of its partitions.
-    pub(super) fn has_leader(&self, node: NodeId) -> bool {
-        self.partitions.iter().any(|partition| partition.leader == Some(node))
+    /// Whether one of these brokers leads any of its partitions. They are in order: there may be very many of both.
+    pub(super) fn is_led_by_any(&self, brokers: &[NodeId]) -> bool {
+        let mut leaders = self.partitions.iter().filter_map(|partition| partition.leader);
+        leaders.any(|leader| brokers.binary_search(&leader).is_ok())
     }
 
     /// Whether the cluster said something about it that may pass by itself, so that asking again makes sense.

@@ -468,3 +468,20 @@ fn one_that_was_the_last_of_the_view_is_hung_up_on_and_told_as_well() {
     assert_eq!(bench.action(), Some(Action::HangUpOn(NodeId(0))));
     assert_eq!(bench.action(), Some(Action::HangUp));
 }
+
+/// Connections that were begun before the change are held against the cluster of then.
+#[test]
+fn what_was_found_against_the_cluster_of_before_counts_no_more() {
+    let mut bench = ours();
+    gone(&mut bench);
+    for _ in 0..2 {
+        let (_, ticket) = bench.next();
+        bench.told(ticket, Some(THEIRS));
+    }
+    assert_eq!(bench.cluster(), Some(THEIRS));
+    for node in [0, 1, 2] {
+        bench.misled(node, Some(THEIRS), ms(0));
+    }
+    assert!(!matches!(bench.action(), Some(Action::HangUp)), "they are of the right one");
+    assert!(!bench.metadata.view().is_bootstrap());
+}
