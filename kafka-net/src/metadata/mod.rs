@@ -281,8 +281,7 @@ impl Metadata {
             return Update::default();
         };
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
-            self.give_up_asked(|_| true, now);
-            return self.rebootstrap();
+            return self.handle_return(at, now);
         }
         let brokers: BTreeMap<NodeId, Broker> = response
             .brokers
@@ -349,6 +348,22 @@ impl Metadata {
             self.refresh.request();
         }
         update
+    }
+
+    /// A broker says that the bootstrap list is to be returned to. Where that cannot be, it is one that is of no help.
+    fn handle_return(&mut self, at: usize, now: Instant) -> Update {
+        if self.config.rebootstrap && !self.view.is_bootstrap() {
+            self.give_up_asked(|_| true, now);
+            return self.rebootstrap();
+        }
+        let Asked { node, ticket, ref address, .. } = self.asked[at];
+        let place = Place { node, address: address.to_string().into() };
+        let code = ErrorCode::REBOOTSTRAP_REQUIRED;
+        self.last_failure =
+            Some(NetError::at(Kind::Refused { doing: "to describe the cluster", code }, &place));
+        self.nodes.note_answer(node, true);
+        self.give_up_asked(|asked| asked.ticket == ticket, now);
+        Update::default()
     }
 
     /// Whether every other address of the bootstrap list was tried, since it was returned to.

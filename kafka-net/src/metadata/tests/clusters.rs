@@ -485,3 +485,36 @@ fn what_was_found_against_the_cluster_of_before_counts_no_more() {
     assert!(!matches!(bench.action(), Some(Action::HangUp)), "they are of the right one");
     assert!(!bench.metadata.view().is_bootstrap());
 }
+
+#[test]
+fn without_the_strategy_a_broker_that_asks_for_a_return_to_the_list_is_only_passed_over() {
+    let mut bench = ours_with(|config| config.rebootstrap = false);
+    for node in [1, 2] {
+        bench.status(node, Status::Ready);
+    }
+    bench.metadata.request_update();
+    let (first, ticket) = bench.next();
+    let asks = MetadataResponse { error_code: ErrorCode::REBOOTSTRAP_REQUIRED, ..response(&[0], vec![]) };
+    assert_eq!(bench.metadata.handle_response(ticket, asks, bench.now), Update::default());
+    assert!(!bench.metadata.view().is_bootstrap());
+    assert_eq!(bench.metadata.last_failure().and_then(NetError::code), Some(ErrorCode::REBOOTSTRAP_REQUIRED));
+    let (second, _) = bench.next();
+    assert_ne!(first, second);
+}
+
+/// There is nothing to return to, and whoever asks for it may be of any cluster.
+#[test]
+fn an_address_of_the_list_that_asks_for_a_return_to_it_takes_no_question_from_another() {
+    let mut bench = ours();
+    gone(&mut bench);
+    bench.status(-1, Status::Ready);
+    bench.status(-2, Status::Ready);
+    let (slow, ticket) = bench.next();
+    bench.pass(ms(2000));
+    let (other, misled) = bench.next();
+    assert_ne!(slow, other);
+    let asks = MetadataResponse { error_code: ErrorCode::REBOOTSTRAP_REQUIRED, ..response(&[0], vec![]) };
+    bench.metadata.handle_response(misled, asks, bench.now);
+    assert!(bench.told(ticket, Some(OURS)).brokers);
+    assert!(!bench.metadata.view().is_bootstrap());
+}
