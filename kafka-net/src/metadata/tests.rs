@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 mod lagging;
+mod worlds;
 
 use kafka_wire::{
     PartitionId, TopicId,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-const OURS: &str = "ours";
-const THEIRS: &str = "theirs";
+pub(super) const OURS: &str = "ours";
+pub(super) const THEIRS: &str = "theirs";
 
 fn of(cluster: Option<&str>, brokers: &[i32]) -> MetadataResponse {
     let topics = vec![topic("t", &[(0, 5), (1, 5)])];
