@@ -4,7 +4,7 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use kafka_wire::{ApiKey, ErrorCode, NodeId, VersionRange, WireError};
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, metadata::topic_error_may_pass};
 
 /// A request, a connection or the search for a leader failed.
 ///
@@ -198,9 +198,8 @@ impl NetError {
             | Kind::Unproven { .. }
             | Kind::NoPartition { .. }
             | Kind::Waited { .. } => true,
-            Kind::Refused { code, .. } | Kind::Topic { code, .. } | Kind::NoLeader { code, .. } => {
-                code.is_retriable()
-            }
+            Kind::Topic { code, .. } => topic_error_may_pass(*code),
+            Kind::Refused { code, .. } | Kind::NoLeader { code, .. } => code.is_retriable(),
             Kind::Config(_)
             | Kind::Runtime(_)
             | Kind::Aborted

@@ -62,6 +62,6 @@ pub use crate::{
     io::{FrameSink, KafkaCodec},
     metadata::{
         Action, Broker, ClusterChange, ClusterView, LeaderHint, Metadata, MetadataConfig, PartitionView,
-        Pick, SILENT_LOAD, Ticket, TopicView, Update,
+        Pick, SILENT_LOAD, Ticket, TopicView, Update, topic_error_may_pass,
     },
 };

@@ -13,6 +13,7 @@ use std::{
 };
 
 use kafka_batch::{AppendError, Chunk, ChunkSource, Edges, SendReason, single_record_batch_size};
+use kafka_net::topic_error_may_pass;
 
 pub(crate) use self::progress::Progress;
 use crate::{
@@ -447,7 +448,7 @@ impl Shared {
             Err(Stop::Refused(refusal)) => Err(TrySendError::refused(refusal)),
             Err(Stop::Room(_) | Stop::Yield) => Err(TrySendError::wait(Wait::Room)),
             Err(Stop::Topic(topic, _)) => {
-                if let Some(code) = topic.trouble().filter(|code| !code.is_retriable()) {
+                if let Some(code) = topic.trouble().filter(|code| !topic_error_may_pass(*code)) {
                     let topic = topic.name.clone();
                     return Err(TrySendError::refused(Refusal::TopicRefused { topic, code }));
                 }

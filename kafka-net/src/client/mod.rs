@@ -23,7 +23,7 @@ use crate::{
     config::{ConfigError, Endpoint, NetConfig},
     error::{Kind, MAX_TOPIC, NetError},
     io,
-    metadata::{ClusterView, Metadata, MetadataConfig, Pick, TopicView},
+    metadata::{ClusterView, Metadata, MetadataConfig, Pick, TopicView, topic_error_may_pass},
 };
 
 /// Settings of a [`Client`]. Start from the default and assign what differs.
@@ -372,8 +372,7 @@ impl Client {
             if topic.error.is_err() {
                 let error = NetError::new(Kind::Topic { topic: name.to_string(), code: topic.error });
                 // A topic that was made just now is not known everywhere yet.
-                let may_come =
-                    topic.error.is_retriable() || topic.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                let may_come = topic_error_may_pass(topic.error);
                 return if may_come { Err(Some(error)) } else { Ok(Err(error)) };
             }
             look(topic)

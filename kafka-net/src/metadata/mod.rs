@@ -26,7 +26,7 @@ pub use self::{
     action::{Action, ClusterChange, LeaderHint, Ticket, Update},
     config::MetadataConfig,
     nodes::{Pick, SILENT_LOAD},
-    view::{Broker, ClusterView, PartitionView, TopicView},
+    view::{Broker, ClusterView, PartitionView, TopicView, topic_error_may_pass},
 };
 use self::{
     kept::Kept,
@@ -268,10 +268,19 @@ impl Metadata {
         let Some(node) = asked.filter(|_| !error.is_aborted()) else { return };
         self.last_failure = Some(error.clone());
         if !error.is_retriable() {
-            self.nodes.note_useless(node);
-            if self.nodes.are_all_hopeless() {
-                self.broadcast(error.clone());
-            }
+            self.note_no_use(node, error);
+        }
+    }
+
+    /// A broker describes no cluster: others are asked before it. What does not pass by itself is told once all of them say so.
+    fn note_no_use(&mut self, node: NodeId, error: &NetError) {
+        if error.is_retriable() {
+            self.nodes.note_answer(node, true);
+            return;
+        }
+        self.nodes.note_useless(node);
+        if self.nodes.are_all_hopeless() {
+            self.broadcast(error.clone());
         }
     }
 
@@ -297,13 +306,12 @@ impl Metadata {
             code => Some(NetError::new(Kind::Refused { doing: "to describe the cluster", code })),
         };
         if let Some(error) = error {
+            self.note_no_use(self.asked[at].node, &error);
             self.give_up_asked(|asked| asked.ticket == ticket, now);
-            if !error.is_retriable() {
-                self.broadcast(error.clone());
-            }
             self.last_failure = Some(error);
             return Update::default();
         }
+        self.nodes.note_useful(self.asked[at].node);
         let (address, is_last) = (&self.asked[at].address, self.is_last_of_list(self.asked[at].node, now));
         let change = match self.kept.judge(address, response.cluster_id.as_deref(), is_last, now) {
             kept::Verdict::Same => {
@@ -571,6 +579,7 @@ impl Metadata {
             // The name that is kept is the one all clones of which share their bytes.
             let Some(kept) = self.topics.get_key_value(&name).map(|(name, _)| name.clone()) else { continue };
             let Some(wanted) = self.topics.get_mut(&name) else { continue };
+            lags |= answer.error_code == ErrorCode::UNKNOWN_SERVER_ERROR;
             let old = topics.get(&name);
             let (verdict, is_older) = wanted.doubts.judge(old.map(|old| &**old), &answer, witness);
             lags |= is_older;

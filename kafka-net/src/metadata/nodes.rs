@@ -185,7 +185,14 @@ impl Nodes {
         }
     }
 
-    /// A broker answered: older news than others, or not.
+    /// It does what every broker should: it may not have been able to for a while.
+    pub(crate) fn note_useful(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.is_useless = false;
+        }
+    }
+
+    /// A broker answered: older news than others (or none), or not.
     pub(crate) fn note_answer(&mut self, node: NodeId, lags: bool) {
         if let Some(node) = self.nodes.get_mut(&node) {
             node.lags = lags;

@@ -554,6 +554,40 @@ fn one_broker_without_hope_is_passed_over_and_only_all_of_them_are_told_about() 
     assert!(bench.metadata.last_failure().is_none());
 }
 
+/// A broker that fails within answers with a code for the whole, one that has just been started names no brokers.
+#[test]
+fn what_one_broker_cannot_describe_others_are_asked() {
+    let unwell =
+        || MetadataResponse { error_code: ErrorCode::UNKNOWN_SERVER_ERROR, ..response(&[0], vec![]) };
+    let of_topic = || {
+        let mut topic = topic("u", &[]);
+        topic.error_code = ErrorCode::UNKNOWN_SERVER_ERROR;
+        response(&[0, 1, 2], vec![topic])
+    };
+    let answers = [("unwell", unwell()), ("unwell there", of_topic()), ("no brokers", response(&[], vec![]))];
+    for (what, useless) in answers {
+        let mut bench = Bench::known();
+        bench.metadata.want(&"u".into(), bench.now);
+        let count = bench.metadata.fatal_count();
+        bench.metadata.request_update();
+        let mut asked = vec![];
+        for _ in 0..2 {
+            let (node, ticket, _) = question(&mut bench);
+            bench.metadata.handle_response(ticket, useless.clone(), bench.now);
+            assert!(bench.metadata.fatal_since(count).is_none(), "{what}: the others may be better");
+            asked.push(node);
+            bench.pass(ms(1200));
+            let Some(Action::Connect(next)) = bench.action() else { panic!("{what}: the same one is asked") };
+            assert!(!asked.contains(&next), "{what}");
+            bench.status(next.0, Status::Ready);
+        }
+        let (node, ticket, _) = question(&mut bench);
+        assert!(!asked.contains(&node), "{what}");
+        bench.metadata.handle_response(ticket, response(&[0, 1, 2], vec![topic("t", &[(0, 5)])]), bench.now);
+        assert!(bench.metadata.last_failure().is_none(), "{what}");
+    }
+}
+
 #[test]
 fn an_answer_without_brokers_is_a_failure() {
     let mut bench = Bench::known();

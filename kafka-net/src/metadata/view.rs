@@ -139,7 +139,7 @@ impl TopicView {
 
     /// Whether the cluster said something about it that may pass by itself, so that asking again makes sense.
     pub(crate) fn needs_refresh(&self) -> bool {
-        (self.error.is_err() && self.error.is_retriable())
+        (self.error.is_err() && topic_error_may_pass(self.error))
             || self.partitions.iter().any(|partition| partition.leader.is_none())
     }
 
@@ -259,4 +259,11 @@ impl PartitionView {
             in_sync: new.isr_nodes,
         }
     }
+}
+
+/// Whether what a broker says of a topic may be otherwise later, or elsewhere: one that has failed within says so, and is no
+/// judge of the topic.
+#[must_use]
+pub fn topic_error_may_pass(code: ErrorCode) -> bool {
+    code.is_retriable() || code == ErrorCode::UNKNOWN_SERVER_ERROR
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use kafka_batch::{Chunk, Ticket};
+use kafka_net::topic_error_may_pass;
 
 use super::{Source, Stop};
 use crate::{
@@ -168,7 +169,9 @@ impl Progress {
         let is_over = wait.timer.poll(cx).is_ready();
         let refusal = match trouble {
             _ if topic.count() != seen => return Poll::Ready(None),
-            Some(code) if !code.is_retriable() => Refusal::TopicRefused { topic: topic.name.clone(), code },
+            Some(code) if !topic_error_may_pass(code) => {
+                Refusal::TopicRefused { topic: topic.name.clone(), code }
+            }
             _ if shared.refusal().is_some() => shared.refusal().unwrap_or_else(|| shared.closed()),
             _ if seen == 0 && shared.hopeless_since(wait.hopeless).is_some() => Refusal::Unreachable {
                 topic: topic.name.clone(),

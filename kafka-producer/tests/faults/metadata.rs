@@ -27,6 +27,18 @@ async fn s29_no_leader_for_any_partition_for_a_while() {
 }
 
 #[tokio::test]
+async fn s29_a_broker_that_has_failed_within_is_no_judge_of_a_topic() {
+    let mut run = Run::new(3).await;
+    let rule = Rule::on(ApiKey::METADATA).named("unwell").times(3);
+    run.cluster.add_rule(rule.error(ErrorCode::UNKNOWN_SERVER_ERROR));
+    let producer = run.connect().await;
+    run.send(&producer, 30).await;
+    soon(producer.flush()).await.expect("open");
+    assert_eq!(run.cluster.fired("unwell"), 3);
+    run.finish_delivered(producer).await;
+}
+
+#[tokio::test]
 async fn s29_metadata_of_yesterday() {
     let mut run = Run::new(2).await;
     let producer = run.connect().await;

@@ -295,7 +295,7 @@ fn answers_that_differ_each_time_are_spaced_out_as_well() {
 fn between_the_bootstrap_list_and_brokers_out_of_reach_there_is_a_pause() {
     let mut bench = Bench::new();
     bench.metadata.want(&"t".into(), bench.now);
-    let (mut answers, end) = (0, bench.now + ms(1000));
+    let (mut answers, end) = (0, bench.now + ms(10_000));
     while bench.now < end {
         match bench.action() {
             Some(Action::Connect(node)) if node.0 < 0 => bench.status(node.0, Status::Ready),
@@ -316,7 +316,8 @@ fn between_the_bootstrap_list_and_brokers_out_of_reach_there_is_a_pause() {
             None => bench.pass(ms(1)),
         }
     }
-    assert!((3..=15).contains(&answers), "{answers} times in a second");
+    // The pauses grow to a second.
+    assert!((10..=20).contains(&answers), "{answers} times in ten seconds");
 }
 
 /// A cluster that sends us back to the bootstrap list for ever.
