@@ -256,6 +256,10 @@ impl Producer {
     /// It does not wait for anything; so there is nothing to cancel. Records whose `send` still waits for room or for
     /// their topic are not accepted yet, and not concerned.
     pub fn purge(&self, what: Purge) -> Purged {
+        if self.shared.is_elsewhere() {
+            // What is here is the parent's.
+            return Purged::default();
+        }
         self.shared.purge(what, FailureKind::Purged)
     }
 

@@ -211,6 +211,7 @@ fn in_a_fork_nothing_is_written_and_everything_is_refused() {
             producer.partitions_for("orders").await.map(drop).expect_err("closed"),
         ];
         assert!(refused.iter().all(|refused| refused.to_string().contains("a fork")));
+        assert_eq!(producer.purge(crate::Purge::All), crate::Purged::default());
         let error = producer.close(SECOND).await.expect_err("it is not the child's to close");
         assert!(error.to_string().contains("a fork"), "{error}");
         drop(producer);
