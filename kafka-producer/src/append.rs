@@ -7,7 +7,7 @@ mod progress;
 
 use std::{
     cell::{Cell, RefCell},
-    panic::{self, AssertUnwindSafe},
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -203,11 +203,10 @@ impl Shared {
         }
         let choice = self.choose(topic, record, count)?;
         // A panic in there may leave a lane or a gate half changed.
-        let place = AssertUnwindSafe(|| self.place(topic, choice, encoded, source, count, yields, now));
-        panic::catch_unwind(place).unwrap_or_else(|panic| {
-            self.stop();
-            panic::resume_unwind(panic)
-        })
+        let unwinding = Unwinding(self);
+        let done = self.place(topic, choice, encoded, source, count, yields, now);
+        mem::forget(unwinding);
+        done
     }
 
     /// Appends a record to the partition that was chosen.
@@ -400,6 +399,15 @@ impl Shared {
 
 /// How often the partition of a record is chosen at most, when the topic gets others meanwhile.
 const MAX_COUNTS: usize = 3;
+
+/// An append that takes locks. Dropped only by a panic in there.
+struct Unwinding<'a>(&'a Shared);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
 
 /// Has this thread forget a producer's topic, if it is the one that it last named.
 pub(crate) fn forget(producer: u64) {

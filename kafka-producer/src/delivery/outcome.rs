@@ -27,8 +27,8 @@ pub(crate) struct Outcome {
 struct Waiting {
     /// Sorted by the index of the record waited for. Stale entries do no harm; there is at most one for each record.
     records: Vec<(u32, Waker)>,
-    /// Those who wait beside the records' owners: there may be several, who come and go.
-    bystanders: Waiters,
+    /// Those who wait beside the records' owners: there may be several, who come and go. Most batches have none.
+    bystanders: Option<Box<Waiters>>,
 }
 
 /// What became of the records of some batches.
@@ -52,7 +52,7 @@ impl Bystander {
     /// Keeps the waker at an outcome without a result, and at no other one.
     fn keep(&mut self, outcome: &Arc<Outcome>, waiting: &mut Waiting, waker: &mut Waker) {
         let mut key = self.place.as_ref().map(|(_, key)| *key);
-        waiting.bystanders.keep(&mut key, waker);
+        waiting.bystanders.get_or_insert_default().keep(&mut key, waker);
         self.place = key.map(|key| (Arc::clone(outcome), key));
     }
 
@@ -61,7 +61,7 @@ impl Bystander {
         if let Some((outcome, key)) =
             self.place.take_if(|(outcome, _)| unless.is_none_or(|here| !Arc::ptr_eq(outcome, here)))
         {
-            let waker = outcome.lock().bystanders.cancel(key);
+            let waker = outcome.lock().bystanders.as_mut().and_then(|bystanders| bystanders.cancel(key));
             drop(waker);
         }
     }
@@ -105,9 +105,11 @@ impl Outcome {
             debug_assert!(false, "a batch is resolved once");
             return Vec::new();
         }
-        let mut wakers = waiting.bystanders.take_all();
-        wakers.extend(mem::take(&mut waiting.records).into_iter().map(|(_, waker)| waker));
-        wakers
+        let owners = mem::take(&mut waiting.records).into_iter().map(|(_, waker)| waker);
+        match waiting.bystanders.take() {
+            None => owners.collect(),
+            Some(mut bystanders) => bystanders.take_all().into_iter().chain(owners).collect(),
+        }
     }
 
     /// Whether there is a result.
@@ -223,7 +225,7 @@ impl Outcome {
     /// How many wait who do not own records of it.
     #[cfg(test)]
     pub(crate) fn bystanders(&self) -> usize {
-        self.lock().bystanders.len()
+        self.lock().bystanders.as_ref().map_or(0, |bystanders| bystanders.len())
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -1,7 +1,7 @@
 //! What the sender wants done, and how: in part under its lock, the rest where no lock is held.
 
 use std::{
-    panic::{self, AssertUnwindSafe},
+    mem,
     sync::{Arc, PoisonError, atomic::Ordering},
     task::Waker,
 };
@@ -37,6 +37,28 @@ pub(super) enum Caller {
     Driver,
 }
 
+/// Something is done under the sender's lock. Dropped only by a panic in there.
+struct Unwinding<'a> {
+    shared: &'a Shared,
+    afterwards: &'a mut Afterwards,
+    caller: Caller,
+}
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        let Self { shared, afterwards, caller } = self;
+        {
+            // The lock says that somebody has panicked, which empties the sender.
+            let mut control = shared.lock("to see what a panic has left");
+            control.sender.owe(mem::take(&mut afterwards.effects));
+            afterwards.effects = control.sender.take_effects();
+            afterwards.any_effects = true;
+        }
+        shared.carry_out(afterwards, *caller);
+        shared.stop();
+    }
+}
+
 impl Shared {
     /// Runs `f` under the sender's lock, and what it leaves to be done after it.
     pub(super) fn with_control<R>(
@@ -62,32 +84,19 @@ impl Shared {
             // A panic kept the last ones from being carried out.
             self.carry_out(afterwards, caller);
         }
-        let is_torn;
-        let done = {
+        let unwinding = Unwinding { shared: self, afterwards, caller };
+        let (result, is_torn) = {
             let mut control = self.lock(purpose);
-            let done = panic::catch_unwind(AssertUnwindSafe(|| {
-                let result = f(&mut control, afterwards);
-                self.collect(&mut control, afterwards, caller);
-                result
-            }));
-            is_torn = control.lanes.is_torn() && self.mark_torn();
-            if done.is_err() {
-                self.tear_down(&mut control);
-                let own = std::mem::take(&mut afterwards.effects);
-                control.sender.owe(own);
-                afterwards.effects = control.sender.take_effects();
-                afterwards.any_effects = true;
-            }
-            done
+            let result = f(&mut control, unwinding.afterwards);
+            self.collect(&mut control, unwinding.afterwards, caller);
+            (result, control.lanes.is_torn() && self.mark_torn())
         };
-        self.carry_out(afterwards, caller);
+        self.carry_out(unwinding.afterwards, caller);
+        mem::forget(unwinding);
         if is_torn {
             self.stop();
         }
-        done.unwrap_or_else(|panic| {
-            self.stop();
-            panic::resume_unwind(panic)
-        })
+        result
     }
 
     /// Takes what the sender wants done, and does what must keep its order.
@@ -105,7 +114,7 @@ impl Shared {
         if effects.begins_anew {
             // Whoever leads a partition from now on gets another gate, whatever its id.
             let mut gates = self.gates.write().unwrap_or_else(PoisonError::into_inner);
-            for (_, gate) in std::mem::take(&mut *gates) {
+            for (_, gate) in mem::take(&mut *gates) {
                 wakers.extend(gate.ended(End::Abort));
             }
         }
@@ -132,7 +141,7 @@ impl Shared {
         for route in effects.routes.drain(..) {
             let gate = route.leader.map_or_else(|| Arc::clone(&self.nowhere), |node| self.gate(node));
             let Some(lane) = control.lanes.get(route.lane) else { continue };
-            let old = std::mem::replace(&mut lane.lock().gate, Arc::clone(&gate));
+            let old = mem::replace(&mut lane.lock().gate, Arc::clone(&gate));
             if !Arc::ptr_eq(&old, &gate) {
                 // Else the old leader would be dialled for it. Who tells the old gate from now on finds that the lane is not there.
                 old.lock().index.update(lane.id, None);
@@ -189,7 +198,7 @@ impl Shared {
         wake_all(wakers.drain(..));
         // The last reference to a batch gives its memory back, which may wake those who wait for it.
         if planted!(ReleasedKept) {
-            std::mem::forget((std::mem::take(&mut effects.released), std::mem::take(dropped)));
+            mem::forget((mem::take(&mut effects.released), mem::take(dropped)));
         }
         effects.released.clear();
         dropped.clear();

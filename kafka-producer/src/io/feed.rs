@@ -142,8 +142,8 @@ impl Feed for PumpFeed {
 
     fn poll_demand(&mut self, cx: &mut Context<'_>, now: Instant) -> Demand {
         let node = self.gate.node;
-        // Asked also where there is no connection, whose pump would have asked.
-        if self.is_foreign() || self.is_over() {
+        // Where there is a connection, its pump has asked.
+        if (!self.is_ready && self.is_foreign()) || self.is_over() {
             return Demand::Abort;
         }
         let mut waker = Some(cx.waker().clone());
