@@ -85,7 +85,8 @@ impl World {
         if !self.is_only_told_less() {
             return Ok(());
         }
-        let bound = self.recovery();
+        // What is in memory may be under way for as long as the network takes.
+        let bound = self.recovery() + self.way_of(self.plan.setup.buffer_memory);
         self.run_while(self.now + bound, |world| !world.is_quiet())?;
         let Some(id) = self.checker.first_open(u64::MAX) else { return Ok(()) };
         let what =
@@ -120,8 +121,17 @@ impl World {
     fn is_only_told_less(&self) -> bool {
         let setup = &self.plan.setup;
         let told_less = self.plan.steps.iter().all(|step| step.act.is_less_of_the_same());
-        let is_quick = setup.request_timeout > Duration::from_millis(setup.latency.1) * 8;
-        told_less && is_quick && setup.metadata_version >= 10 && setup.delivery_timeout >= UNHURRIED
+        let answers = Duration::from_millis(setup.latency.1) * 8;
+        let is_quick = setup.request_timeout > answers + self.way_of(setup.max_request_size);
+        let is_unhurried = setup.delivery_timeout >= UNHURRIED + self.way_of(setup.buffer_memory);
+        told_less && is_quick && setup.metadata_version >= 10 && is_unhurried
+    }
+
+    /// How long so many bytes are under way at most: a socket takes more when what it had has arrived.
+    fn way_of(&self, bytes: usize) -> Duration {
+        let setup = &self.plan.setup;
+        let pieces = u32::try_from(bytes / setup.send_buffer.max(1)).unwrap_or(u32::MAX).saturating_add(1);
+        Duration::from_millis(setup.latency.1).saturating_mul(pieces)
     }
 
     /// A flush that is over must have waited for everything.
