@@ -71,7 +71,8 @@ impl Signal {
 /// Runs until everything is over. Dropped before that, be it before its first turn (its runtime was shut down), it gives
 /// everything up, truthfully.
 pub(super) fn drive(shared: Arc<Shared>) -> impl Future<Output = ()> {
-    let driver = Driver { shared, pumps: Vec::new(), last_busy: None, stalls: false, end_by: None };
+    let driver =
+        Driver { shared, pumps: Vec::new(), last_busy: None, is_busy: false, stalls: false, end_by: None };
     driver.run()
 }
 
@@ -80,6 +81,8 @@ struct Driver {
     pumps: Vec<Pump>,
     /// When a batch was last seen waiting.
     last_busy: Option<Instant>,
+    /// That was not long ago: the clock is looked at often.
+    is_busy: bool,
     /// A broker took nothing when it was last looked.
     stalls: bool,
     /// When pumps that do not end by themselves are left alone. Set once everything is resolved.
@@ -109,16 +112,26 @@ impl Driver {
             if self.is_over() {
                 break;
             }
-            let mut sleep = deadline.map(|deadline| Box::pin(sleep_until(deadline.into())));
+            let mut sleep = self.wait(deadline, now()).map(|until| Box::pin(sleep_until(until.into())));
             // The runtime may be shutting down, and only takes a task that gives way: so it does after each turn.
             let mut gives_way = !planted!(RuntimeEndUnseen);
             let signal = &self.shared.signal;
             poll_fn(|cx| {
-                let is_due = match &mut sleep {
-                    _ if signal.poll(cx).is_ready() => true,
-                    Some(sleep) => sleep.as_mut().poll(cx).is_ready(),
-                    None => false,
-                };
+                let is_due = signal.poll(cx).is_ready()
+                    || loop {
+                        let Some(sleep) = &mut sleep else { break false };
+                        if sleep.as_mut().poll(cx).is_pending() {
+                            break false;
+                        }
+                        let now = now();
+                        match self.wait(deadline, now) {
+                            Some(until) if until > now => {
+                                self.shared.clock.refresh(now);
+                                sleep.as_mut().reset(until.into());
+                            }
+                            _ => break true,
+                        }
+                    };
                 if !is_due {
                     return Poll::Pending;
                 }
@@ -129,6 +142,15 @@ impl Driver {
                 Poll::Ready(())
             })
             .await;
+        }
+    }
+
+    /// Until when there is nothing to do but to wait: to the deadline, or until the clock is to be looked at, which is no turn.
+    fn wait(&self, deadline: Option<Instant>, now: Instant) -> Option<Instant> {
+        let tick = self.is_busy.then(|| now + crate::CLOCK_TICK);
+        match (deadline, tick) {
+            (Some(deadline), Some(tick)) => Some(deadline.min(tick)),
+            (deadline, tick) => deadline.or(tick),
         }
     }
 
@@ -175,10 +197,10 @@ impl Driver {
         // Batches come and go: for a while it is cheaper to look again than to be woken for each.
         let busy_until = self.last_busy.map(|busy| busy + GRACE).filter(|until| *until > now);
         shared.ticking.store(busy_until.is_some(), Ordering::SeqCst);
-        // However short the linger: a batch that cannot leave stays open, and its records' times come from this clock.
-        let tick = busy_until.map(|_| now + crate::CLOCK_TICK);
+        // However short the linger: a batch that cannot leave stays open, and its records' times come from the clock.
+        self.is_busy = busy_until.is_some();
         let timeout = shared.lock("to ask for the next time-out").sender.poll_timeout(now);
-        shared.alarms.arm(due.into_iter().chain(tick).chain(timeout).chain(self.end_by).min())
+        shared.alarms.arm(due.into_iter().chain(busy_until).chain(timeout).chain(self.end_by).min())
     }
 
     /// A pump for each broker of the view.
