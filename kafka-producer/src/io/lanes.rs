@@ -122,7 +122,7 @@ impl Lane {
             }
             self.report(&mut state, &lane);
             drop(lane);
-            let presses = edges.first && pool.waiting() > 0 && !planted!(PressureUnheard);
+            let presses = edges.first && pool.waiting() > 0;
             state.waker_for(edges.full || presses).filter(|_| !planted!(DeafPump))
         };
         if let Some(waker) = waker {
