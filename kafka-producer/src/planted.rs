@@ -91,6 +91,8 @@ bugs! {
     LaggingBelieved,
     /// An append that should wake a pump does not.
     DeafPump,
+    /// A batch that is begun while somebody waits for memory does not wake its pump.
+    PressureUnheard,
     /// Who waits for memory is not woken when his turn has come.
     DeafWaiter,
     /// Who waits for a topic is not woken by news of it.

@@ -122,7 +122,7 @@ impl Lane {
             }
             self.report(&mut state, &lane);
             drop(lane);
-            let presses = edges.first && pool.waiting() > 0;
+            let presses = edges.first && pool.waiting() > 0 && !planted!(PressureUnheard);
             state.waker_for(edges.full || presses).filter(|_| !planted!(DeafPump))
         };
         if let Some(waker) = waker {

@@ -289,6 +289,24 @@ impl Shared {
         led.collect()
     }
 
+    /// Partitions of which something lingers and nothing is on its way, since when, and how many requests of their leader have no
+    /// answer, if there is a connection to it.
+    #[cfg(test)]
+    pub(crate) fn lingering(&self) -> Vec<(TopicName, i32, Instant, usize)> {
+        let control = self.lock("to look what lingers");
+        let mut found = Vec::new();
+        for lane in control.lanes.iter().filter(|lane| control.sender.has_nothing_out(lane.id)) {
+            let state = lane.lock();
+            let wait = state.queue.readiness().map(|readiness| readiness.wait);
+            let out = control.sender.requests_out(state.gate.node);
+            if let (Some(kafka_batch::Wait::Linger(until)), Some(out)) = (wait, out) {
+                let since = until.checked_sub(self.queue_settings.linger).unwrap_or(until);
+                found.push((lane.topic.clone(), lane.partition, since, out));
+            }
+        }
+        found
+    }
+
     /// The partitions of a topic as last heard of.
     pub(crate) fn partitions(&self, topic: &TopicName) -> Vec<kafka_net::PartitionView> {
         let control = self.lock("to look at a topic");

@@ -416,6 +416,19 @@ impl Sender {
         matches!(self.identity, IdentityState::Known(_))
     }
 
+    /// (A) Whether everything that was taken out of a partition's lane is resolved.
+    #[cfg(test)]
+    pub(crate) fn has_nothing_out(&self, lane: LaneId) -> bool {
+        self.partition(lane).is_some_and(|partition| partition.ledger.is_empty())
+    }
+
+    /// (A) How many Produce requests a node has not answered, if it is connected to.
+    #[cfg(test)]
+    pub(crate) fn requests_out(&self, node: NodeId) -> Option<usize> {
+        let node = self.nodes.get(&node)?;
+        matches!(node.connection, Connection::Ready).then_some(node.in_flight)
+    }
+
     /// (C) Partitions that nothing was sent to begin with this sequence, as if so many records had gone before.
     #[cfg(test)]
     pub(crate) fn number_from(&mut self, sequence: i32) {

@@ -63,7 +63,7 @@ impl Sender {
             return;
         }
         self.ripen(node, now);
-        let mut size = self.waiting_size(node);
+        let mut size = self.waiting_size(node, now);
         self.drains += 1;
         let (drains, mut wanted, mut is_new) = (self.drains, None, false);
         while self.sealing < self.settings.max_sealing && size < self.settings.max_request_size {
@@ -331,17 +331,24 @@ impl Sender {
         }
     }
 
-    /// The sizes of the batches that wait to be sent to a node.
-    fn waiting_size(&self, node: NodeId) -> usize {
+    /// The sizes of the batches that wait to be sent to a node, or for their seal. What is offered and backs off, or waits for
+    /// something else, does not go into the next request: it takes no room from what can be sent.
+    fn waiting_size(&self, node: NodeId, now: Instant) -> usize {
+        let numbers = self.numbers();
         let sendable = self.nodes.get(&node).into_iter().flat_map(|node| &node.sendable);
         let partitions = sendable.filter_map(|offer| {
             self.partition(offer.lane).filter(|partition| partition.offer == Some(offer.number))
         });
-        let entries = partitions.flat_map(|partition| partition.ledger.iter());
-        entries
-            .filter(|entry| matches!(entry.place, Place::Waiting(_) | Place::Sealing))
-            .map(|entry| entry.size)
-            .sum()
+        let sizes = partitions.map(|partition| {
+            let goes_now = matches!(partition.ledger.candidate(now, numbers), Candidate::Now(_));
+            let entries = partition.ledger.iter().filter(|entry| match entry.place {
+                Place::Waiting(_) => goes_now,
+                Place::Sealing => true,
+                _ => false,
+            });
+            entries.map(|entry| entry.size).sum::<usize>()
+        });
+        sizes.sum()
     }
 }
 

@@ -81,6 +81,20 @@ fn a_request_is_bounded_and_the_next_begins_where_it_ended() {
     assert!(partitions(&second).contains(&2), "{second:?}");
 }
 
+/// It was counted among what goes into the next request, at each look, and so a healthy partition waited for as long.
+#[test]
+fn what_backs_off_takes_no_room_from_what_can_be_sent() {
+    let mut rig = Rig::with(2, |settings| settings.max_request_size = 600);
+    drop(rig.batch(0, 10));
+    let request = rig.request(A).expect("it is ready");
+    let delivery = rig.batch(1, 20).remove(0);
+    rig.answer(request, &[(ErrorCode::NOT_ENOUGH_REPLICAS, -1)]);
+    let request = rig.request(A).expect("the other one is ready, and fits into a request of its own");
+    assert_eq!(request.seen.iter().map(|seen| seen.partition).collect::<Vec<_>>(), [1]);
+    rig.answer(request, &[(OK, 3)]);
+    assert_eq!(offset(&delivery), Some(3));
+}
+
 #[test]
 fn a_lost_answer_is_asked_for_again_with_the_same_numbers() {
     let mut rig = Rig::new(1);

@@ -22,6 +22,8 @@ struct Pages {
     fates: BTreeMap<Id, Fate>,
     /// How many records were accepted with a delivery.
     accepted: u64,
+    /// How many records without key or partition went to each partition of a topic, and how many bytes.
+    anywhere: BTreeMap<String, BTreeMap<i32, (usize, usize)>>,
     violations: Vec<String>,
 }
 
@@ -81,6 +83,29 @@ impl Book {
     pub(super) fn accepted_late(&self, id: Id, delivery: &Delivery, size: usize) {
         let twin = delivery.twin();
         self.lock().fates.insert(id, Fate::Accepted { twin, order: None, size });
+    }
+
+    /// A record that could go anywhere was accepted.
+    pub(super) fn went_anywhere(&self, delivery: &Delivery, size: usize) {
+        let mut pages = self.lock();
+        let partitions = pages.anywhere.entry(delivery.topic().to_owned()).or_default();
+        let (count, bytes) = partitions.entry(delivery.partition()).or_default();
+        (*count, *bytes) = (*count + 1, *bytes + size);
+    }
+
+    /// Records that could go anywhere have gone on when a batch was full, and so to every partition, if they were enough.
+    pub(super) fn check_spread(&self, topics: &[(String, i32)], batch_limit: usize) {
+        for (topic, count) in topics {
+            let went = self.lock().anywhere.get(topic).cloned().unwrap_or_default();
+            let (records, bytes) = went.values().fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+            let batches = records.min(bytes / batch_limit.max(1));
+            if batches >= ROUNDS * *count as usize && went.len() < *count as usize {
+                let what = format!(
+                    "{records} records of {bytes} bytes went to {went:?} of {topic}, which has {count}"
+                );
+                self.violate(format!("{what} partitions; a batch holds {batch_limit} (sticky)"));
+            }
+        }
     }
 
     /// Whether a record has no answer yet. None if that is not known: its user has not been told that it was accepted.
@@ -305,5 +330,8 @@ pub(super) fn parse(value: &[u8]) -> Option<Id> {
 
 /// The size of what every value begins with.
 const MIN_VALUE: usize = 10;
+
+/// Batches for each partition, after which there is none without.
+const ROUNDS: usize = 6;
 
 const MAX_VIOLATIONS: usize = 20;

@@ -141,6 +141,9 @@ fn simulate(seed: u64) -> Result<Report, Failure> {
     drop(runtime);
     let promise =
         Promise { is_idempotent: plan.is_idempotent, is_acknowledged: plan.acks != crate::Acks::NONE };
+    if plan.is_fair {
+        book.check_spread(&plan.topics, plan.batch_size.min(plan.max_request_size));
+    }
     let mut wrong = book.violations();
     wrong.extend(net.violations());
     wrong.extend(PANICS.take().into_iter().map(|panic| format!("a task panicked: {panic}")));

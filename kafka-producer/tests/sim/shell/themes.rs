@@ -14,7 +14,7 @@ use super::{
     plan::{self, Plan, Trouble, pick},
     watch::Watch,
 };
-use crate::{Acks, purge::Purge};
+use crate::{Acks, Compression, purge::Purge};
 
 /// What a plan is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +39,16 @@ pub(super) enum Theme {
     Controllers,
     /// Requests that fail come again together, with more batches than fit into one.
     SentAgain,
+    /// Memory is short, batches linger longer than anybody waits for it, and some back off.
+    Pressure,
 }
 
 /// All of them.
 const ALL: &[Theme] = &[Theme::Doubts, Theme::LateAnswers, Theme::Moves, Theme::LastNumbers, Theme::HeldUp];
 
 /// Those that came later, which have seeds of their own.
-const LATER: &[Theme] = &[Theme::Lagging, Theme::Controllers, Theme::SentAgain, Theme::Astray, Theme::Wiped];
+const LATER: &[Theme] =
+    &[Theme::Lagging, Theme::Controllers, Theme::SentAgain, Theme::Astray, Theme::Wiped, Theme::Pressure];
 
 impl Theme {
     /// The theme of a seed, if it has one: that which is asked for, or what is its own.
@@ -104,6 +107,15 @@ impl Theme {
             Self::Moves | Self::Astray => plan.brokers = rng.u16(2..=3),
             Self::LastNumbers | Self::Wiped | Self::Lagging => {}
             Self::Controllers => plan.controllers = rng.u16(1..=2),
+            Self::Pressure => {
+                plan.brokers = *pick(rng, &[1, 1, 2]);
+                plan.topics = vec![("topic-0".to_owned(), rng.i32(2..=5))];
+                (plan.users, plan.rest) = (rng.u16(4..=6), millis(rng.u64(300..2_000)));
+                plan.buffer_memory = *pick(rng, &[2, 2, 3]) * kafka_batch::CHUNK_SIZE;
+                (plan.linger, plan.max_block) = (millis(10_000), millis(rng.u64(100..400)));
+                plan.delivery_timeout = plan.linger + plan.request_timeout + millis(60_000);
+                (plan.compression, plan.batch_size) = (Compression::None, 16_384);
+            }
             Self::SentAgain => {
                 (plan.brokers, plan.topics) = (1, vec![("topic-0".to_owned(), rng.i32(3..=8))]);
                 (plan.batch_size, plan.max_request_size) = (4_000, 10_000);
@@ -173,6 +185,11 @@ impl Theme {
                 sleep(millis(rng.u64(..3_000))).await;
             }
             Self::Astray | Self::Wiped | Self::Lagging => self.confuse(net, plan, rng).await,
+            Self::Pressure => {
+                let (_, partitions) = plan.topics[0];
+                net.lack_replicas(rng.i32(0..partitions), rng.u64(5..40));
+                sleep(millis(rng.u64(500..3_000))).await;
+            }
             Self::SentAgain => {
                 net.stall(None, false, Some(timeout * 2));
                 sleep(millis(rng.u64(..2_000))).await;

@@ -271,6 +271,9 @@ impl User {
 
     fn take(&mut self, draft: &Draft, delivery: Delivery) {
         self.book.accepted(draft.id, &delivery, draft.size());
+        if draft.partition.is_none() && draft.key.is_none() {
+            self.book.went_anywhere(&delivery, draft.size());
+        }
         // I7, as seen from outside: what is not answered is still in memory.
         let (bytes, limit) = (self.book.unresolved_bytes(), self.plan.buffer_memory);
         let plain = self.plan.max_message.is_none() && self.plan.compression == Compression::None;
@@ -286,6 +289,11 @@ impl User {
         }
         if error.is_closed() {
             return Err(Closed);
+        }
+        let seals_at_once = self.plan.compression == Compression::None;
+        let waited = error.is_no_room() && !self.plan.max_block.is_zero();
+        if let (true, true, Some(watch)) = (seals_at_once, waited, self.net.watched()) {
+            watch.check_pressure(self.plan.max_in_flight);
         }
         self.failed(&format!("refused: {error}"));
         Ok(())

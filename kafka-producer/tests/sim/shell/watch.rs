@@ -48,6 +48,20 @@ impl Watch {
         }
     }
 
+    /// Somebody waited for memory, and got none: then nothing goes on to linger whose broker takes requests.
+    pub(super) fn check_pressure(&self, max_in_flight: u32) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let may_go = |since: Instant, out: usize| since + HEARD < now() && out < max_in_flight as usize;
+        let lingering = shared.lingering().into_iter().find(|(.., since, out)| may_go(*since, *out));
+        if let Some((topic, partition, since, _)) = lingering {
+            let since = now() - since;
+            let what = format!(
+                "somebody waited for memory in vain, and {topic}-{partition} lingers since {since:?}"
+            );
+            self.violate(format!("{what} (pressure)"));
+        }
+    }
+
     /// A meter for a socket that the producer writes to.
     pub(super) fn meter(&self) -> Meter {
         Meter { watch: self.clone(), head: Vec::new(), left: 0, failed: 0 }
@@ -217,6 +231,9 @@ impl Meter {
         }
     }
 }
+
+/// By then a pump has heard that something is to go.
+const HEARD: Duration = Duration::from_millis(50);
 
 /// How many batches of a producer and partition a broker remembers.
 const BROKER_MEMORY: usize = 5;

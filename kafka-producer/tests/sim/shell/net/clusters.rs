@@ -137,6 +137,12 @@ impl Net {
         self.lock().carry_out(Change::LimitVersions { api, versions });
     }
 
+    /// A partition has too few replicas, for so many requests.
+    pub(in crate::shell) fn lack_replicas(&self, partition: i32, count: u64) {
+        let rule = Rule::on(ApiKey::PRODUCE).partition(partition).times(count);
+        self.lock().cluster.add_rule(rule.error(ErrorCode::NOT_ENOUGH_REPLICAS));
+    }
+
     /// Who asks for a producer id next is told this.
     pub(in crate::shell) fn refuse_producer_id(&self, code: ErrorCode) {
         self.lock().cluster.add_rule(Rule::on(ApiKey::INIT_PRODUCER_ID).times(1).error(code));
