@@ -93,6 +93,8 @@ bugs! {
     DeafPump,
     /// A batch that is begun while somebody waits for memory does not wake its pump.
     PressureUnheard,
+    /// Partitions that a topic does not have any more, since it was made again, go on taking records.
+    GoneTakesRecords,
     /// Who waits for memory is not woken when his turn has come.
     DeafWaiter,
     /// Who waits for a topic is not woken by news of it.

@@ -187,6 +187,16 @@ impl Book {
                 pages.check_order(log, &format!("{topic}-{partition} of a cluster that ended"), &mut wrong);
             }
         }
+        let mut deleted: BTreeMap<Id, Vec<(&str, i32, i64)>> = BTreeMap::new();
+        let deleted_logs = net.deleted_logs();
+        for (topic, partition, log) in &deleted_logs {
+            for (id, offset) in read(log, &mut wrong) {
+                deleted.entry(id).or_default().push((topic, *partition, offset));
+            }
+            if promise.is_idempotent {
+                pages.check_order(log, &format!("{topic}-{partition} that was deleted"), &mut wrong);
+            }
+        }
         for id in found.keys().filter(|id| !pages.fates.contains_key(*id)) {
             wrong.push(format!("record {id:?} is in the log, and nobody sent it (I2)"));
         }
@@ -199,6 +209,10 @@ impl Book {
             if is_lost && promise.is_acknowledged && fate.is_acknowledged() {
                 wrong.push(format!("record {id:?} was acknowledged by a cluster that has it in no log (I1)"));
             }
+            // What is said to be there may have been there.
+            let was_there = deleted.get(id).filter(|_| fate.is_said_to_be_there());
+            let all: Vec<_> = places.iter().chain(was_there.into_iter().flatten()).copied().collect();
+            let places = all.as_slice();
             wrong.extend(
                 fate.contradiction(places, promise)
                     .map(|what| format!("record {id:?} {what}, log: {places:?}")),
@@ -236,6 +250,15 @@ impl Pages {
 impl Fate {
     fn is_unresolved(&self) -> bool {
         matches!(self, Self::Accepted { twin, .. } if twin.peek().is_none())
+    }
+
+    /// Acknowledged, or failed although it was written.
+    fn is_said_to_be_there(&self) -> bool {
+        let error = match self {
+            Self::Accepted { twin, .. } => twin.peek().and_then(Result::err),
+            _ => None,
+        };
+        self.is_acknowledged() || error.is_some_and(|it| it.persistence() == Persistence::Persisted)
     }
 
     fn is_acknowledged(&self) -> bool {

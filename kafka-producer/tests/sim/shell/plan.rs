@@ -105,9 +105,9 @@ impl Plan {
         }
     }
 
-    /// Whether its brokers may not know what others know.
+    /// Whether topics may have fewer partitions for a while, or brokers not know all of them.
     pub(super) fn may_lag(&self) -> bool {
-        self.theme == Some(Theme::Lagging) || self.confusion.is_some()
+        matches!(self.theme, Some(Theme::Lagging | Theme::Shrunk)) || self.confusion.is_some()
     }
 
     /// Whether its cluster may be begun anew.

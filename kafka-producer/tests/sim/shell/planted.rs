@@ -31,6 +31,7 @@ const THEMED: &[(Bug, Theme)] = &[
     (Bug::BufferReused, Theme::HeldUp),
     (Bug::EarlyCredit, Theme::HeldUp),
     (Bug::PressureUnheard, Theme::Pressure),
+    (Bug::GoneTakesRecords, Theme::Shrunk),
     (Bug::ClusterUnchecked, Theme::Astray),
     (Bug::NumbersOutliveCluster, Theme::Wiped),
     (Bug::DoubtOutlivesCluster, Theme::Wiped),

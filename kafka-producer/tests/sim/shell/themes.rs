@@ -41,14 +41,23 @@ pub(super) enum Theme {
     SentAgain,
     /// Memory is short, batches linger longer than anybody waits for it, and some back off.
     Pressure,
+    /// Topics are made again with fewer partitions, and grow to what they were.
+    Shrunk,
 }
 
 /// All of them.
 const ALL: &[Theme] = &[Theme::Doubts, Theme::LateAnswers, Theme::Moves, Theme::LastNumbers, Theme::HeldUp];
 
 /// Those that came later, which have seeds of their own.
-const LATER: &[Theme] =
-    &[Theme::Lagging, Theme::Controllers, Theme::SentAgain, Theme::Astray, Theme::Wiped, Theme::Pressure];
+const LATER: &[Theme] = &[
+    Theme::Lagging,
+    Theme::Controllers,
+    Theme::SentAgain,
+    Theme::Astray,
+    Theme::Wiped,
+    Theme::Pressure,
+    Theme::Shrunk,
+];
 
 impl Theme {
     /// The theme of a seed, if it has one: that which is asked for, or what is its own.
@@ -107,6 +116,7 @@ impl Theme {
             Self::Moves | Self::Astray => plan.brokers = rng.u16(2..=3),
             Self::LastNumbers | Self::Wiped | Self::Lagging => {}
             Self::Controllers => plan.controllers = rng.u16(1..=2),
+            Self::Shrunk => plan.topics = vec![("topic-0".to_owned(), rng.i32(2..=6))],
             Self::Pressure => {
                 plan.brokers = *pick(rng, &[1, 1, 2]);
                 plan.topics = vec![("topic-0".to_owned(), rng.i32(2..=5))];
@@ -185,6 +195,13 @@ impl Theme {
                 sleep(millis(rng.u64(..3_000))).await;
             }
             Self::Astray | Self::Wiped | Self::Lagging => self.confuse(net, plan, rng).await,
+            Self::Shrunk => {
+                let topic = &plan.topics[0];
+                net.make_again(topic, rng.i32(1..topic.1));
+                sleep(millis(rng.u64(100..8_000))).await;
+                net.grow_back(topic);
+                sleep(millis(rng.u64(..5_000))).await;
+            }
             Self::Pressure => {
                 let (_, partitions) = plan.topics[0];
                 net.lack_replicas(rng.i32(0..partitions), rng.u64(5..40));

@@ -258,7 +258,7 @@ impl User {
         let producer = self.producer.clone();
         match self.perhaps(producer.topic(&name), limit, "topic").await {
             Some(Ok(topic)) if i64::from(topic.partition_count()) == i64::from(partitions) => Ok(()),
-            // Brokers that lag behind name fewer; it is looked at in the end whether all are there.
+            // There are fewer for a while, or are said to be; it is looked at in the end whether all are there.
             Some(Ok(topic)) if self.plan.may_lag() && topic.partition_count() < partitions as u32 => Ok(()),
             Some(Ok(topic)) => {
                 self.book.violate(format!("{topic:?} instead of {partitions} partitions (I10)"));
@@ -273,6 +273,7 @@ impl User {
         self.book.accepted(draft.id, &delivery, draft.size());
         if draft.partition.is_none() && draft.key.is_none() {
             self.book.went_anywhere(&delivery, draft.size());
+            self.is_there(&delivery);
         }
         // I7, as seen from outside: what is not answered is still in memory.
         let (bytes, limit) = (self.book.unresolved_bytes(), self.plan.buffer_memory);
@@ -281,6 +282,18 @@ impl User {
             self.book.violate(format!("{bytes} bytes are accepted and not answered, of {limit} (I7)"));
         }
         self.pending.push((draft.id, delivery));
+    }
+
+    /// What could go anywhere goes to no partition that the producer knows to be gone.
+    fn is_there(&self, delivery: &Delivery) {
+        let shared = self.net.watched().and_then(|watch| watch.shared());
+        let known = shared.map_or(0, |shared| shared.partitions(&delivery.topic().into()).len());
+        if known > 0 && delivery.partition() as usize >= known {
+            let (topic, partition) = (delivery.topic(), delivery.partition());
+            let what =
+                format!("a record that could go anywhere went to {topic}-{partition} of {known} partitions");
+            self.book.violate(format!("{what} (sticky)"));
+        }
     }
 
     fn refused(&mut self, id: Id, error: &SendError) -> Result<(), Closed> {

@@ -29,6 +29,8 @@ pub(super) struct Clusters {
     given: BTreeSet<i64>,
     /// The logs of clusters that ended.
     ended: Vec<(String, i32, Vec<Stored>)>,
+    /// The logs of topics that were deleted: what was in them is nowhere, and was true.
+    deleted: Vec<(String, i32, Vec<Stored>)>,
     /// Records of which a broker said that they are in the log, and they were.
     vouched: BTreeSet<Id>,
     /// Whether a cluster may end in this run: else nobody has to be vouched for.
@@ -85,10 +87,7 @@ impl Net {
     /// The cluster ends, and another one begins under the same addresses.
     pub(in crate::shell) fn wipe(&self, topics: &[(String, i32)], strangers: bool) {
         self.nodes().into_iter().for_each(|node| self.lead_back(node));
-        let logs =
-            topics.iter().flat_map(|(topic, count)| (0..*count).map(move |partition| (topic, partition)));
-        let logs = logs.map(|(topic, partition)| (topic.clone(), partition, self.log(topic, partition)));
-        let logs: Vec<_> = logs.collect();
+        let logs = self.logs(topics);
         let mut state = self.lock();
         state.clusters.ended.extend(logs);
         state.clusters.given.clear();
@@ -106,6 +105,35 @@ impl Net {
                 (0..*count).for_each(|partition| self.write_as_stranger(topic, partition, 3));
             }
         }
+    }
+
+    fn logs(&self, topics: &[(String, i32)]) -> Vec<(String, i32, Vec<Stored>)> {
+        let places = topics.iter().flat_map(|(topic, count)| (0..*count).map(move |at| (topic, at)));
+        places.map(|(topic, partition)| (topic.clone(), partition, self.log(topic, partition))).collect()
+    }
+
+    /// A topic is deleted, and made again with another number of partitions.
+    pub(in crate::shell) fn make_again(&self, topic: &(String, i32), partitions: i32) {
+        let logs = self.logs(std::slice::from_ref(topic));
+        let mut state = self.lock();
+        state.clusters.deleted.extend(logs);
+        let partitions = Some(partitions);
+        state.carry_out(Change::RecreateTopic { topic: topic.0.as_str().into(), partitions });
+        state.note_leaders();
+    }
+
+    /// A topic has as many partitions as it had.
+    pub(in crate::shell) fn grow_back(&self, (topic, count): &(String, i32)) {
+        let mut state = self.lock();
+        if state.cluster.leader(topic, PartitionId(count - 1)).is_none() {
+            state.carry_out(Change::GrowTopic { topic: topic.as_str().into(), partitions: *count });
+            state.note_leaders();
+        }
+    }
+
+    /// The logs of topics that were deleted.
+    pub(in crate::shell) fn deleted_logs(&self) -> Vec<(String, i32, Vec<Stored>)> {
+        self.lock().clusters.deleted.clone()
     }
 
     /// Somebody else, whose producer id is of this cluster, writes to a partition.
@@ -164,7 +192,11 @@ impl Net {
             self.lead_back(node);
             self.catch_up(node);
         }
-        self.lock().cluster.clear_script();
+        let mut state = self.lock();
+        state.cluster.clear_script();
+        let topics = state.plan.as_ref().map(|plan| plan.topics.clone()).unwrap_or_default();
+        drop(state);
+        topics.iter().for_each(|topic| self.grow_back(topic));
     }
 }
 
