@@ -21,6 +21,7 @@ use crate::{
     error::{Refusal, TrySendError, Wait},
     io::{Lane, LaneState, Shared, now},
     partitioner::{Sticky, partition_for_key},
+    planted::slip,
     record::{Named, Record},
     topic::TopicShared,
 };
@@ -122,18 +123,19 @@ impl Shared {
         let mut lane = match (record.partition, record.key) {
             // Taken by somebody else: the cold path goes elsewhere.
             (None, None) => topic.lane(Sticky::current(topic.key)?)?.try_lock()?,
-            (Some(partition), _) => topic.lane(u32::try_from(partition).ok()?)?.lock_whole()?,
+            (Some(partition), _) => topic.lane(u32::try_from(partition).ok()?)?.lock(),
             (None, Some(key)) => {
                 let count = topic.count();
                 if count == 0 {
                     return None;
                 }
-                topic.lane(partition_for_key(key, count))?.lock_whole()?
+                topic.lane(partition_for_key(key, count))?.lock()
             }
         };
         let encoded =
             kafka_batch::Record { timestamp, key: record.key, value: record.value, headers: record.headers };
         let slot = lane.queue.append_fast(&encoded)?;
+        slip!();
         Some(Delivery::new(slot.tag, slot.index))
     }
 
@@ -202,7 +204,8 @@ impl Shared {
             return Err(Stop::Topic(Arc::clone(topic), count));
         }
         let choice = self.choose(topic, record, count)?;
-        // A panic in there may leave a lane or a gate half changed.
+        // A panic in there may leave a lane or a gate half changed. Not watched on the fast path, which would cost each record: a
+        // lane that is torn there is found when its batch is due.
         let unwinding = Unwinding(self);
         let done = self.place(topic, choice, encoded, source, count, yields, now);
         mem::forget(unwinding);
@@ -355,6 +358,7 @@ impl Shared {
             return Ok(Delivery::new(slot.tag, slot.index));
         }
         let make = || Arc::new(Outcome::new(lane.topic.clone(), lane.partition));
+        slip!();
         let appended = state.queue.append_slow(record, now, source, make);
         let gate = appended.edges.any().then(|| Arc::clone(&state.gate));
         drop(state);

@@ -8,7 +8,7 @@ use std::{
     cell::Cell,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Instant,
@@ -62,14 +62,15 @@ impl Lane {
         Self { id, topic, partition, load, is_stalled, state: Mutex::new(state) }
     }
 
-    /// To look at the lane, to move it to another gate, or to end it.
+    /// For an append, to move the lane to another gate, or to end it. What a panic has left here is not looked for with each
+    /// record, which would cost each: nothing of it leaves the lane, and it is found when the next batch is due or begun.
     #[inline]
     pub(crate) fn lock(&self) -> MutexGuard<'_, LaneState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For an append. None if a panic has left half of one here: see [`is_torn`](Self::is_torn).
-    #[inline]
+    /// For an append that looks whether the lane is whole. None if a panic has left half of one here: see
+    /// [`is_torn`](Self::is_torn).
     pub(crate) fn lock_whole(&self) -> Option<MutexGuard<'_, LaneState>> {
         self.state.lock().ok()
     }
@@ -77,7 +78,11 @@ impl Lane {
     /// For an append that can go elsewhere.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, LaneState>> {
-        self.state.try_lock().ok()
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// A panic has left the queue half changed. Nothing of it may be sent: whoever sees it ends the producer.
