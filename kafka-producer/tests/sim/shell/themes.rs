@@ -116,7 +116,14 @@ impl Theme {
             Self::Moves | Self::Astray => plan.brokers = rng.u16(2..=3),
             Self::LastNumbers | Self::Wiped | Self::Lagging => {}
             Self::Controllers => plan.controllers = rng.u16(1..=2),
-            Self::Shrunk => plan.topics = vec![("topic-0".to_owned(), rng.i32(2..=6))],
+            Self::Shrunk => {
+                plan.topics = vec![("topic-0".to_owned(), rng.i32(2..=6))];
+                // Batches are open, and take records, when their partitions go.
+                (plan.linger, plan.batch_size) = (millis(*pick(rng, &[100, 1_000, 3_000])), 16_384);
+                plan.rest = millis(rng.u64(1..50));
+                plan.buffer_memory = 64 * kafka_batch::CHUNK_SIZE;
+                plan.delivery_timeout = plan.linger + plan.request_timeout + slack;
+            }
             Self::Pressure => {
                 plan.brokers = *pick(rng, &[1, 1, 2]);
                 plan.topics = vec![("topic-0".to_owned(), rng.i32(2..=5))];
