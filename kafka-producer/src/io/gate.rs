@@ -159,6 +159,12 @@ impl Gate {
 }
 
 impl GateState {
+    /// Whether the pump, when it last looked, had a connection that took no further call.
+    #[cfg(test)]
+    pub(crate) fn is_full(&self) -> bool {
+        self.armed == Armed::Full
+    }
+
     /// The waker, for something that the pump must look at in any case.
     pub(crate) fn wakeup(&mut self) -> Option<Waker> {
         self.told += 1;

@@ -289,18 +289,20 @@ impl Shared {
         led.collect()
     }
 
-    /// Partitions of which something lingers and nothing is on its way, since when, and how many requests of their leader have no
-    /// answer, if there is a connection to it.
+    /// Partitions of which something lingers and nothing is on its way, since when it could have been sent, and how many requests
+    /// their leader has not answered.
     #[cfg(test)]
     pub(crate) fn lingering(&self) -> Vec<(TopicName, i32, Instant, usize)> {
         let control = self.lock("to look what lingers");
         let mut found = Vec::new();
         for lane in control.lanes.iter().filter(|lane| control.sender.has_nothing_out(lane.id)) {
-            let state = lane.lock();
-            let wait = state.queue.readiness().map(|readiness| readiness.wait);
-            let out = control.sender.requests_out(state.gate.node);
-            if let (Some(kafka_batch::Wait::Linger(until)), Some(out)) = (wait, out) {
-                let since = until.checked_sub(self.queue_settings.linger).unwrap_or(until);
+            let gate = Arc::clone(&lane.lock().gate);
+            // One without a leader goes nowhere.
+            let is_full = Arc::ptr_eq(&gate, &self.nowhere) || gate.lock().is_full();
+            let wait = lane.lock().queue.readiness().map(|readiness| readiness.wait);
+            let out = control.sender.requests_out(gate.node).filter(|_| !is_full);
+            if let (Some(kafka_batch::Wait::Linger(until)), Some((out, connected))) = (wait, out) {
+                let since = until.checked_sub(self.queue_settings.linger).unwrap_or(until).max(connected);
                 found.push((lane.topic.clone(), lane.partition, since, out));
             }
         }

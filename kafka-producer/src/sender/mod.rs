@@ -422,11 +422,14 @@ impl Sender {
         self.partition(lane).is_some_and(|partition| partition.ledger.is_empty())
     }
 
-    /// (A) How many Produce requests a node has not answered, if it is connected to.
+    /// (A) How many Produce requests a node has not answered, and since when it is connected to, if it is and could be sent more.
     #[cfg(test)]
-    pub(crate) fn requests_out(&self, node: NodeId) -> Option<usize> {
-        let node = self.nodes.get(&node)?;
-        matches!(node.connection, Connection::Ready).then_some(node.in_flight)
+    pub(crate) fn requests_out(&self, node: NodeId) -> Option<(usize, Instant)> {
+        let has_numbers = matches!(self.identity, IdentityState::Off | IdentityState::Known(_));
+        let node = self.nodes.get(&node).filter(|_| has_numbers)?;
+        let since =
+            node.unconnected.there_since().filter(|_| matches!(node.connection, Connection::Ready))?;
+        Some((node.in_flight, since))
     }
 
     /// (C) Partitions that nothing was sent to begin with this sequence, as if so many records had gone before.

@@ -26,6 +26,12 @@ impl Spans {
         Self { past: VecDeque::new(), open: None }
     }
 
+    /// Since when it is there, as far as is remembered.
+    #[cfg(test)]
+    pub(super) fn there_since(&self) -> Option<Instant> {
+        self.past.back().filter(|_| self.open.is_none()).map(|(_, to)| *to)
+    }
+
     /// From now on it is missing, or is not.
     pub(super) fn note(&mut self, is_missing: bool, now: Instant) {
         match (is_missing, self.open) {
