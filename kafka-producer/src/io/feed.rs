@@ -92,14 +92,29 @@ impl PumpFeed {
         is_torn
     }
 
-    /// Takes what is ready, seals it, and asks for a call.
+    /// Takes what is ready, seals it, and asks for a call. What was taken may have to wait for what went before it in its
+    /// partition: then it leaves the request to others, for which there was no room beside it.
     fn look(&mut self, now: Instant) -> Next<Call> {
+        for _ in 1..MAX_LOOKS {
+            let (next, has_taken) = self.look_once(now);
+            if !has_taken || !matches!(next, Next::Wait(_)) {
+                return next;
+            }
+        }
+        self.look_once(now).0
+    }
+
+    /// The next call, and whether something was taken and sealed for it.
+    fn look_once(&mut self, now: Instant) -> (Next<Call>, bool) {
         let gate = Arc::clone(&self.gate);
         let seals_here = self.sealer.is_some();
         let next = self.drain("to ask for a call", true, now, |control, drained| {
             if drained.is_empty() || !seals_here { next_call(control, &gate, now) } else { Next::Wait(None) }
         });
-        self.seal(now).unwrap_or(next)
+        match self.seal(now) {
+            Some(next) => (next, true),
+            None => (next, false),
+        }
     }
 
     /// Seals what was drained, outside every lock.

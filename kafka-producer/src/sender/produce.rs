@@ -93,10 +93,6 @@ impl Sender {
                 size: batch.size(),
             });
             slip!();
-            if wanted.as_ref() != Some(&partition.topic) {
-                self.metadata.want(&partition.topic, now);
-                wanted = Some(partition.topic.clone());
-            }
             let stamp = match self.identity {
                 IdentityState::Known(identity) => {
                     let (identity, base_sequence) = partition.ledger.expected(identity);

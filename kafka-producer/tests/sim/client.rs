@@ -403,8 +403,20 @@ impl Client {
     }
 
     fn look(&mut self, gate: usize, now: Instant) -> Next<Call> {
+        for _ in 1..MAX_LOOKS {
+            let (next, has_taken) = self.look_once(gate, now);
+            if !has_taken || !matches!(next, Next::Wait(_)) {
+                return next;
+            }
+        }
+        self.look_once(gate, now).0
+    }
+
+    /// The next call, and whether something was taken and sealed for it.
+    fn look_once(&mut self, gate: usize, now: Instant) -> (Next<Call>, bool) {
         let node = self.gates[gate].node;
         let drained = self.drain(gate, now);
+        let has_taken = !drained.is_empty() && !self.compresses();
         if self.compresses() {
             self.jobs.extend(drained.into_iter().map(Job::Seal));
         } else {
@@ -415,7 +427,7 @@ impl Client {
         }
         let next = self.sender.poll_call(node, now);
         self.settle(Some(gate), now);
-        next
+        (next, has_taken)
     }
 
     /// Takes what is ready out of the lanes.
@@ -631,6 +643,9 @@ impl Client {
         self.sender.fatal()
     }
 }
+
+/// How often a pump looks for a call with what it has taken.
+const MAX_LOOKS: usize = 8;
 
 fn unsent(batch: &DrainedBatch<Arc<Outcome>>) -> Unsent<'_> {
     Unsent { outcome: batch.tag(), count: batch.count(), begun: batch.created() }

@@ -103,6 +103,34 @@ async fn all_delivered(deliveries: Vec<Delivery>, limit: Duration) {
     }
 }
 
+/// A batch that follows one that backs off was drained, could not be sent, and had taken the room in the request: whatever did not
+/// fit beside it waited for the end of the back-off, too.
+#[test]
+fn what_follows_a_batch_that_backs_off_takes_no_room_from_others() {
+    play(|net| async move {
+        for partition in 0..3 {
+            let moved =
+                net.cluster(|cluster| cluster.move_leader("orders", PartitionId(partition), NodeId(1)));
+            moved.expect("there is such a partition");
+        }
+        let load = Load::start(net.clone(), config(&net).max_request_size(2_000).batch_size(1_500)).await;
+        let lacks_replicas = Rule::on(ApiKey::PRODUCE).partition(0).error(ErrorCode::NOT_ENOUGH_REPLICAS);
+        net.cluster(|cluster| cluster.add_rule(lacks_replicas));
+        let mut refused = vec![load.send_sized(0, 1_200).await];
+        // By now a back-off lasts for about a second.
+        sleep(SECOND * 3).await;
+        for _ in 0..3 {
+            // The round goes on behind what was taken last: partition 0 comes before 1.
+            all_delivered(vec![load.send_sized(1, 1_200).await], SECOND / 20).await;
+            refused.push(load.send_sized(0, 1_200).await);
+            all_delivered(vec![load.send_sized(1, 1_200).await], SECOND / 20).await;
+        }
+        net.cluster(Cluster::clear_script);
+        all_delivered(refused, SECOND * 10).await;
+        load.finish().await;
+    });
+}
+
 #[test]
 fn s04_a_leader_stands_still_and_answers_late() {
     for pause in [5, 45] {
