@@ -2,7 +2,8 @@
 //!
 //! A thread of its own listens, so that a signal is heard also while the program is stuck in a write to a pipe that nobody
 //! reads. The first signal is passed on to the command, which ends in its own way: what was read is delivered, what was
-//! measured is told. A command that has more to give up says how many it takes; the one after those ends the program at once.
+//! measured is told. A command that has something to give up takes a second one, and has [`GIVEN_UP`] to tell what became of
+//! it; the one after those ends the program at once.
 
 use std::io;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ impl Signals {
         }
     }
 
-    /// The command makes something of two signals: only a third one ends it at once.
+    /// The command makes something of two signals: at the second one it gives up, and has [`GIVEN_UP`] to tell of it.
     pub(crate) fn take_two(&self) {
         self.limits.taken.store(2, Ordering::Relaxed);
     }
@@ -114,14 +115,18 @@ async fn listen(mut listener: Listener, passed: &mpsc::Sender<Caught>, limits: &
     let mut count = 0;
     let mut first = None;
     loop {
-        let patience = limits.patience.load(Ordering::Relaxed);
+        let patience = match (count, limits.patience.load(Ordering::Relaxed)) {
+            (0, _) | (1, 0) => None,
+            (1, millis) => Some(Duration::from_millis(millis.into())),
+            _ => Some(GIVEN_UP),
+        };
         let over = async {
-            match first {
-                Some(first) if patience > 0 => {
-                    tokio::time::sleep(Duration::from_millis(patience.into())).await;
+            match first.zip(patience) {
+                Some((first, patience)) => {
+                    tokio::time::sleep(patience).await;
                     first
                 }
-                _ => std::future::pending().await,
+                None => std::future::pending().await,
             }
         };
         let caught = tokio::select! {
@@ -137,6 +142,9 @@ async fn listen(mut listener: Listener, passed: &mpsc::Sender<Caught>, limits: &
         let _ = passed.try_send(caught);
     }
 }
+
+/// How long a command may take to tell what it gave up at the second signal.
+const GIVEN_UP: Duration = Duration::from_secs(1);
 
 /// At once, whatever the rest of the program is doing.
 fn end(caught: Caught) -> ! {

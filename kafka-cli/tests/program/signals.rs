@@ -134,6 +134,30 @@ fn the_verifiable_producer_ends_in_order_and_at_the_second_signal_at_once() {
     cluster.stop();
 }
 
+/// At the first signal it says that it will deliver what was read, into a pipe that is full: it is stuck there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_signal_ends_a_producer_that_nobody_reads_from() {
+    let cluster = three_brokers();
+    let mut command = with_default_signals(&["produce", "-b", &cluster.servers(), "--topic", "one"]);
+    // Programs of other tests do not inherit it.
+    let (unread, full) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    let mut full = std::fs::File::from(full);
+    // What a pipe of Linux holds.
+    full.write_all(&[b'.'; 65_536]).unwrap();
+    let mut child = command.stdin(Stdio::piped()).stderr(full).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"line\n").unwrap();
+    cluster.wait_for_records();
+    // Of two that are alike and come at once the system keeps one.
+    send(&child, Signal::SIGHUP);
+    send(&child, Signal::SIGTERM);
+    let code = child.wait().unwrap().code();
+    assert!(code == status(Signal::SIGTERM) || code == status(Signal::SIGHUP), "{code:?}");
+    drop((stdin, unread));
+    cluster.stop();
+}
+
 #[test]
 fn a_signal_ends_a_consumer_that_nobody_reads_from() {
     let cluster = three_brokers();
