@@ -45,8 +45,8 @@ pub trait Feed {
     fn on_status(&mut self, status: Status, now: Instant);
 
     /// Whether the connection belongs to somebody else: this process is a fork of the one that opened it. Asked once in each
-    /// turn of the pump. If so, nothing is read from the stream or written to it any more, nor is it shut down, since whoever it
-    /// belongs to goes on with it; calls are told as aborted, and the pump ends.
+    /// turn of the pump, and when it ends or is dropped. If so, nothing is read from the stream or written to it any more, nor is
+    /// it shut down or closed, since whoever it belongs to goes on with it; calls are told as aborted, and the pump ends.
     fn is_foreign(&mut self) -> bool {
         false
     }

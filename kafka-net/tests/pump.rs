@@ -83,6 +83,7 @@ struct Book {
     must_finish: bool,
     must_abort: bool,
     must_panic: bool,
+    is_foreign: bool,
     wait: Option<Instant>,
     polls: usize,
     waker: Option<Waker>,
@@ -152,6 +153,10 @@ impl Feed for TestFeed {
                 }
             }
         })
+    }
+
+    fn is_foreign(&mut self) -> bool {
+        self.book(|book| book.is_foreign)
     }
 
     fn on_reply(&mut self, call: Echo, result: CallResult<u32>, _: Instant) {
@@ -399,6 +404,30 @@ async fn a_kept_connection_that_is_dropped_gives_its_calls_back_and_says_no_more
     assert_eq!(feed.told(), "1!");
     assert!(broker.next().await.is_none(), "its stream is closed");
     assert_eq!(feed.book(|book| (book.is_ready, book.is_down)), (true, false));
+}
+
+/// In a fork of the process: whoever the stream belongs to goes on with it. Whether the pump is woken there, or dropped first.
+#[tokio::test(start_paused = true)]
+async fn the_stream_of_another_process_is_neither_written_nor_closed() {
+    for is_dropped in [false, true] {
+        let feed = TestFeed::default();
+        feed.add(1, 100, true);
+        let (pump, mut broker) = start(&feed, 1 << 16);
+        let request = broker.next().await.expect("a request");
+        assert_eq!(request.1, 1);
+        feed.add(2, 100, true);
+        feed.book(|book| book.is_foreign = true);
+        if is_dropped {
+            pump.abort();
+            assert!(pump.await.expect_err("aborted").is_cancelled());
+        } else {
+            feed.wake();
+            assert!(pump.await.expect("no panic").error.is_aborted());
+        }
+        assert_eq!(feed.told(), "1!");
+        let more = time::timeout(Duration::from_secs(60), broker.next()).await;
+        assert!(more.is_err(), "neither a request nor the end: {more:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -147,7 +147,8 @@ impl Shared {
         source: &mut Source<'_>,
         yields: bool,
     ) -> Result<Delivery, Stop> {
-        if let Some(refusal) = self.refusal() {
+        let now = now();
+        if let Some(refusal) = self.batch_refusal(now) {
             return Err(Stop::Refused(refusal));
         }
         let named;
@@ -162,7 +163,6 @@ impl Shared {
                 &named
             }
         };
-        let now = now();
         self.clock.refresh(now);
         let timestamp = record.timestamp.unwrap_or_else(|| self.clock.wall());
         if timestamp < 0 {

@@ -36,8 +36,9 @@ use crate::{
 /// [`Delivery`] resolves as aborted.
 ///
 /// It belongs to the process that made it. After a `fork`, the child has copies of the parent's batches and connections and no
-/// business with either: there every `send` is refused as closed from the next batch on, nothing is written, and deliveries that the
-/// parent waits for fail as possibly persisted, or stay without an answer. Make a producer after the fork, in each process its own.
+/// business with either: there every `send` is refused as closed, from the first batch begun a tenth of a millisecond after the
+/// fork on, nothing is written, and deliveries that the parent waits for fail as possibly persisted, or stay without an answer.
+/// Make a producer after the fork, in each process its own.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

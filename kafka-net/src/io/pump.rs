@@ -40,7 +40,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Feed,
 {
-    let mut pump = Pump {
+    let mut held = Held(None);
+    let pump = held.0.insert(Pump {
         sink: FrameSink::new(stream),
         codec: KafkaCodec::new(max_frame_size),
         read: BytesMut::new(),
@@ -49,27 +50,21 @@ where
         feed_deadline: None,
         sleep: None,
         was_ready: false,
-        is_foreign: false,
         end: None,
-    };
+    });
     let error = poll_fn(|cx| pump.poll(cx)).await;
-    if !pump.is_foreign && (error.is_aborted() || error.is_idle()) {
+    if !pump.feed.is_foreign() && (error.is_aborted() || error.is_idle()) {
         // What is written should reach the broker: say that no more will come, rather than reset. Frames still held are
         // not flushed: their calls have been told that they were not written.
         let close = poll_fn(|cx| Pin::new(pump.sink.stream_mut()).poll_shutdown(cx));
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, close).await;
     }
-    let ended = Ended {
+    Ended {
         error,
         was_ready: pump.was_ready,
         api_versions: pump.connection.api_versions(),
         stats: *pump.connection.stats(),
-    };
-    if pump.is_foreign {
-        // Even to close the socket would be noticed elsewhere: runtimes share with their forks who waits for which events.
-        mem::forget(pump);
     }
-    ended
 }
 
 /// How a connection ended.
@@ -103,8 +98,6 @@ struct Pump<'a, S, F: Feed> {
     /// The armed timer. It may be early (the deadline moved on since), never late.
     sleep: Option<Pin<Box<Sleep>>>,
     was_ready: bool,
-    /// The feed says that the stream is somebody else's.
-    is_foreign: bool,
     end: Option<NetError>,
 }
 
@@ -115,9 +108,7 @@ where
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<NetError> {
         if self.feed.is_foreign() {
-            self.is_foreign = true;
-            self.connection.abort(clock::now());
-            self.drain_events(clock::now());
+            self.let_go();
             let closed = || NetError::new(Kind::Aborted);
             return Poll::Ready(self.end.take().unwrap_or_else(closed));
         }
@@ -281,12 +272,29 @@ impl<S, F: Feed> Pump<'_, S, F> {
 }
 
 /// The task was dropped, or the feed panicked: the calls go home nevertheless.
-impl<S, F: Feed> Drop for Pump<'_, S, F> {
-    fn drop(&mut self) {
+impl<S, F: Feed> Pump<'_, S, F> {
+    /// Tells every call that is left as aborted.
+    fn let_go(&mut self) {
         if !self.connection.is_closed() {
             let now = clock::now();
             self.connection.abort(now);
             self.drain_events(now);
+        }
+    }
+}
+
+/// A pump, until its future ends or is dropped.
+struct Held<'a, S, F: Feed>(Option<Pump<'a, S, F>>);
+
+impl<S, F: Feed> Drop for Held<'_, S, F> {
+    fn drop(&mut self) {
+        let Some(mut pump) = self.0.take() else { return };
+        // Asked before it is told anything: what it would do then may not be its to do.
+        let is_foreign = pump.feed.is_foreign();
+        pump.let_go();
+        if is_foreign {
+            // Even to close the socket would be noticed elsewhere: runtimes share with their forks who waits for which events.
+            mem::forget(pump);
         }
     }
 }

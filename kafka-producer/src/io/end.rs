@@ -4,6 +4,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     sync::{Arc, atomic::Ordering},
     task::Waker,
+    time::{Duration, Instant},
 };
 
 use kafka_batch::{SendReason, wake_all};
@@ -15,11 +16,16 @@ use crate::{
 };
 
 impl Shared {
-    /// Why no record is accepted, if none is. Looks whether this is another process by now: so once for a batch, not for each
-    /// record.
+    /// Why nothing is accepted, if so. Looks whether this is another process by now, which costs a call of the system: not for
+    /// each record or batch.
     pub(crate) fn refusal(&self) -> Option<Refusal> {
         let is_open = self.is_open() && !self.is_elsewhere();
         if is_open { None } else { Some(self.closed()) }
+    }
+
+    /// Why no batch is begun, if none is. As [`refusal`](Self::refusal), but for a fork in the last [`PROCESS_PAUSE`].
+    pub(crate) fn batch_refusal(&self, now: Instant) -> Option<Refusal> {
+        if self.is_open() && !self.process_looks.is_over(now) { None } else { self.refusal() }
     }
 
     /// Whether records are accepted, as far as is known.
@@ -213,6 +219,9 @@ impl Shared {
         drop(waker);
     }
 }
+
+/// So often batches look whether this is another process by now: a hundred times as long as the look takes, at least.
+pub(super) const PROCESS_PAUSE: Duration = Duration::from_micros(100);
 
 /// Gives a batch up whose state is lost.
 fn resolve_unless_done(outcome: &Arc<Outcome>, by: EndedBy, persistence: Persistence) {

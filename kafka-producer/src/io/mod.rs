@@ -36,9 +36,10 @@ pub(crate) use self::clock::simulated;
 use self::{
     afterwards::{Afterwards, Caller},
     alarms::Alarms,
-    clock::Clock,
+    clock::{Clock, Pause},
     compress::Compressors,
     driver::Signal,
+    end::PROCESS_PAUSE,
     gate::Gate,
     lanes::LaneTable,
     topics::Topics,
@@ -78,6 +79,7 @@ pub(crate) struct Shared {
     /// The process that asks, and the one that made the producer.
     process: fn() -> u32,
     born_in: u32,
+    process_looks: Pause,
     net: Arc<NetConfig>,
     topics: Topics,
     gates: RwLock<BTreeMap<NodeId, Arc<Gate>>>,
@@ -128,6 +130,7 @@ impl Shared {
             tasks: Arc::clone(&host.tasks),
             process: host.process,
             born_in: (host.process)(),
+            process_looks: Pause::new(now(), PROCESS_PAUSE),
             net: Arc::new(net),
             // Other numbers than those of the sender.
             topics: Topics::new(!host.seed),

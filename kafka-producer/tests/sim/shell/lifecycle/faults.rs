@@ -196,6 +196,8 @@ fn in_a_fork_nothing_is_written_and_everything_is_refused() {
         let queued = join_all((0..20).map(|_| producer.send(order("queued")))).await;
         let had = (net.dials(), net.open_pipes());
         PROCESS.set(2);
+        // So often it is looked for.
+        sleep(Duration::from_millis(1)).await;
         let refused = producer.try_send(Record::to("orders").partition(1).value("child"));
         let refused = refused.expect_err("it is the parent's").as_send_error().expect("for good").clone();
         assert!(refused.is_closed() && refused.to_string().contains("a fork"), "{refused}");
