@@ -43,11 +43,11 @@ pub trait Call {
     /// The bytes are not an answer to this call; the connection is then closed.
     fn decode(&self, version: i16, frame: Bytes) -> Result<Self::Reply, WireError>;
 
-    /// The throttle time in the answer, zero where there is none.
+    /// The throttle time in the answer, zero where there is none: [`kafka_wire::Response::throttle_time`].
     fn throttle(&self, reply: &Self::Reply) -> Duration;
 
-    /// Whether the broker answers at all; false only for Produce with acks=0. Such a call is done when its last
-    /// byte is handed to the socket.
+    /// Whether the broker answers at all: [`kafka_wire::Request::expects_reply`]. A call without a reply is done
+    /// when its last byte is handed to the socket.
     fn expects_reply(&self) -> bool {
         true
     }
@@ -85,33 +85,3 @@ impl<R> Answer<R> {
 
 /// What a call comes back with.
 pub type CallResult<R> = Result<Answer<R>, NetError>;
-
-/// A response that may tell the client to slow down (KIP-219).
-pub trait Throttled {
-    /// How long the broker holds requests back; zero if it does not.
-    fn throttle_time(&self) -> Duration;
-}
-
-macro_rules! throttled {
-    ($($response:ident)*) => {$(
-        impl Throttled for kafka_wire::messages::$response {
-            fn throttle_time(&self) -> Duration {
-                Duration::from_millis(u64::try_from(self.throttle_time_ms).unwrap_or(0))
-            }
-        }
-    )*};
-}
-
-throttled! {
-    ApiVersionsResponse
-    CreatePartitionsResponse
-    CreateTopicsResponse
-    DeleteTopicsResponse
-    DescribeClusterResponse
-    DescribeConfigsResponse
-    FetchResponse
-    InitProducerIdResponse
-    ListOffsetsResponse
-    MetadataResponse
-    ProduceResponse
-}

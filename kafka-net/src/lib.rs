@@ -53,7 +53,7 @@ mod metadata;
 
 pub use crate::{
     backoff::Backoff,
-    call::{Answer, Call, CallResult, Throttled},
+    call::{Answer, Call, CallResult},
     client::{Client, ClientConfig},
     config::{ConfigError, Endpoint, NetConfig},
     conn::{Connection, ConnectionStats, Event, Expectation, Life, Opening, Reconnect, Versions},

@@ -14,7 +14,7 @@ use crate::ids::transparent;
 use crate::input::Input;
 use crate::messages;
 use crate::schema::{Struct, Type};
-use crate::wire::{Cx, Message, Request, Wire};
+use crate::wire::{Cx, Destination, Listener, Message, Request, Wire};
 
 /// The number of an API. Those this crate has no messages for are kept as they are, and most have a name.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,7 +91,7 @@ impl fmt::Display for VersionRange {
 }
 
 macro_rules! keys {
-    ($($number:literal $name:ident $text:literal;)*) => {
+    ($($number:literal $name:ident $text:literal, throttled $throttled:literal;)*) => {
         #[expect(missing_docs, reason = "Kafka's names say it")]
         impl ApiKey {
             $(pub const $name: Self = Self($number);)*
@@ -102,6 +102,17 @@ macro_rules! keys {
                 match self {
                     $(Self::$name => $text,)*
                     Self(_) => "Unknown",
+                }
+            }
+
+            /// The first version in which a client that is over a quota is told so at once, and is to keep
+            /// the throttle time itself (KIP-219). In an older one the broker has waited before it answers.
+            /// An API without a throttle time, and a key without a name, has 0.
+            #[must_use]
+            pub const fn throttled_since(self) -> i16 {
+                match self {
+                    $(Self::$name => $throttled,)*
+                    Self(_) => 0,
                 }
             }
         }
@@ -150,6 +161,10 @@ pub struct Api {
     pub versions: VersionRange,
     /// The first flexible version (KIP-482).
     pub flexible_since: Option<i16>,
+    /// Which broker a request is for.
+    pub destination: Destination,
+    /// Whose listeners take it.
+    pub listeners: &'static [Listener],
     /// What a client sends.
     pub request: Body,
     /// What a broker answers.
@@ -194,6 +209,8 @@ impl Api {
             name: R::API.name(),
             versions: R::VERSIONS,
             flexible_since: R::FLEXIBLE_SINCE,
+            destination: R::DESTINATION,
+            listeners: R::LISTENERS,
             request: Body::of::<R>(),
             response: Body::of::<R::Response>(),
         }
@@ -222,6 +239,18 @@ fn round_trip<M: Message>(frame: Bytes, version: i16) -> Result<RoundTrip, WireE
     Ok(RoundTrip { bytes, size, equal: first == second })
 }
 
+/// Whether the registry has an API: asked by each table when it is compiled, so that none is left out.
+pub(crate) const fn is_registered(key: ApiKey) -> bool {
+    let mut rest = ALL;
+    while let [api, others @ ..] = rest {
+        if api.key.0 == key.0 {
+            return true;
+        }
+        rest = others;
+    }
+    false
+}
+
 /// Every API this crate has messages for, by key.
 pub const ALL: &[Api] = &[
     Api::of::<messages::ProduceRequest>(),
@@ -238,99 +267,168 @@ pub const ALL: &[Api] = &[
 ];
 
 keys! {
-     0 PRODUCE "Produce";
-     1 FETCH "Fetch";
-     2 LIST_OFFSETS "ListOffsets";
-     3 METADATA "Metadata";
-     4 LEADER_AND_ISR "LeaderAndIsr";
-     5 STOP_REPLICA "StopReplica";
-     6 UPDATE_METADATA "UpdateMetadata";
-     7 CONTROLLED_SHUTDOWN "ControlledShutdown";
-     8 OFFSET_COMMIT "OffsetCommit";
-     9 OFFSET_FETCH "OffsetFetch";
-    10 FIND_COORDINATOR "FindCoordinator";
-    11 JOIN_GROUP "JoinGroup";
-    12 HEARTBEAT "Heartbeat";
-    13 LEAVE_GROUP "LeaveGroup";
-    14 SYNC_GROUP "SyncGroup";
-    15 DESCRIBE_GROUPS "DescribeGroups";
-    16 LIST_GROUPS "ListGroups";
-    17 SASL_HANDSHAKE "SaslHandshake";
-    18 API_VERSIONS "ApiVersions";
-    19 CREATE_TOPICS "CreateTopics";
-    20 DELETE_TOPICS "DeleteTopics";
-    21 DELETE_RECORDS "DeleteRecords";
-    22 INIT_PRODUCER_ID "InitProducerId";
-    23 OFFSET_FOR_LEADER_EPOCH "OffsetForLeaderEpoch";
-    24 ADD_PARTITIONS_TO_TXN "AddPartitionsToTxn";
-    25 ADD_OFFSETS_TO_TXN "AddOffsetsToTxn";
-    26 END_TXN "EndTxn";
-    27 WRITE_TXN_MARKERS "WriteTxnMarkers";
-    28 TXN_OFFSET_COMMIT "TxnOffsetCommit";
-    29 DESCRIBE_ACLS "DescribeAcls";
-    30 CREATE_ACLS "CreateAcls";
-    31 DELETE_ACLS "DeleteAcls";
-    32 DESCRIBE_CONFIGS "DescribeConfigs";
-    33 ALTER_CONFIGS "AlterConfigs";
-    34 ALTER_REPLICA_LOG_DIRS "AlterReplicaLogDirs";
-    35 DESCRIBE_LOG_DIRS "DescribeLogDirs";
-    36 SASL_AUTHENTICATE "SaslAuthenticate";
-    37 CREATE_PARTITIONS "CreatePartitions";
-    38 CREATE_DELEGATION_TOKEN "CreateDelegationToken";
-    39 RENEW_DELEGATION_TOKEN "RenewDelegationToken";
-    40 EXPIRE_DELEGATION_TOKEN "ExpireDelegationToken";
-    41 DESCRIBE_DELEGATION_TOKEN "DescribeDelegationToken";
-    42 DELETE_GROUPS "DeleteGroups";
-    43 ELECT_LEADERS "ElectLeaders";
-    44 INCREMENTAL_ALTER_CONFIGS "IncrementalAlterConfigs";
-    45 ALTER_PARTITION_REASSIGNMENTS "AlterPartitionReassignments";
-    46 LIST_PARTITION_REASSIGNMENTS "ListPartitionReassignments";
-    47 OFFSET_DELETE "OffsetDelete";
-    48 DESCRIBE_CLIENT_QUOTAS "DescribeClientQuotas";
-    49 ALTER_CLIENT_QUOTAS "AlterClientQuotas";
-    50 DESCRIBE_USER_SCRAM_CREDENTIALS "DescribeUserScramCredentials";
-    51 ALTER_USER_SCRAM_CREDENTIALS "AlterUserScramCredentials";
-    52 VOTE "Vote";
-    53 BEGIN_QUORUM_EPOCH "BeginQuorumEpoch";
-    54 END_QUORUM_EPOCH "EndQuorumEpoch";
-    55 DESCRIBE_QUORUM "DescribeQuorum";
-    56 ALTER_PARTITION "AlterPartition";
-    57 UPDATE_FEATURES "UpdateFeatures";
-    58 ENVELOPE "Envelope";
-    59 FETCH_SNAPSHOT "FetchSnapshot";
-    60 DESCRIBE_CLUSTER "DescribeCluster";
-    61 DESCRIBE_PRODUCERS "DescribeProducers";
-    62 BROKER_REGISTRATION "BrokerRegistration";
-    63 BROKER_HEARTBEAT "BrokerHeartbeat";
-    64 UNREGISTER_BROKER "UnregisterBroker";
-    65 DESCRIBE_TRANSACTIONS "DescribeTransactions";
-    66 LIST_TRANSACTIONS "ListTransactions";
-    67 ALLOCATE_PRODUCER_IDS "AllocateProducerIds";
-    68 CONSUMER_GROUP_HEARTBEAT "ConsumerGroupHeartbeat";
-    69 CONSUMER_GROUP_DESCRIBE "ConsumerGroupDescribe";
-    70 CONTROLLER_REGISTRATION "ControllerRegistration";
-    71 GET_TELEMETRY_SUBSCRIPTIONS "GetTelemetrySubscriptions";
-    72 PUSH_TELEMETRY "PushTelemetry";
-    73 ASSIGN_REPLICAS_TO_DIRS "AssignReplicasToDirs";
-    74 LIST_CONFIG_RESOURCES "ListConfigResources";
-    75 DESCRIBE_TOPIC_PARTITIONS "DescribeTopicPartitions";
-    76 SHARE_GROUP_HEARTBEAT "ShareGroupHeartbeat";
-    77 SHARE_GROUP_DESCRIBE "ShareGroupDescribe";
-    78 SHARE_FETCH "ShareFetch";
-    79 SHARE_ACKNOWLEDGE "ShareAcknowledge";
-    80 ADD_RAFT_VOTER "AddRaftVoter";
-    81 REMOVE_RAFT_VOTER "RemoveRaftVoter";
-    82 UPDATE_RAFT_VOTER "UpdateRaftVoter";
-    83 INITIALIZE_SHARE_GROUP_STATE "InitializeShareGroupState";
-    84 READ_SHARE_GROUP_STATE "ReadShareGroupState";
-    85 WRITE_SHARE_GROUP_STATE "WriteShareGroupState";
-    86 DELETE_SHARE_GROUP_STATE "DeleteShareGroupState";
-    87 READ_SHARE_GROUP_STATE_SUMMARY "ReadShareGroupStateSummary";
-    88 STREAMS_GROUP_HEARTBEAT "StreamsGroupHeartbeat";
-    89 STREAMS_GROUP_DESCRIBE "StreamsGroupDescribe";
-    90 DESCRIBE_SHARE_GROUP_OFFSETS "DescribeShareGroupOffsets";
-    91 ALTER_SHARE_GROUP_OFFSETS "AlterShareGroupOffsets";
-    92 DELETE_SHARE_GROUP_OFFSETS "DeleteShareGroupOffsets";
-    93 STREAMS_GROUP_TOPOLOGY_DESCRIPTION_UPDATE "StreamsGroupTopologyDescriptionUpdate";
-    94 UNREGISTER_CONTROLLER "UnregisterController";
+     0 PRODUCE "Produce", throttled 6;
+     1 FETCH "Fetch", throttled 8;
+     2 LIST_OFFSETS "ListOffsets", throttled 3;
+     3 METADATA "Metadata", throttled 6;
+     4 LEADER_AND_ISR "LeaderAndIsr", throttled 0;
+     5 STOP_REPLICA "StopReplica", throttled 0;
+     6 UPDATE_METADATA "UpdateMetadata", throttled 0;
+     7 CONTROLLED_SHUTDOWN "ControlledShutdown", throttled 0;
+     8 OFFSET_COMMIT "OffsetCommit", throttled 4;
+     9 OFFSET_FETCH "OffsetFetch", throttled 4;
+    10 FIND_COORDINATOR "FindCoordinator", throttled 2;
+    11 JOIN_GROUP "JoinGroup", throttled 3;
+    12 HEARTBEAT "Heartbeat", throttled 2;
+    13 LEAVE_GROUP "LeaveGroup", throttled 2;
+    14 SYNC_GROUP "SyncGroup", throttled 2;
+    15 DESCRIBE_GROUPS "DescribeGroups", throttled 2;
+    16 LIST_GROUPS "ListGroups", throttled 2;
+    17 SASL_HANDSHAKE "SaslHandshake", throttled 0;
+    18 API_VERSIONS "ApiVersions", throttled 2;
+    19 CREATE_TOPICS "CreateTopics", throttled 3;
+    20 DELETE_TOPICS "DeleteTopics", throttled 2;
+    21 DELETE_RECORDS "DeleteRecords", throttled 1;
+    22 INIT_PRODUCER_ID "InitProducerId", throttled 1;
+    23 OFFSET_FOR_LEADER_EPOCH "OffsetForLeaderEpoch", throttled 0;
+    24 ADD_PARTITIONS_TO_TXN "AddPartitionsToTxn", throttled 1;
+    25 ADD_OFFSETS_TO_TXN "AddOffsetsToTxn", throttled 1;
+    26 END_TXN "EndTxn", throttled 1;
+    27 WRITE_TXN_MARKERS "WriteTxnMarkers", throttled 0;
+    28 TXN_OFFSET_COMMIT "TxnOffsetCommit", throttled 1;
+    29 DESCRIBE_ACLS "DescribeAcls", throttled 1;
+    30 CREATE_ACLS "CreateAcls", throttled 1;
+    31 DELETE_ACLS "DeleteAcls", throttled 1;
+    32 DESCRIBE_CONFIGS "DescribeConfigs", throttled 2;
+    33 ALTER_CONFIGS "AlterConfigs", throttled 1;
+    34 ALTER_REPLICA_LOG_DIRS "AlterReplicaLogDirs", throttled 1;
+    35 DESCRIBE_LOG_DIRS "DescribeLogDirs", throttled 1;
+    36 SASL_AUTHENTICATE "SaslAuthenticate", throttled 0;
+    37 CREATE_PARTITIONS "CreatePartitions", throttled 1;
+    38 CREATE_DELEGATION_TOKEN "CreateDelegationToken", throttled 1;
+    39 RENEW_DELEGATION_TOKEN "RenewDelegationToken", throttled 1;
+    40 EXPIRE_DELEGATION_TOKEN "ExpireDelegationToken", throttled 1;
+    41 DESCRIBE_DELEGATION_TOKEN "DescribeDelegationToken", throttled 1;
+    42 DELETE_GROUPS "DeleteGroups", throttled 1;
+    43 ELECT_LEADERS "ElectLeaders", throttled 0;
+    44 INCREMENTAL_ALTER_CONFIGS "IncrementalAlterConfigs", throttled 0;
+    45 ALTER_PARTITION_REASSIGNMENTS "AlterPartitionReassignments", throttled 0;
+    46 LIST_PARTITION_REASSIGNMENTS "ListPartitionReassignments", throttled 0;
+    47 OFFSET_DELETE "OffsetDelete", throttled 0;
+    48 DESCRIBE_CLIENT_QUOTAS "DescribeClientQuotas", throttled 0;
+    49 ALTER_CLIENT_QUOTAS "AlterClientQuotas", throttled 0;
+    50 DESCRIBE_USER_SCRAM_CREDENTIALS "DescribeUserScramCredentials", throttled 0;
+    51 ALTER_USER_SCRAM_CREDENTIALS "AlterUserScramCredentials", throttled 0;
+    52 VOTE "Vote", throttled 0;
+    53 BEGIN_QUORUM_EPOCH "BeginQuorumEpoch", throttled 0;
+    54 END_QUORUM_EPOCH "EndQuorumEpoch", throttled 0;
+    55 DESCRIBE_QUORUM "DescribeQuorum", throttled 0;
+    56 ALTER_PARTITION "AlterPartition", throttled 0;
+    57 UPDATE_FEATURES "UpdateFeatures", throttled 0;
+    58 ENVELOPE "Envelope", throttled 0;
+    59 FETCH_SNAPSHOT "FetchSnapshot", throttled 0;
+    60 DESCRIBE_CLUSTER "DescribeCluster", throttled 0;
+    61 DESCRIBE_PRODUCERS "DescribeProducers", throttled 0;
+    62 BROKER_REGISTRATION "BrokerRegistration", throttled 0;
+    63 BROKER_HEARTBEAT "BrokerHeartbeat", throttled 0;
+    64 UNREGISTER_BROKER "UnregisterBroker", throttled 0;
+    65 DESCRIBE_TRANSACTIONS "DescribeTransactions", throttled 0;
+    66 LIST_TRANSACTIONS "ListTransactions", throttled 0;
+    67 ALLOCATE_PRODUCER_IDS "AllocateProducerIds", throttled 0;
+    68 CONSUMER_GROUP_HEARTBEAT "ConsumerGroupHeartbeat", throttled 0;
+    69 CONSUMER_GROUP_DESCRIBE "ConsumerGroupDescribe", throttled 0;
+    70 CONTROLLER_REGISTRATION "ControllerRegistration", throttled 0;
+    71 GET_TELEMETRY_SUBSCRIPTIONS "GetTelemetrySubscriptions", throttled 0;
+    72 PUSH_TELEMETRY "PushTelemetry", throttled 0;
+    73 ASSIGN_REPLICAS_TO_DIRS "AssignReplicasToDirs", throttled 0;
+    74 LIST_CONFIG_RESOURCES "ListConfigResources", throttled 0;
+    75 DESCRIBE_TOPIC_PARTITIONS "DescribeTopicPartitions", throttled 0;
+    76 SHARE_GROUP_HEARTBEAT "ShareGroupHeartbeat", throttled 0;
+    77 SHARE_GROUP_DESCRIBE "ShareGroupDescribe", throttled 0;
+    78 SHARE_FETCH "ShareFetch", throttled 0;
+    79 SHARE_ACKNOWLEDGE "ShareAcknowledge", throttled 0;
+    80 ADD_RAFT_VOTER "AddRaftVoter", throttled 0;
+    81 REMOVE_RAFT_VOTER "RemoveRaftVoter", throttled 0;
+    82 UPDATE_RAFT_VOTER "UpdateRaftVoter", throttled 0;
+    83 INITIALIZE_SHARE_GROUP_STATE "InitializeShareGroupState", throttled 0;
+    84 READ_SHARE_GROUP_STATE "ReadShareGroupState", throttled 0;
+    85 WRITE_SHARE_GROUP_STATE "WriteShareGroupState", throttled 0;
+    86 DELETE_SHARE_GROUP_STATE "DeleteShareGroupState", throttled 0;
+    87 READ_SHARE_GROUP_STATE_SUMMARY "ReadShareGroupStateSummary", throttled 0;
+    88 STREAMS_GROUP_HEARTBEAT "StreamsGroupHeartbeat", throttled 0;
+    89 STREAMS_GROUP_DESCRIBE "StreamsGroupDescribe", throttled 0;
+    90 DESCRIBE_SHARE_GROUP_OFFSETS "DescribeShareGroupOffsets", throttled 0;
+    91 ALTER_SHARE_GROUP_OFFSETS "AlterShareGroupOffsets", throttled 0;
+    92 DELETE_SHARE_GROUP_OFFSETS "DeleteShareGroupOffsets", throttled 0;
+    93 STREAMS_GROUP_TOPOLOGY_DESCRIPTION_UPDATE "StreamsGroupTopologyDescriptionUpdate", throttled 0;
+    94 UNREGISTER_CONTROLLER "UnregisterController", throttled 0;
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::ids::Acks;
+    use crate::wire::Response as _;
+
+    fn has_throttle_time(api: &Api) -> bool {
+        api.response.schema.fields.iter().any(|field| field.name == "throttle_time_ms")
+    }
+
+    /// KIP-219 came with Kafka 2.0, which had no API after DeleteGroups. `cargo xtask schema` compares the
+    /// versions with Kafka's definitions.
+    #[test]
+    fn no_api_with_a_throttle_time_goes_unthrottled() {
+        for api in ALL.iter().filter(|api| has_throttle_time(api)) {
+            let since = api.key.throttled_since();
+            assert!(since <= api.versions.max, "{}", api.name);
+            let is_older = api.key <= ApiKey::DELETE_GROUPS;
+            assert_eq!(is_older, since > 0, "{}: which version began with it?", api.name);
+        }
+    }
+
+    #[test]
+    fn an_api_that_nobody_thought_of_is_throttled() {
+        assert_eq!(ApiKey::CONSUMER_GROUP_HEARTBEAT.throttled_since(), 0, "long after KIP-219");
+        assert_eq!(ApiKey(30_000).throttled_since(), 0, "a key without a name");
+    }
+
+    /// Kafka's `shouldClientThrottle`, response by response.
+    #[test]
+    fn throttling_begins_with_kafkas_version() {
+        let since = [
+            (ApiKey::PRODUCE, 6),
+            (ApiKey::FETCH, 8),
+            (ApiKey::LIST_OFFSETS, 3),
+            (ApiKey::METADATA, 6),
+            (ApiKey::OFFSET_COMMIT, 4),
+            (ApiKey::FIND_COORDINATOR, 2),
+            (ApiKey::API_VERSIONS, 2),
+            (ApiKey::CREATE_TOPICS, 3),
+            (ApiKey::DELETE_TOPICS, 2),
+            (ApiKey::INIT_PRODUCER_ID, 1),
+            (ApiKey::DESCRIBE_CONFIGS, 2),
+            (ApiKey::CREATE_PARTITIONS, 1),
+            (ApiKey::DESCRIBE_CLUSTER, 0),
+        ];
+        assert_eq!(since.map(|(api, _)| (api, api.throttled_since())), since);
+    }
+
+    #[test]
+    fn only_produce_without_acks_goes_unanswered() {
+        let produce = |acks| messages::ProduceRequest { acks, ..Default::default() };
+        assert!(!produce(Acks::NONE).expects_reply());
+        assert!(produce(Acks::LEADER).expects_reply() && produce(Acks::ALL).expects_reply());
+        assert!(messages::FetchRequest::default().expects_reply());
+    }
+
+    #[test]
+    fn the_throttle_time_is_found_among_the_rows() {
+        let response = |throttle_time_ms| {
+            messages::ApiVersionsResponse { throttle_time_ms, ..Default::default() }.throttle_time()
+        };
+        assert_eq!(response(1500), Duration::from_millis(1500));
+        assert_eq!(response(-1), Duration::ZERO, "a broker that cannot count");
+    }
 }

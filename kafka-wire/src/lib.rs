@@ -101,4 +101,4 @@ pub use ids::{
 pub use input::Input;
 pub use text::MAX_TEXT_LEN;
 pub use uuid::TopicId;
-pub use wire::{Cx, Message, Nullable, Request, Response, Wire};
+pub use wire::{Cx, Destination, Listener, Message, Nullable, Request, Response, Wire};

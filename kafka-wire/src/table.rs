@@ -1,5 +1,8 @@
 //! `messages!`: one table per API, from which come the structures, their codecs, their sizes and their schema.
 //!
+//! Its second line says which broker a request is for, on whose listeners Kafka has it, and whether it is answered:
+//! `reply [always]`, or `reply [unless field = value]`. From which version on an API is throttled stands with its key.
+//!
 //! A row is `[versions] name: Type = default`. In the bracket stands a pattern over the version, then `tag N` for a
 //! tagged field, or `null VERSIONS` where the field may be null in some of its versions only. Tagged rows go by
 //! ascending tag.
@@ -17,6 +20,7 @@ macro_rules! messages {
     (
         $(#[$doc:meta])*
         api $api:ident = $key:literal, versions $min:literal..=$max:literal, flexible $since:tt;
+        to $destination:ident, listeners [$($listener:ident)+], reply [$($reply:tt)+];
 
         $(#[$request_doc:meta])*
         request $request:ident { $($request_rows:tt)* }
@@ -40,10 +44,24 @@ macro_rules! messages {
         }
         impl $crate::wire::Request for $request {
             type Response = $response;
+            const DESTINATION: $crate::wire::Destination = $crate::wire::Destination::$destination;
+            const LISTENERS: &'static [$crate::wire::Listener] = &[$($crate::wire::Listener::$listener),+];
+
+            fn expects_reply(&self) -> bool {
+                $crate::table::reply!(self $($reply)+)
+            }
         }
         impl $crate::wire::Response for $response {
             type Request = $request;
+
+            fn throttle_time(&self) -> core::time::Duration {
+                $crate::table::throttle_time!(self $($response_rows)*)
+            }
         }
+        const _: () = assert!(
+            $crate::api::is_registered($crate::api::ApiKey($key)),
+            "kafka_wire::ALL has no line for this table"
+        );
         $crate::table::body! { $request, $api = $key, $min..=$max, $since }
         $crate::table::body! { $response, $api = $key, $min..=$max, $since }
         $crate::table::messages! { $($groups)* }
@@ -70,6 +88,26 @@ macro_rules! body {
     };
 }
 pub(crate) use body;
+
+/// Whether a request expects a reply: `always`, or `unless FIELD = VALUE`.
+macro_rules! reply {
+    ($self:ident always) => {
+        true
+    };
+    ($self:ident unless $field:ident = $value:expr) => {
+        $self.$field != $value
+    };
+}
+pub(crate) use reply;
+
+/// The throttle time among the rows of a response; zero where no row has it.
+macro_rules! throttle_time {
+    ($self:ident $($(#[$doc:meta])* [$($spec:tt)*] $field:ident: $ty:ty $(= $default:expr)?,)*) => {{
+        let milliseconds = 0_i32 $(+ $crate::table::row!(throttle $self $field))*;
+        core::time::Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+    }};
+}
+pub(crate) use throttle_time;
 
 /// The first flexible version, or `never`.
 macro_rules! since {
@@ -273,6 +311,12 @@ macro_rules! row {
     };
     (size $self:ident $cx:ident [$versions:pat $(, null $nulls:pat)?] $field:ident) => {
         if matches!($cx.version, $versions) { $crate::wire::Wire::size(&$self.$field, $cx) } else { 0 }
+    };
+    (throttle $self:ident throttle_time_ms) => {
+        $self.throttle_time_ms
+    };
+    (throttle $self:ident $field:ident) => {
+        0
     };
     (min_size $cx:ident [$versions:pat, tag $tag:literal] $ty:ty) => {
         0

@@ -1,6 +1,7 @@
 //! The traits: [`Wire`] for whatever has bytes, [`Message`] for bodies.
 
 use core::fmt::Debug;
+use core::time::Duration;
 
 use nom::IResult;
 
@@ -88,12 +89,47 @@ pub trait Message: Wire + Clone + Debug + Default + PartialEq + Send + Sync + 's
 pub trait Request: Message {
     /// What it is answered with.
     type Response: Response;
+    /// Which broker it is for.
+    const DESTINATION: Destination;
+    /// Whose listeners take it, as Kafka's definition of the request says.
+    const LISTENERS: &'static [Listener];
+
+    /// Whether a broker answers this request at all.
+    fn expects_reply(&self) -> bool;
 }
 
 /// What a broker answers.
 pub trait Response: Message {
     /// What it answers.
     type Request: Request;
+
+    /// How long a quota holds the client back; zero where it does not, and where the response has no such field. From
+    /// [`throttled_since`](ApiKey::throttled_since) on the client itself has to wait that long.
+    fn throttle_time(&self) -> Duration;
+}
+
+/// Which broker a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Destination {
+    /// Any broker.
+    Any,
+    /// The controller. A broker of a cluster without ZooKeeper passes the request on to it.
+    Controller,
+    /// The leader of each partition that the request names.
+    Leader,
+    /// The coordinator of the group or of the transactional id that the request names; any broker where it names none.
+    Coordinator,
+}
+
+/// Who listens for a request: a word of Kafka's definitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Listener {
+    /// Brokers.
+    Broker,
+    /// Controllers of a quorum, which has listeners of its own.
+    Controller,
 }
 
 impl<T: Nullable> Wire for Option<T> {

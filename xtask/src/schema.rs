@@ -31,7 +31,7 @@ pub(crate) fn compare() -> Result<String> {
     let definitions = definitions(&Version::named(name)?)?;
     let mut differences = Vec::new();
     let mut rows = 0;
-    names(&definitions, &mut differences);
+    keys(&definitions, &mut differences);
     for api in ALL {
         rows += self::api(api, &definitions, &mut differences)?;
     }
@@ -49,6 +49,7 @@ fn api(api: &Api, definitions: &Definitions, differences: &mut Vec<String>) -> R
     };
     let (request, response) = (find("request")?, find("response")?);
     let newest = request.newest_stable();
+    listeners(api, request, differences);
     let mut rows = 0;
     for (ours, theirs) in [(api.request.schema, request), (api.response.schema, response)] {
         let name = &theirs.name;
@@ -69,13 +70,33 @@ fn api(api: &Api, definitions: &Definitions, differences: &mut Vec<String>) -> R
     Ok(rows)
 }
 
-/// The names of the keys, those without messages of ours too.
-fn names(definitions: &Definitions, differences: &mut Vec<String>) {
+/// The names of the keys and since when they are throttled, those without messages of ours too.
+fn keys(definitions: &Definitions, differences: &mut Vec<String>) {
     for ((key, kind), definition) in definitions {
-        let ours = ApiKey(*key).name();
-        if *kind == "request" && definition.name.strip_suffix("Request") != Some(ours) {
-            differences.push(format!("{}: key {key} has the name {ours}", definition.name));
+        let (key, name) = (ApiKey(*key), &definition.name);
+        let ours = key.name();
+        if *kind == "request" && name.strip_suffix("Request") != Some(ours) {
+            differences.push(format!("{name}: key {} has the name {ours}", key.get()));
         }
+        let (ours, theirs) = (key.throttled_since(), definition.throttled_since);
+        if *kind == "response" && ours != theirs && !UNSAID.contains(&(key, ours)) {
+            differences.push(format!("{name}: throttled since {ours}, Kafka's is since {theirs}"));
+        }
+    }
+}
+
+/// What no definition says, but `shouldClientThrottle` of the response's class does.
+const UNSAID: [(ApiKey, i16); 1] = [(ApiKey::PRODUCE, 6)];
+
+/// The listeners of a request, in the words of Kafka's definitions.
+fn listeners(api: &Api, theirs: &Definition, differences: &mut Vec<String>) {
+    let mut ours: Vec<_> =
+        api.listeners.iter().map(|listener| format!("{listener:?}").to_lowercase()).collect();
+    let mut theirs_sorted = theirs.listeners.clone();
+    ours.sort();
+    theirs_sorted.sort();
+    if ours != theirs_sorted {
+        differences.push(format!("{}: listeners {ours:?}, Kafka's are {theirs_sorted:?}", theirs.name));
     }
 }
 

@@ -1,7 +1,7 @@
 //! ApiVersions: what is served, and in which versions.
 
 use kafka_wire::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
-use kafka_wire::{ApiKey, ErrorCode, Message, NodeId, RequestHeader};
+use kafka_wire::{ApiKey, ErrorCode, Listener, Message, NodeId, RequestHeader};
 
 use super::unserved::NEWEST_FIND_COORDINATOR;
 use super::{reply, reply_in};
@@ -75,18 +75,9 @@ fn served(cluster: &Cluster, node: NodeId) -> impl Iterator<Item = ApiVersion> +
     served.chain((!is_controller).then_some(find_coordinator))
 }
 
-/// Whether a controller of a KRaft quorum serves an API: of those known here, what Kafka 4.4.0 names there.
+/// Whether a controller of a KRaft quorum serves an API.
 pub(crate) fn is_of_controllers(api: ApiKey) -> bool {
-    const THEIRS: &[ApiKey] = &[
-        ApiKey::FETCH,
-        ApiKey::API_VERSIONS,
-        ApiKey::CREATE_TOPICS,
-        ApiKey::DELETE_TOPICS,
-        ApiKey::DESCRIBE_CONFIGS,
-        ApiKey::CREATE_PARTITIONS,
-        ApiKey::DESCRIBE_CLUSTER,
-    ];
-    THEIRS.contains(&api)
+    api.api().is_some_and(|api| api.listeners.contains(&Listener::Controller))
 }
 
 fn has_legal_software(request: &ApiVersionsRequest) -> bool {

@@ -19,7 +19,6 @@ pub(crate) use self::{
     state::{Effects, Start, State, guarded},
 };
 use crate::{
-    call::Throttled,
     config::{ConfigError, Endpoint, NetConfig},
     error::{Kind, MAX_TOPIC, NetError},
     io,
@@ -265,7 +264,6 @@ impl Client {
     pub async fn call<R>(&self, node: NodeId, request: R) -> Result<R::Response, NetError>
     where
         R: Request,
-        R::Response: Throttled,
     {
         let (call, reply) = Typed::boxed(request);
         self.shared().with(|state| state.enqueue(node, call)).settle();
@@ -281,7 +279,6 @@ impl Client {
     pub async fn call_any<R>(&self, request: R) -> Result<R::Response, NetError>
     where
         R: Request,
-        R::Response: Throttled,
     {
         let goal = || "no broker could be reached".to_owned();
         let node = self
@@ -308,7 +305,6 @@ impl Client {
     ) -> Result<R::Response, NetError>
     where
         R: Request,
-        R::Response: Throttled,
     {
         let leader = self.leader(topic, partition).await?;
         self.call(leader, request).await

@@ -5,13 +5,13 @@ use std::{any::Any, fmt, time::Duration};
 use bytes::Bytes;
 use futures::channel::oneshot;
 use kafka_wire::{
-    Acks, ApiKey, CorrelationId, FrameBuf, Message, Request, VersionRange, WireError, decode_response,
+    ApiKey, CorrelationId, FrameBuf, Message, Request, Response, VersionRange, WireError, decode_response,
     encode_request,
-    messages::{MetadataRequest, MetadataResponse, ProduceRequest},
+    messages::{MetadataRequest, MetadataResponse},
 };
 
 use crate::{
-    call::{Answer, Call, CallResult, Throttled},
+    call::{Answer, Call, CallResult},
     error::NetError,
     metadata::Ticket,
 };
@@ -48,10 +48,7 @@ pub(crate) struct Typed<R: Request> {
 
 pub(crate) type ReplyReceiver<R> = oneshot::Receiver<Result<<R as Request>::Response, NetError>>;
 
-impl<R: Request> Typed<R>
-where
-    R::Response: Throttled,
-{
+impl<R: Request> Typed<R> {
     pub(crate) fn boxed(request: R) -> (Box<dyn UserCall>, ReplyReceiver<R>) {
         let (tx, rx) = oneshot::channel();
         (Box::new(Self { request, tx }), rx)
@@ -64,10 +61,7 @@ impl<R: Request> fmt::Debug for Typed<R> {
     }
 }
 
-impl<R: Request> UserCall for Typed<R>
-where
-    R::Response: Throttled,
-{
+impl<R: Request> UserCall for Typed<R> {
     fn api_key(&self) -> ApiKey {
         R::API
     }
@@ -86,12 +80,11 @@ where
     }
 
     fn throttle(&self, reply: &AnyReply) -> Duration {
-        reply.downcast_ref::<R::Response>().map_or(Duration::ZERO, Throttled::throttle_time)
+        reply.downcast_ref::<R::Response>().map_or(Duration::ZERO, Response::throttle_time)
     }
 
     fn expects_reply(&self) -> bool {
-        let produce = as_any(&self.request).downcast_ref::<ProduceRequest>();
-        produce.is_none_or(|produce| produce.acks != Acks::NONE)
+        self.request.expects_reply()
     }
 
     fn finish(self: Box<Self>, result: CallResult<AnyReply>) {
@@ -110,10 +103,6 @@ where
     fn is_abandoned(&self) -> bool {
         self.tx.is_canceled()
     }
-}
-
-fn as_any<T: Any>(value: &T) -> &dyn Any {
-    value
 }
 
 /// What an answer to a [`ClientCall`] is.
@@ -175,7 +164,7 @@ impl Call for ClientCall {
 
     fn expects_reply(&self) -> bool {
         match self {
-            Self::Metadata { .. } => true,
+            Self::Metadata { request, .. } => request.expects_reply(),
             Self::User(call) => call.expects_reply(),
         }
     }

@@ -11,7 +11,7 @@ use kafka_wire::{
     messages::{ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse},
 };
 
-use super::{opening::Opening, versions, versions::Versions};
+use super::{opening::Opening, versions::Versions};
 use crate::{
     config::NetConfig,
     error::{Kind, Other},
@@ -128,7 +128,7 @@ impl Handshake {
         let response: ApiVersionsResponse = heard(frame, version)?;
         match response.error_code {
             ErrorCode::NONE => {
-                self.note_throttle(api, version, response.throttle_time_ms);
+                self.note_throttle(version, &response);
                 self.versions = Versions::new(&response.api_keys);
                 let newest = self.versions.common(api, ApiVersionsRequest::VERSIONS).unwrap_or(version);
                 self.api_versions = Some(newest);
@@ -179,7 +179,7 @@ impl Handshake {
 
     fn handle_cluster(&mut self, frame: &Bytes, version: i16) -> Result<Progress, Kind> {
         let response: MetadataResponse = heard(frame, version)?;
-        self.note_throttle(ApiKey::METADATA, version, response.throttle_time_ms);
+        self.note_throttle(version, &response);
         let is_same = response.cluster_id.as_deref() == self.cluster.as_deref();
         match (response.cluster_id, self.is_other) {
             (_, true) if is_same => {
@@ -207,10 +207,9 @@ impl Handshake {
     }
 
     /// A pause that the broker asked for and leaves to us.
-    fn note_throttle(&mut self, api: ApiKey, version: i16, milliseconds: i32) {
-        if versions::client_throttles(api, version) {
-            let time = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
-            self.throttle = self.throttle.max(time);
+    fn note_throttle<R: Response>(&mut self, version: i16, response: &R) {
+        if version >= R::API.throttled_since() {
+            self.throttle = self.throttle.max(response.throttle_time());
         }
     }
 }

@@ -253,7 +253,7 @@ impl<C: Call> Connection<C> {
             What::Handshake => self.handle_handshake(&frame, now),
             What::Call(call) => match call.decode(version, frame) {
                 Ok(body) => {
-                    self.throttle(call.throttle(&body), versions::client_throttles(api, version), now);
+                    self.throttle(call.throttle(&body), version >= api.throttled_since(), now);
                     self.events.push_back(Event::Done { call, result: Ok(Answer::Reply { body, version }) });
                     self.close_if_finished();
                 }

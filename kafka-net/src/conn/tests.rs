@@ -1,12 +1,12 @@
 //! Scenarios under virtual time. Lists of operations beside a model are in `fuzzing.rs`.
 
 use kafka_wire::{
-    ApiKey, ErrorCode, Message, VersionRange, WireError, decode_response, encode_request, encode_response,
+    ApiKey, ErrorCode, Message, Response, VersionRange, WireError, decode_response, encode_request,
+    encode_response,
     messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse},
 };
 
 use super::*;
-use crate::call::Throttled;
 
 mod opening;
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kafka_net::Ticket;
 use kafka_wire::{
-    Acks, ApiKey, CorrelationId, FrameBuf, Message as _, PartitionId, Records, TopicId, TopicName,
-    VersionRange, WireError, decode_response, encode_request,
+    Acks, ApiKey, CorrelationId, FrameBuf, Message as _, PartitionId, Records, Response as _, TopicId,
+    TopicName, VersionRange, WireError, decode_response, encode_request,
     messages::{
         InitProducerIdRequest, InitProducerIdResponse, MetadataRequest, MetadataResponse,
         PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
@@ -144,12 +144,11 @@ impl kafka_net::Call for Call {
     }
 
     fn throttle(&self, reply: &Reply) -> Duration {
-        let milliseconds = match reply {
-            Reply::Produce(reply) => reply.throttle_time_ms,
-            Reply::Metadata(reply) => reply.throttle_time_ms,
-            Reply::InitProducerId(reply) => reply.throttle_time_ms,
-        };
-        Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0))
+        match reply {
+            Reply::Produce(reply) => reply.throttle_time(),
+            Reply::Metadata(reply) => reply.throttle_time(),
+            Reply::InitProducerId(reply) => reply.throttle_time(),
+        }
     }
 
     fn expects_reply(&self) -> bool {

@@ -11,6 +11,7 @@ use crate::table::messages;
 messages! {
     /// Asks a broker for the versions it has of each API: the first request on a connection.
     api ApiVersions = 18, versions 0..=5, flexible 3;
+    to Any, listeners [Broker Controller], reply [always];
 
     request ApiVersionsRequest {
         /// Letters, digits, and inside also `-` and `.` (KIP-511); anything else is `INVALID_REQUEST`.

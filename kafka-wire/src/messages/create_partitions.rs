@@ -10,6 +10,7 @@ use crate::table::messages;
 messages! {
     /// Asks the controller, or any broker to forward it, for more partitions.
     api CreatePartitions = 37, versions 0..=3, flexible 2;
+    to Controller, listeners [Broker Controller], reply [always];
 
     request CreatePartitionsRequest {
         [_]      topics: Vec<CreatePartitionsTopic>,

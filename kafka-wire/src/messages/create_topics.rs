@@ -11,6 +11,7 @@ use crate::uuid::TopicId;
 messages! {
     /// Asks the controller, or any broker to forward it, for new topics.
     api CreateTopics = 19, versions 2..=7, flexible 5;
+    to Controller, listeners [Broker Controller], reply [always];
 
     request CreateTopicsRequest {
         [_]      topics: Vec<CreatableTopic>,

@@ -11,6 +11,7 @@ use crate::uuid::TopicId;
 messages! {
     /// Asks the controller, or any broker to forward it, to delete topics.
     api DeleteTopics = 20, versions 1..=6, flexible 4;
+    to Controller, listeners [Broker Controller], reply [always];
 
     request DeleteTopicsRequest {
         /// Instead of `topic_names`.

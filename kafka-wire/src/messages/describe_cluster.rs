@@ -10,6 +10,7 @@ use crate::table::messages;
 messages! {
     /// Asks for the brokers (KIP-700).
     api DescribeCluster = 60, versions 0..=2, flexible 0;
+    to Any, listeners [Broker Controller], reply [always];
 
     request DescribeClusterRequest {
         [_]      include_cluster_authorized_operations: bool,

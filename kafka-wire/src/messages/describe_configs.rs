@@ -9,6 +9,7 @@ use crate::table::messages;
 messages! {
     /// Asks for the settings of topics and brokers.
     api DescribeConfigs = 32, versions 1..=4, flexible 4;
+    to Any, listeners [Broker Controller], reply [always];
 
     request DescribeConfigsRequest {
         [_]      resources: Vec<DescribeConfigsResource>,

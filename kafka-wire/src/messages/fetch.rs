@@ -13,6 +13,7 @@ use crate::uuid::TopicId;
 messages! {
     /// Reads record batches from partitions.
     api Fetch = 1, versions 4..=18, flexible 12;
+    to Leader, listeners [Broker Controller], reply [always];
 
     request FetchRequest {
         /// [`NodeId::NONE`] for a consumer.

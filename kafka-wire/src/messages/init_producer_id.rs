@@ -7,6 +7,7 @@ use crate::table::messages;
 messages! {
     /// Asks for a producer id and an epoch; a transactional id gets its own back, and fences who had it before.
     api InitProducerId = 22, versions 0..=5, flexible 2;
+    to Coordinator, listeners [Broker], reply [always];
 
     /// Version 6 (KIP-939) is not stable yet.
     request InitProducerIdRequest {

@@ -9,6 +9,7 @@ use crate::table::messages;
 messages! {
     /// Asks leaders for the offset at a time, or at an end of the log.
     api ListOffsets = 2, versions 1..=11, flexible 6;
+    to Leader, listeners [Broker], reply [always];
 
     request ListOffsetsRequest {
         /// [`NodeId::NONE`] for a consumer.

@@ -11,6 +11,7 @@ use crate::uuid::TopicId;
 messages! {
     /// Asks any broker for the brokers, and for topics with their partitions and leaders.
     api Metadata = 3, versions 0..=13, flexible 9;
+    to Any, listeners [Broker], reply [always];
 
     request MetadataRequest {
         /// Null for all topics; in version 0, which has no null, an empty list.

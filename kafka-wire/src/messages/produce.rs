@@ -13,6 +13,7 @@ use crate::uuid::TopicId;
 messages! {
     /// Appends record batches to the logs of the partitions a broker leads.
     api Produce = 0, versions 3..=13, flexible 9;
+    to Leader, listeners [Broker], reply [unless acks = Acks::NONE];
 
     request ProduceRequest {
         /// Null outside a transaction.

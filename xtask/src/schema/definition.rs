@@ -12,6 +12,10 @@ pub(crate) struct Definition {
     pub(crate) versions: VersionRange,
     newest_is_unstable: bool,
     flexible: Option<VersionRange>,
+    /// Who listens for it: of requests only.
+    pub(crate) listeners: Vec<String>,
+    /// From which version on clients keep throttle times, as a comment says; 0 where none does.
+    pub(crate) throttled_since: i16,
     pub(crate) fields: Vec<Row>,
     /// Structures that several fields name.
     common: Vec<(String, Vec<Row>)>,
@@ -41,6 +45,7 @@ impl Definition {
         let versions = range(text_of(map, "validVersions")?)?;
         let key = map.get("apiKey").and_then(Value::as_i64).map(i16::try_from).transpose()?;
         let common = map.get("commonStructs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let listeners = map.get("listeners").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         let common = common.iter().map(|group| {
             let group = group.as_object().context("a common structure is no object")?;
             Ok((text_of(group, "name")?.to_owned(), rows(group)?))
@@ -50,6 +55,8 @@ impl Definition {
             versions: versions.unwrap_or(VersionRange::new(0, -1)),
             newest_is_unstable: map.get("latestVersionUnstable").and_then(Value::as_bool).unwrap_or_default(),
             flexible: map.get("flexibleVersions").and_then(Value::as_str).map_or(Ok(None), range)?,
+            listeners: listeners.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            throttled_since: throttled_since(text)?,
             fields: rows(map)?,
             common: common.collect::<Result<_>>()?,
             name,
@@ -140,6 +147,14 @@ fn snake_case(name: &str) -> String {
     snake
 }
 
+/// The version in `Starting in version 6, on quota violation, brokers send out responses before throttling.`
+fn throttled_since(text: &str) -> Result<i16> {
+    let sentence =
+        text.split("Starting in version ").find_map(|rest| rest.split_once(", on quota violation"));
+    sentence
+        .map_or(Ok(0), |(version, _)| version.parse().with_context(|| format!("not a version: {version}")))
+}
+
 /// `//` to the end of the line, outside of strings.
 fn without_comments(text: &str) -> String {
     let mut clean = String::new();
@@ -183,6 +198,14 @@ mod tests {
     fn comments_go_and_strings_stay() {
         let clean = without_comments("// a\n{ \"a\": \"http://b\\\"//\" } // c\n");
         assert_eq!(clean, "\n{ \"a\": \"http://b\\\"//\" } \n");
+    }
+
+    #[test]
+    fn a_comment_says_since_when_an_api_is_throttled() {
+        let text =
+            "// Starting in version 3, tags.\n// Starting in version 8, on quota violation, brokers send";
+        assert_eq!(throttled_since(text).unwrap(), 8);
+        assert_eq!(throttled_since("// Starting in version 3, tags.").unwrap(), 0);
     }
 
     #[test]
