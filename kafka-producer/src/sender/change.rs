@@ -9,7 +9,7 @@ use kafka_net::{ClusterChange, Expectation};
 use kafka_wire::{NodeId, TopicId, TopicName};
 
 use super::{
-    Connection, IdentityState, LaneId, Refusals, Sealed, Sender,
+    Connection, LaneId, Sealed, Sender,
     ledger::{Entry, Place},
     log::Event,
 };
@@ -51,11 +51,8 @@ impl Sender {
             self.forget_partition(lane, now);
         }
         self.forget_nodes(now);
-        if !matches!(self.identity, IdentityState::Off) && !planted!(NumbersOutliveCluster) {
-            // Whoever was asked for one was asked in the old cluster: its answer is not taken.
-            self.identity = IdentityState::Wanted { not_before: None, failures: 0, old: None };
-            self.refusals = Refusals::default();
-            self.nameless.note(true, now);
+        if !planted!(NumbersOutliveCluster) {
+            self.identity.handle_cluster_change(now, &mut self.timers);
         }
         for topic in self.topics.values_mut() {
             topic.id = TopicId::ZERO;

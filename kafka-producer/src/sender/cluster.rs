@@ -12,12 +12,15 @@ use kafka_wire::{
 };
 
 use super::{
-    Call, Connection, IdentityState, LaneId, Partition, Refusals, Reply, SILENT_AFTER, Sender,
+    Call, Connection, LaneId, Partition, Reply, SILENT_AFTER, Sender,
     call::{MetadataCall, ProduceCall},
     effects::{Grown, News, Route},
+    expiry::Expiry,
+    identity::Heard,
     ledger::{Ledger, Place},
     log::Event,
     sequence::Identity,
+    timers::Timer,
     waits::Spans,
 };
 use crate::{
@@ -95,22 +98,15 @@ impl Sender {
             Status::Down { error, .. } => {
                 node.stats.down(error);
                 node.wanted = false;
-                // Another program may listen there by and by.
-                self.refusals.unable.remove(&id);
                 // Nobody can be asked this here any more. What was sent has been told before.
                 node.control.clear();
-                match self.identity {
-                    IdentityState::Asked { failures, node: asked, old, .. } if asked == id => {
-                        self.identity = IdentityState::Wanted { not_before: None, failures, old };
-                    }
-                    _ => {}
-                }
+                self.identity.handle_down(id, now, &mut self.timers);
                 Connection::None
             }
             _ => node.connection,
         };
         if matches!(status, Status::Down { .. }) {
-            self.turns.leave(id);
+            self.turns.leave(id, &mut self.timers);
             self.call_next(now);
         }
         let before = self.metadata.fatal_count();
@@ -124,7 +120,7 @@ impl Sender {
         self.effects.events.extend(self.log.refill(now));
         self.expire(now);
         self.see_to_orphans();
-        if self.turns.handle_timeout(now) {
+        if self.turns.handle_timeout(now, &mut self.timers) {
             self.call_next(now);
         }
         self.advance(now);
@@ -135,20 +131,9 @@ impl Sender {
         if self.is_torn_down {
             return None;
         }
-        // What is overdue counts until it was looked at. If nothing could be done then, something else leads there again.
-        let is_open = |time: Instant| time > now || self.identity_looked.is_none_or(|looked| looked < time);
-        let identity = match self.identity {
-            IdentityState::Wanted { not_before: None, .. } if self.identity_looked.is_none() => Some(now),
-            IdentityState::Wanted { not_before: time, .. } => {
-                let times = [time, self.refusals.elsewhere_until].into_iter().flatten();
-                times.filter(|time| is_open(*time)).min()
-            }
-            IdentityState::Asked { until: time, .. } => time.filter(|time| is_open(*time)),
-            _ => None,
-        };
-        let expiry = self.expiries.first().map(|(due, _)| *due);
-        let others = [self.metadata.poll_timeout(now), self.turns.poll_timeout()];
-        [expiry, identity].into_iter().chain(others).flatten().min()
+        let mut timers = self.timers;
+        timers.set_at(Timer::Metadata, self.metadata.poll_timeout(now));
+        timers.next(now)
     }
 
     /// The next call to a node that any broker could have been asked.
@@ -192,19 +177,7 @@ impl Sender {
                 Some(other) => debug_assert!(false, "an action nobody carries out: {other:?}"),
             }
         }
-        self.identity_looked = Some(now);
-        match self.identity {
-            IdentityState::Wanted { not_before, failures, old }
-                if not_before.is_none_or(|time| time <= now) =>
-            {
-                self.ask_identity(None, failures, old, now);
-            }
-            // Who was asked may be frozen: one more is asked, and the first answer counts.
-            IdentityState::Asked { failures, node, until: Some(until), old } if until <= now => {
-                self.ask_identity(Some(node), failures, old, now);
-            }
-            _ => {}
-        }
+        self.ask_identity(now);
         self.effects.timer = true;
     }
 
@@ -214,7 +187,7 @@ impl Sender {
             return;
         }
         self.keep_topics_at = now.checked_add(KEEP_TOPICS_EVERY);
-        for (_, lane) in &self.expiries {
+        for lane in self.expiries.lanes() {
             // What has been resolved since has its entry there until it would have expired.
             let partition = self.partitions.get(lane.0 as usize);
             if let Some(partition) = partition.filter(|partition| !partition.ledger.is_empty()) {
@@ -223,24 +196,16 @@ impl Sender {
         }
     }
 
-    /// Asks for a producer id. `asked`: who was asked and has not answered yet.
-    fn ask_identity(&mut self, asked: Option<NodeId>, failures: u32, old: Option<Identity>, now: Instant) {
-        let (nodes, refusals) = (&self.nodes, &self.refusals);
-        let is_able = |id: NodeId| asked != Some(id) && !refusals.unable.contains(&id);
-        let load = |id: NodeId| nodes.get(&id).filter(|_| is_able(id)).map(|node| node.load(now));
-        let mut pick = self.metadata.pick(|id| load(id).filter(|_| !refusals.odd.contains(&id)), now);
-        let is_another_coming = nodes.values().any(|node| node.connection == Connection::Connecting)
-            && refusals.elsewhere_until.is_some_and(|until| now < until);
-        if matches!(pick, Pick::Wait | Pick::Nobody) && !refusals.odd.is_empty() && !is_another_coming {
-            pick = self.metadata.pick(load, now);
-        }
-        match pick {
-            Pick::Ready(node) => {
-                let until = if asked.is_none() { now.checked_add(IDENTITY_PATIENCE) } else { None };
-                self.identity = IdentityState::Asked { failures, node, until, old };
+    /// Asks for a producer id, if that is due.
+    fn ask_identity(&mut self, now: Instant) {
+        let nodes = &self.nodes;
+        let load = |id: NodeId| nodes.get(&id).map(|node| node.load(now));
+        let is_connecting = || nodes.values().any(|node| node.connection == Connection::Connecting);
+        match self.identity.poll_ask(&mut self.metadata, load, is_connecting, now, &mut self.timers) {
+            Some(Pick::Ready(node)) => {
                 self.enqueue(node, Call::InitProducerId { cluster_number: self.cluster_number });
             }
-            Pick::Connect(node) => self.connect(node),
+            Some(Pick::Connect(node)) => self.connect(node),
             // A connection comes up, or a backoff ends: both lead here again.
             _ => {}
         }
@@ -281,70 +246,35 @@ impl Sender {
     }
 
     pub(super) fn handle_init_producer_id(&mut self, node: NodeId, result: CallResult<Reply>, now: Instant) {
-        let (failures, old, is_waited_for) = match self.identity {
-            IdentityState::Asked { failures, old, .. } => (failures, old, true),
-            // It took long, and is to be asked for again; now it need not be.
-            IdentityState::Wanted { failures, old, .. } => (failures, old, false),
-            IdentityState::Known(_) | IdentityState::Off => return,
-        };
-        let is_good = matches!(&result, Ok(Answer::Reply { body: Reply::InitProducerId(response), .. })
-            if response.error_code.is_ok());
-        if !is_waited_for && !is_good {
-            return;
-        }
-        let delay = self.settings.retry_backoff.delay(failures, &mut self.rng);
-        let again = IdentityState::Wanted {
-            not_before: Some(now + delay),
-            failures: failures.saturating_add(1),
-            old,
-        };
-        self.identity = match result {
-            Ok(Answer::Reply { body: Reply::InitProducerId(response), .. }) => match response.error_code {
-                ErrorCode::NONE => {
-                    let identity = Identity { id: response.producer_id, epoch: response.producer_epoch };
-                    if identity.is_newer_than(old) {
-                        self.effects.events.push(Event::ProducerId(identity));
-                        self.refusals = Refusals::default();
-                        IdentityState::Known(identity)
-                    } else {
-                        // Its numbers were given before.
-                        again
+        let Some(failures) = self.identity.failures_before(&result) else { return };
+        let again = now + self.settings.retry_backoff.delay(failures, &mut self.rng);
+        let (view, timers) = (self.metadata.view(), &mut self.timers);
+        match self.identity.handle_reply(node, &result, again, view, now, timers) {
+            Heard::NotYet => {}
+            Heard::Given(identity) => {
+                self.effects.events.push(Event::ProducerId(identity));
+                // What is ready was left where it is.
+                for node in self
+                    .nodes
+                    .iter()
+                    .filter(|(_, node)| node.connection == Connection::Ready)
+                    .map(|(id, _)| *id)
+                {
+                    self.effects.wake(node);
+                }
+                for lane in (0..self.partitions.len() as u32).map(LaneId) {
+                    self.settle(lane, now);
+                    if self.partition(lane).is_some_and(|partition| !partition.ledger.is_empty()) {
+                        self.offer(lane);
                     }
                 }
-                code if code.is_retriable() => again,
-                // The right may be granted while we run: what waits is told now, what comes later may fare better.
-                ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
-                    self.refuse_identity(ErrorCode::CLUSTER_AUTHORIZATION_FAILED, old, now);
-                    again
-                }
-                ErrorCode::UNSUPPORTED_VERSION => {
-                    self.note_unable(node, "it refuses InitProducerId in each version");
-                    again
-                }
-                code => {
-                    self.note_odd(node, code, now);
-                    again
-                }
-            },
-            Err(error) if error.is_unsupported_version() => {
-                self.note_unable(node, &error.to_string());
-                again
             }
-            _ => again,
-        };
-        if matches!(self.identity, IdentityState::Known(_)) {
-            self.nameless.note(false, now);
-            // What is ready was left where it is.
-            for node in
-                self.nodes.iter().filter(|(_, node)| node.connection == Connection::Ready).map(|(id, _)| *id)
-            {
-                self.effects.wake(node);
-            }
-            for lane in (0..self.partitions.len() as u32).map(LaneId) {
-                self.settle(lane, now);
-                if self.partition(lane).is_some_and(|partition| !partition.ledger.is_empty()) {
-                    self.offer(lane);
+            Heard::Unauthorised { code, old } => self.refuse_identity(code, old, now),
+            Heard::Hopeless { code, why } => {
+                if let Some(why) = why {
+                    self.fatal_reason.get_or_insert(why);
                 }
+                self.give_up_all(code);
             }
         }
         self.advance(now);
@@ -364,28 +294,6 @@ impl Sender {
         }
     }
 
-    /// A node gives no producer ids: it is no broker. No producer can do without, if it is so with all of them; but not
-    /// before the cluster has said which they are.
-    fn note_unable(&mut self, node: NodeId, why: &str) {
-        self.refusals.unable.insert(node);
-        let view = self.metadata.view();
-        if !view.is_bootstrap() && view.brokers.keys().all(|broker| self.refusals.unable.contains(broker)) {
-            self.fatal_reason.get_or_insert_with(|| why.into());
-            self.give_up_all(ErrorCode::UNSUPPORTED_VERSION);
-        }
-    }
-
-    /// A node answered with a code that no broker should give. Others are asked first.
-    fn note_odd(&mut self, node: NodeId, code: ErrorCode, now: Instant) {
-        let refusals = &mut self.refusals;
-        refusals.odd.insert(node);
-        refusals.odd_answers += 1;
-        refusals.elsewhere_until = now.checked_add(IDENTITY_PATIENCE);
-        if refusals.odd_answers >= MAX_UNEXPECTED {
-            self.give_up_all(code);
-        }
-    }
-
     /// No later batch can fare better.
     pub(super) fn give_up_all(&mut self, code: ErrorCode) {
         self.effects.events.push(Event::Fatal(code));
@@ -395,15 +303,16 @@ impl Sender {
 
     /// Bumps the epoch for a partition that needs it, once each of its batches has its answer.
     pub(super) fn settle(&mut self, lane: LaneId, now: Instant) {
-        let IdentityState::Known(current) = self.identity else { return };
+        if self.identity.known().is_none() {
+            return;
+        }
         let Some(ledger) = self.partition(lane).map(|partition| &partition.ledger) else { return };
         if !ledger.is_settled() {
             return;
         }
-        let next = if ledger.identity() == current { current.bumped() } else { Some(current) };
-        match next {
+        let used = ledger.identity();
+        match self.identity.next_for(used, now, &mut self.timers) {
             Some(next) => {
-                self.identity = IdentityState::Known(next);
                 if let Some(partition) = self.partition_mut(lane) {
                     let (topic, index) = (partition.topic.clone(), partition.partition);
                     partition.ledger.renumber(next);
@@ -414,12 +323,7 @@ impl Sender {
             }
             // The epochs are used up: the partition waits for a new producer id, while others go on under the old one.
             // Asked for by the driver: who is here is in the middle of an answer.
-            None => {
-                self.identity = IdentityState::Wanted { not_before: None, failures: 0, old: Some(current) };
-                self.identity_looked = None;
-                self.nameless.note(true, now);
-                self.effects.timer = true;
-            }
+            None => self.effects.timer = true,
         }
     }
 
@@ -557,7 +461,7 @@ impl Sender {
                 is_by_name: true,
                 offer: None,
                 rests: false,
-                expiry: None,
+                expiry: Expiry::default(),
                 leaderless: Spans::missing(),
                 gone: Spans::there(),
                 drained_in: 0,
@@ -623,7 +527,7 @@ impl Sender {
         epoch: Option<i32>,
         now: Instant,
     ) {
-        let idempotent = !matches!(self.identity, IdentityState::Off);
+        let idempotent = self.identity.is_idempotent();
         let Some(partition) = self.partition_mut(lane) else { return };
         let old = partition.leader;
         let is_newer = epoch > partition.leader_epoch;
@@ -680,14 +584,6 @@ impl Sender {
         }
     }
 }
-
-/// How often in a row brokers may answer a request for a producer id with a code that no broker should give, before that is
-/// fatal: the first ones are asked elsewhere.
-pub(super) const MAX_UNEXPECTED: u32 = 5;
-
-/// How long a broker may take to give a producer id before another one is asked as well. It asks the controller for a block of
-/// them now and then; a frozen broker answers never.
-const IDENTITY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Less than the shortest `metadata.max.idle.ms`, after which a topic nobody wants is forgotten.
 const KEEP_TOPICS_EVERY: Duration = Duration::from_secs(2);

@@ -59,10 +59,9 @@ impl Sender {
 
     /// (B) Time has passed: gives up what is overdue.
     pub(super) fn expire(&mut self, now: Instant) {
-        while let Some((due, lane)) = self.expiries.first().copied().filter(|(due, _)| *due <= now) {
-            self.expiries.remove(&(due, lane));
+        while let Some(lane) = self.expiries.pop_due(now, &mut self.timers) {
             if let Some(partition) = self.partition_mut(lane) {
-                partition.expiry = None;
+                partition.expiry.clear();
             }
             let may_expire = |entry: &Entry<Sealed>| {
                 !(planted!(NeverExpires) && matches!(entry.place, Place::InFlight { .. }))
@@ -116,9 +115,9 @@ impl Sender {
         }
         self.nodes.clear();
         self.topics.clear();
-        self.expiries.clear();
+        self.expiries.clear(&mut self.timers);
         self.orphans.clear();
-        self.turns.clear();
+        self.turns.clear(&mut self.timers);
         (self.unresolved, self.sealing) = (0, 0);
         owed.released = released;
         let before = std::mem::take(&mut self.effects);
@@ -195,14 +194,9 @@ impl Sender {
 
     /// A batch of a partition expires then.
     pub(super) fn expire_by(&mut self, lane: LaneId, deadline: Instant) {
-        let Some(partition) = self.partition_mut(lane) else { return };
-        // Batches expire in their order: the entry there is, if there is one, comes first.
-        if partition.expiry.is_some() {
-            return;
-        }
-        partition.expiry = Some(deadline);
-        self.expiries.insert((deadline, lane));
-        self.effects.timer |= self.expiries.first() == Some(&(deadline, lane));
+        let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { return };
+        let is_first = self.expiries.enter(lane, &mut partition.expiry, deadline, &mut self.timers);
+        self.effects.timer |= is_first;
     }
 
     /// Notes what came of the latest attempt.
@@ -278,7 +272,7 @@ impl Sender {
             wait.explain(WaitReason::PartitionGone, &partition.gone);
             wait.explain(WaitReason::Metadata, &partition.leaderless);
         }
-        wait.explain(WaitReason::ProducerId, &self.nameless);
+        wait.explain(WaitReason::ProducerId, self.identity.nameless());
         match node.map(|node| self.nodes.get(&node)) {
             Some(Some(node)) => {
                 wait.explain(WaitReason::Connection, &node.unconnected);

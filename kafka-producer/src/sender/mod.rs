@@ -7,11 +7,14 @@ mod disposition;
 mod effects;
 mod ending;
 mod evidence;
+mod expiry;
+mod identity;
 mod ledger;
 mod log;
 mod produce;
 mod reply;
 mod sequence;
+mod timers;
 mod turns;
 mod waits;
 
@@ -35,9 +38,11 @@ pub(crate) use self::{
     produce::{Drained, Supply},
 };
 use self::{
+    expiry::{Expiries, Expiry},
+    identity::IdentityMachine,
     ledger::{Ledger, Numbers},
     log::LogBudget,
-    sequence::Identity,
+    timers::Timers,
     turns::Turns,
     waits::Spans,
 };
@@ -74,13 +79,8 @@ pub(crate) struct Sender {
     cluster_number: u32,
     /// How this one came.
     change: Option<Arc<ClusterChange>>,
-    identity: IdentityState,
-    /// When it was last looked at whether an id is to be asked for; none if it is wanted since.
-    identity_looked: Option<Instant>,
-    /// When there was no producer id.
-    nameless: Spans,
-    /// Who did not give a producer id.
-    refusals: Refusals,
+    identity: IdentityMachine,
+    timers: Timers,
     /// An error that no later batch can escape, and what there is to say about it.
     fatal: Option<ErrorCode>,
     fatal_reason: Option<Arc<str>>,
@@ -90,8 +90,7 @@ pub(crate) struct Sender {
     is_torn_down: bool,
     /// The batch that is on its way into its ledger or out of it. A panic would lose it otherwise.
     on_its_way: Option<OnItsWay>,
-    /// When to look for expired batches in which ledger. Each that is not empty has one entry, which may be early.
-    expiries: BTreeSet<(Instant, LaneId)>,
+    expiries: Expiries,
     /// Batches in all ledgers.
     unresolved: usize,
     /// When their topics are next said to be wanted.
@@ -148,8 +147,7 @@ struct Partition {
     offer: Option<u64>,
     /// That offer holds from a later time on.
     rests: bool,
-    /// Its entry among the expiries.
-    expiry: Option<Instant>,
+    expiry: Expiry,
     /// When it had no leader.
     leaderless: Spans,
     /// When its topic did not have it any more.
@@ -200,19 +198,6 @@ impl Default for TopicState {
             is_short: false,
         }
     }
-}
-
-/// Who was asked for a producer id in vain, since there was one last.
-#[derive(Debug, Default)]
-struct Refusals {
-    /// Nodes that do not know InitProducerId: they are no brokers.
-    unable: BTreeSet<NodeId>,
-    /// Nodes that answered with a code that no broker should give: others are asked first.
-    odd: BTreeSet<NodeId>,
-    /// How many such answers there were.
-    odd_answers: u32,
-    /// Until then another one is waited for that is being connected to.
-    elsewhere_until: Option<Instant>,
 }
 
 /// A broker, as far as batches are concerned.
@@ -279,35 +264,10 @@ enum Connection {
     Ready,
 }
 
-/// Whether and how batches are numbered.
-#[derive(Debug, Clone, Copy)]
-enum IdentityState {
-    /// Idempotence is off.
-    Off,
-    /// A producer id is to be asked for, not before the time if there is one. `old` is the one whose epochs are used up.
-    Wanted {
-        not_before: Option<Instant>,
-        failures: u32,
-        old: Option<Identity>,
-    },
-    /// A node has been asked for it, or will be. One more is asked after `until`, if there is one.
-    Asked {
-        failures: u32,
-        node: NodeId,
-        until: Option<Instant>,
-        old: Option<Identity>,
-    },
-    Known(Identity),
-}
-
 impl Sender {
     pub(crate) fn new(settings: SenderSettings, metadata: Metadata, seed: u64) -> Self {
-        let identity = if settings.idempotent {
-            IdentityState::Wanted { not_before: None, failures: 0, old: None }
-        } else {
-            IdentityState::Off
-        };
-        let settings_idempotent = settings.idempotent;
+        let mut timers = Timers::default();
+        let identity = IdentityMachine::new(settings.idempotent, &mut timers);
         Self {
             settings,
             partitions: Vec::new(),
@@ -317,15 +277,13 @@ impl Sender {
             cluster_number: 0,
             change: None,
             identity,
-            identity_looked: None,
-            nameless: if settings_idempotent { Spans::missing() } else { Spans::there() },
-            refusals: Refusals::default(),
+            timers,
             fatal: None,
             fatal_reason: None,
             orphans: BTreeSet::new(),
             is_torn_down: false,
             on_its_way: None,
-            expiries: BTreeSet::new(),
+            expiries: Expiries::default(),
             unresolved: 0,
             keep_topics_at: None,
             sealing: 0,
@@ -369,7 +327,7 @@ impl Sender {
 
     /// Whether requests can be made: not before there is a producer id, unless batches go out without numbers.
     fn has_numbers(&self) -> bool {
-        !matches!(self.numbers(), Some(Numbers::Wanted))
+        !matches!(self.identity.numbers(), Some(Numbers::Wanted))
     }
 
     /// (C) Randomness for somebody else, by the sender's own generator.
@@ -413,7 +371,7 @@ impl Sender {
     /// (A) Whether the producer has an id.
     #[cfg(test)]
     pub(crate) fn is_identified(&self) -> bool {
-        matches!(self.identity, IdentityState::Known(_))
+        self.identity.known().is_some()
     }
 
     /// (A) Whether everything that was taken out of a partition's lane is resolved.
@@ -425,7 +383,7 @@ impl Sender {
     /// (A) How many Produce requests a node has not answered, and since when it is connected to, if it is and could be sent more.
     #[cfg(test)]
     pub(crate) fn requests_out(&self, node: NodeId) -> Option<(usize, Instant)> {
-        let has_numbers = matches!(self.identity, IdentityState::Off | IdentityState::Known(_));
+        let has_numbers = !self.identity.is_idempotent() || self.identity.known().is_some();
         let node = self.nodes.get(&node).filter(|_| has_numbers)?;
         let since =
             node.unconnected.there_since().filter(|_| matches!(node.connection, Connection::Ready))?;
@@ -435,9 +393,9 @@ impl Sender {
     /// (C) Partitions that nothing was sent to begin with this sequence, as if so many records had gone before.
     #[cfg(test)]
     pub(crate) fn number_from(&mut self, sequence: i32) {
-        let IdentityState::Known(identity) = self.identity else { return };
+        let Some(identity) = self.identity.known() else { return };
         for partition in &mut self.partitions {
-            if partition.ledger.identity() == Identity::NONE {
+            if partition.ledger.identity() == sequence::Identity::NONE {
                 partition.ledger.set_identity(identity);
                 partition.ledger.set_next(sequence);
             }
@@ -450,17 +408,6 @@ impl Sender {
 
     fn partition_mut(&mut self, lane: LaneId) -> Option<&mut Partition> {
         self.partitions.get_mut(lane.0 as usize)
-    }
-
-    fn numbers(&self) -> Option<Numbers> {
-        match self.identity {
-            IdentityState::Off => None,
-            IdentityState::Wanted { old: Some(old), .. } | IdentityState::Asked { old: Some(old), .. } => {
-                Some(Numbers::Fading(old))
-            }
-            IdentityState::Wanted { .. } | IdentityState::Asked { .. } => Some(Numbers::Wanted),
-            IdentityState::Known(identity) => Some(Numbers::By(identity)),
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use kafka_net::Next;
 use kafka_wire::{NodeId, PartitionId, Records, TopicId};
 
 use super::{
-    Call, IdentityState, LaneId, Offer, Sealed, Sender,
+    Call, LaneId, Offer, Sealed, Sender,
     call::{Part, ProduceCall},
     ledger::{Arrival, Candidate, Numbers, Place},
     sequence::Identity,
@@ -59,7 +59,7 @@ impl Sender {
         if self.fatal.is_some() || !self.has_numbers() {
             return;
         }
-        if is_bounded && !self.turns.admits(node, has_room) {
+        if is_bounded && !self.turns.admits(node, has_room, &mut self.timers) {
             return;
         }
         self.ripen(node, now);
@@ -93,13 +93,10 @@ impl Sender {
                 size: batch.size(),
             });
             slip!();
-            let stamp = match self.identity {
-                IdentityState::Known(identity) => {
-                    let (identity, base_sequence) = partition.ledger.expected(identity);
-                    stamp(identity, base_sequence)
-                }
-                _ => Stamp::NONE,
-            };
+            let stamp = self.identity.known().map_or(Stamp::NONE, |identity| {
+                let (identity, base_sequence) = partition.ledger.expected(identity);
+                stamp(identity, base_sequence)
+            });
             self.sealing += 1;
             self.unresolved += 1;
             self.counters.drained(batch.reason(), batch.count(), batch.size());
@@ -107,7 +104,7 @@ impl Sender {
             into.push(Drained { lane, key, batch, stamp });
         }
         if is_bounded {
-            self.turns.took(node, self.sealing >= self.settings.max_sealing);
+            self.turns.took(node, self.sealing >= self.settings.max_sealing, &mut self.timers);
             self.call_next(now);
         }
         if is_new {
@@ -141,7 +138,7 @@ impl Sender {
         self.nodes.get(&node).is_some_and(|node| {
             let has_batches = !node.sendable.is_empty() || !node.later.is_empty();
             node.wanted || has_batches || !node.control.is_empty()
-        }) || self.turns.has_called(node)
+        }) || self.turns.has_called(node, &self.timers)
     }
 
     /// (D) The next request for a node that can take one.
@@ -179,7 +176,7 @@ impl Sender {
     fn collect_parts(&mut self, id: NodeId, now: Instant) -> (Vec<Part>, Option<Instant>) {
         self.ripen(id, now);
         let mut size = 0;
-        let numbers = self.numbers();
+        let numbers = self.identity.numbers();
         let Some(node) = self.nodes.get_mut(&id) else { return (Vec::new(), None) };
         let (mut sendable, mut later) = (std::mem::take(&mut node.sendable), std::mem::take(&mut node.later));
         let waiting = sendable.len();
@@ -267,7 +264,7 @@ impl Sender {
         topic_id: TopicId,
         now: Instant,
     ) -> Option<Part> {
-        let identity = match self.numbers() {
+        let identity = match self.identity.numbers() {
             Some(Numbers::By(identity) | Numbers::Fading(identity)) => Some(identity),
             Some(Numbers::Wanted) | None => None,
         };
@@ -321,7 +318,7 @@ impl Sender {
     /// If there is room to seal, whoever had to stop for the lack of it goes on, the first one first.
     pub(super) fn call_next(&mut self, now: Instant) {
         if self.sealing < self.settings.max_sealing {
-            if let Some(node) = self.turns.call(now) {
+            if let Some(node) = self.turns.call(now, &mut self.timers) {
                 self.effects.wake(node);
             }
         }
@@ -330,7 +327,7 @@ impl Sender {
     /// The sizes of the batches that wait to be sent to a node, or for their seal. What is offered and backs off, or waits for
     /// something else, does not go into the next request: it takes no room from what can be sent.
     fn waiting_size(&self, node: NodeId, now: Instant) -> usize {
-        let numbers = self.numbers();
+        let numbers = self.identity.numbers();
         let sendable = self.nodes.get(&node).into_iter().flat_map(|node| &node.sendable);
         let partitions = sendable.filter_map(|offer| {
             self.partition(offer.lane).filter(|partition| partition.offer == Some(offer.number))

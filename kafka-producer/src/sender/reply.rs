@@ -12,7 +12,7 @@ use kafka_wire::{
 };
 
 use super::{
-    Call, IdentityState, LaneId, OnItsWay, Reply, Resolution, Sealed, Sender, SplitJob,
+    Call, LaneId, OnItsWay, Reply, Resolution, Sealed, Sender, SplitJob,
     call::{LAST_BY_NAME, Part, ProduceCall},
     disposition::{Disposition, rule},
     ledger::Place,
@@ -139,7 +139,7 @@ impl Sender {
             let (topic, partition) = (part.topic.clone(), part.partition.0);
             self.effects.events.push(Event::NotAcknowledged { topic, partition, node, code });
         }
-        let idempotent = !matches!(self.identity, IdentityState::Off);
+        let idempotent = self.identity.is_idempotent();
         let Some(ledger) = self.partition_mut(lane).map(|partition| &mut partition.ledger) else { return };
         let Some(entry) = ledger.entry_mut(at) else { return };
         entry.evidence.note_answer(rule.appended);
@@ -397,7 +397,7 @@ impl Sender {
 
     /// Hands a batch out to be made smaller.
     fn split(&mut self, lane: LaneId, at: usize, now: Instant) {
-        let idempotent = !matches!(self.identity, IdentityState::Off);
+        let idempotent = self.identity.is_idempotent();
         let Some(partition) = self.partition_mut(lane) else { return };
         if idempotent {
             // Its numbers reached a broker: its parts get others, under the next epoch.

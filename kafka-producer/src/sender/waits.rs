@@ -32,6 +32,12 @@ impl Spans {
         self.past.back().filter(|_| self.open.is_none()).map(|(_, to)| *to)
     }
 
+    /// Whether it is missing now.
+    #[cfg(test)]
+    pub(super) fn is_missing(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// From now on it is missing, or is not.
     pub(super) fn note(&mut self, is_missing: bool, now: Instant) {
         match (is_missing, self.open) {

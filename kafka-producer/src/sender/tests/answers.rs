@@ -148,7 +148,7 @@ fn an_error_is_told_to_a_batch_without_numbers_and_to_nobody_else() {
 #[test]
 fn without_the_right_to_a_producer_id_what_waits_is_refused_and_what_comes_later_may_fare_better() {
     let mut rig = Rig::new(1);
-    rig.sender.identity = super::super::IdentityState::Wanted { not_before: None, failures: 0, old: None };
+    rig.sender.identity.set_wanted();
     rig.init = ErrorCode::CLUSTER_AUTHORIZATION_FAILED;
     rig.advance(Duration::ZERO);
     rig.answer_controls();
@@ -312,9 +312,9 @@ fn a_broker_that_refuses_each_epoch_is_asked_at_the_pace_of_the_back_off_and_rea
 #[test]
 fn when_the_epochs_are_used_up_other_partitions_go_on_under_the_old_id() {
     let mut rig = Rig::new(2);
-    let super::super::IdentityState::Known(identity) = rig.sender.identity else { panic!("known") };
+    let identity = rig.sender.identity.known().expect("known");
     let last = super::super::sequence::Identity { epoch: kafka_wire::ProducerEpoch(i16::MAX), ..identity };
-    rig.sender.identity = super::super::IdentityState::Known(last);
+    rig.sender.identity.set(super::super::identity::IdentityState::Known(last));
     drop([rig.batch(0, 1), rig.batch(1, 1)]);
     let request = rig.request(A).expect("ready");
     rig.answer(request, &[(ErrorCode::INVALID_RECORD, -1), (OK, 0)]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_wire::{Acks, ErrorCode, TopicId};
 
 use super::{
-    super::{Call, IdentityState, log::Event, sequence::Identity},
+    super::{Call, identity::IdentityState, log::Event},
     rig::{A, B, Rig, Seen, offset, result},
 };
 use crate::{delivery::Delivery, error::Persistence};
@@ -72,7 +72,7 @@ fn what_may_be_in_the_old_log_fails_at_once_and_the_rest_goes_on_in_order_under_
     }
     assert!(rig.request(A).is_none(), "not before there is a new producer id");
     rig.give_id();
-    let IdentityState::Known(identity) = rig.sender.identity else { panic!("known") };
+    let identity = rig.sender.identity.known().expect("known");
     assert_eq!(identity.id.0, 77, "the id is another one, if of the same number");
     // One at a time, until the new leader is known to know the producer: the first has number zero.
     for (place, at) in [0, 2, 3].into_iter().enumerate() {
@@ -128,7 +128,7 @@ fn without_numbers_what_may_be_in_the_old_log_fails_as_well() {
 #[test]
 fn a_producer_id_that_the_old_cluster_gives_late_is_not_taken() {
     let mut rig = Rig::new(1);
-    rig.sender.identity = IdentityState::Wanted { not_before: None, failures: 0, old: None };
+    rig.sender.identity.set_wanted();
     rig.advance(Duration::ZERO);
     let mut asked = None;
     for node in [A, B] {
@@ -241,8 +241,8 @@ fn all_connections_are_hung_up_and_the_change_is_told_once() {
     rig.refresh();
     assert_eq!(rig.sender.counters().cluster_changes, 1);
     assert!(matches!(
-        rig.sender.identity,
-        IdentityState::Wanted { old: None, .. } | IdentityState::Known(Identity { .. })
+        rig.sender.identity.state(),
+        IdentityState::Wanted { old: None, .. } | IdentityState::Known(_)
     ));
 }
 

@@ -6,7 +6,11 @@ use kafka_net::NetError;
 use kafka_wire::{ApiKey, ErrorCode, NodeId, ProducerEpoch, ProducerId, VersionRange};
 
 use super::{
-    super::{Call, IdentityState, sequence::Identity},
+    super::{
+        Call,
+        identity::{IdentityState, MAX_UNEXPECTED},
+        sequence::Identity,
+    },
     rig::{A, B, Rig, offset, result},
 };
 use crate::error::Persistence;
@@ -18,7 +22,7 @@ fn nameless() -> Rig {
     let mut rig = Rig::new(2);
     rig.leaders[1] = (B, 1);
     rig.refresh();
-    rig.sender.identity = IdentityState::Wanted { not_before: None, failures: 0, old: None };
+    rig.sender.identity.set_wanted();
     rig.advance(Duration::ZERO);
     rig
 }
@@ -115,10 +119,7 @@ fn an_unexpected_answer_that_does_not_change_is_fatal_after_some_tries() {
         rig.settle_effects();
         assert!(tries < 10, "there is an end to it");
     }
-    assert_eq!(
-        (rig.fatal, tries),
-        (Some(ErrorCode::INVALID_REQUEST), super::super::cluster::MAX_UNEXPECTED as usize)
-    );
+    assert_eq!((rig.fatal, tries), (Some(ErrorCode::INVALID_REQUEST), MAX_UNEXPECTED as usize));
 }
 
 #[test]
@@ -126,8 +127,9 @@ fn a_second_producer_id_that_is_refused_fails_only_what_waits_for_it() {
     let mut rig = Rig::new(2);
     rig.leaders[1] = (B, 1);
     rig.refresh();
-    rig.sender.identity =
-        IdentityState::Known(Identity { id: ProducerId(77), epoch: ProducerEpoch(i16::MAX) });
+    rig.sender
+        .identity
+        .set(IdentityState::Known(Identity { id: ProducerId(77), epoch: ProducerEpoch(i16::MAX) }));
     drop((rig.batch(0, 1), rig.batch(1, 1)));
     let (worn, well) = (rig.request(A).expect("ready"), rig.request(B).expect("ready"));
     rig.answer(well, &[(OK, 0)]);

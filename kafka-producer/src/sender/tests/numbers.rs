@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_wire::{ErrorCode, ProducerEpoch, ProducerId};
 
 use super::{
-    super::{IdentityState, sequence::Identity},
+    super::{identity::IdentityState, sequence::Identity},
     rig::{A, B, Request, Rig, Seen, offset, result},
 };
 use crate::{delivery::Delivery, error::Persistence};
@@ -450,14 +450,14 @@ fn a_broker_to_which_no_number_is_right_is_given_up_in_time() {
 #[test]
 fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unprotected() {
     let (mut rig, requests, deliveries) = in_flight(2);
-    let IdentityState::Known(identity) = rig.sender.identity else { panic!("known by now") };
+    let identity = rig.sender.identity.known().expect("known by now");
     let last = Identity { epoch: ProducerEpoch(i16::MAX), ..identity };
-    rig.sender.identity = IdentityState::Known(last);
+    rig.sender.identity.set(IdentityState::Known(last));
     rig.sender.partitions[0].ledger.set_identity(last);
     let mut requests = requests.into_iter();
     rig.answer(requests.next().expect("two"), &[(ErrorCode::INVALID_RECORD, -1)]);
     rig.answer(requests.next().expect("two"), &[(OUT_OF_ORDER, -1)]);
-    assert!(matches!(rig.sender.identity, IdentityState::Wanted { .. }));
+    assert!(matches!(rig.sender.identity.state(), IdentityState::Wanted { .. }));
     assert!(rig.wants_driver, "nobody else would ask for the new id");
     rig.producer_id = 78;
     rig.advance(Duration::from_millis(1));
@@ -472,7 +472,7 @@ fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unpr
 #[test]
 fn a_producer_id_that_does_not_come_is_asked_for_elsewhere_as_well() {
     let mut rig = Rig::new(1);
-    rig.sender.identity = IdentityState::Wanted { not_before: None, failures: 0, old: None };
+    rig.sender.identity.set_wanted();
     rig.advance(Duration::from_millis(1));
     let mut asked = Vec::new();
     for time in [0, 2000, 2000, 20_000] {
@@ -487,10 +487,7 @@ fn a_producer_id_that_does_not_come_is_asked_for_elsewhere_as_well() {
     rig.producer_id = 78;
     let (node, call) = asked.remove(0);
     rig.answer_control(node, call);
-    let known = |rig: &Rig| match rig.sender.identity {
-        IdentityState::Known(identity) => identity.id.0,
-        other => panic!("{other:?}"),
-    };
+    let known = |rig: &Rig| rig.sender.identity.known().expect("it has one").id.0;
     assert_eq!(known(&rig), 78);
     rig.producer_id = 79;
     let (node, call) = asked.remove(0);
@@ -501,7 +498,7 @@ fn a_producer_id_that_does_not_come_is_asked_for_elsewhere_as_well() {
 #[test]
 fn an_id_that_comes_while_another_question_waits_for_its_time_is_taken() {
     let mut rig = Rig::new(1);
-    rig.sender.identity = IdentityState::Wanted { not_before: None, failures: 0, old: None };
+    rig.sender.identity.set_wanted();
     rig.advance(Duration::from_millis(1));
     let mut asked = Vec::new();
     for time in [0, 2000] {
@@ -513,11 +510,11 @@ fn an_id_that_comes_while_another_question_waits_for_its_time_is_taken() {
     let (node, call) = asked.pop().expect("two");
     rig.init = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS;
     rig.answer_control(node, call);
-    assert!(matches!(rig.sender.identity, IdentityState::Wanted { not_before: Some(_), .. }));
+    assert!(matches!(rig.sender.identity.state(), IdentityState::Wanted { not_before: Some(_), .. }));
     let (node, call) = asked.pop().expect("one");
     rig.init = OK;
     rig.answer_control(node, call);
-    assert!(matches!(rig.sender.identity, IdentityState::Known(_)));
+    assert!(rig.sender.is_identified());
 }
 
 #[test]
@@ -615,8 +612,9 @@ fn asked_in_a_second(rig: &mut Rig) -> usize {
 #[test]
 fn a_producer_id_that_is_used_up_and_given_again_is_asked_for_with_pauses() {
     let mut rig = Rig::new(1);
-    rig.sender.identity =
-        IdentityState::Known(Identity { id: ProducerId(77), epoch: ProducerEpoch(i16::MAX) });
+    rig.sender
+        .identity
+        .set(IdentityState::Known(Identity { id: ProducerId(77), epoch: ProducerEpoch(i16::MAX) }));
     drop(rig.batch(0, 1));
     let request = rig.request(A).expect("ready");
     rig.init_epoch = i16::MAX;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_wire::{ErrorCode, ProducerEpoch};
 
 use super::{
-    super::{Drained, IdentityState, sequence::Identity},
+    super::{Drained, identity::IdentityState, sequence::Identity},
     rig::{A, B, Rig},
 };
 
@@ -87,15 +87,15 @@ fn a_lost_batch_makes_room_for_the_next_node() {
 #[test]
 fn a_producer_id_that_is_wanted_while_nobody_looks_is_a_duty() {
     let mut rig = Rig::new(1);
-    let IdentityState::Known(identity) = rig.sender.identity else { panic!("known by now") };
+    let identity = rig.sender.identity.known().expect("known by now");
     let last = Identity { epoch: ProducerEpoch(i16::MAX), ..identity };
-    rig.sender.identity = IdentityState::Known(last);
+    rig.sender.identity.set(IdentityState::Known(last));
     rig.sender.partitions[0].ledger.set_identity(last);
     drop(rig.batch(0, 1));
     let request = rig.request(A).expect("it is ready");
     // Its number was used for nothing: the epoch would be bumped, and there is none left.
     rig.answer(request, &[(ErrorCode::INVALID_RECORD, -1)]);
-    assert!(matches!(rig.sender.identity, IdentityState::Wanted { .. }));
+    assert!(matches!(rig.sender.identity.state(), IdentityState::Wanted { .. }));
     let due = rig.sender.poll_timeout(rig.now).expect("an id is to be asked for");
     assert!(due <= rig.now, "now, whether or not anything else happens");
     rig.producer_id = 78;
