@@ -1,5 +1,5 @@
-//! Bodies of the fuzz targets, shared with the tests: `fuzz/` runs them under libFuzzer, `tests/corpus.rs` over the committed
-//! corpora, `tests/model.rs` under proptest.
+//! Bodies of the fuzz targets, shared with the tests: `fuzz/` runs them under libFuzzer, `tests/fuzzing` over the
+//! committed corpora and under proptest.
 //!
 //! Each takes any input and panics if the crate broke a promise.
 
@@ -43,12 +43,6 @@ pub fn batch(data: &[u8]) {
             rewrite(&read);
         }
     }
-}
-
-/// The input with which [`batch`] reads these bytes: for seeds.
-#[must_use]
-pub fn batch_input(bytes: &[u8]) -> Vec<u8> {
-    [&[1], bytes].concat()
 }
 
 /// Makes length and CRC of one batch right.

@@ -37,7 +37,7 @@
 //! 6. `buffer_memory` bounds the chunks that records occupy, compressed or not, and they all come back. A split may take more
 //!    for a moment (its parent is still there), and everybody else waits until that is paid.
 //!
-//! `tests/limits.rs` has a property for each, and `tests/model.rs` compares whole lives with a model.
+//! `tests/limits.rs` has a property for each, and `tests/fuzzing/model.rs` compares whole lives with a model.
 //!
 //! # The parts
 //!
@@ -79,6 +79,10 @@ mod compress;
 mod crc;
 mod encode;
 mod error;
+#[cfg(test)]
+#[path = "../tests/fuzzing/mod.rs"]
+mod fuzzed;
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod layout;

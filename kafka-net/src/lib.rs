@@ -46,6 +46,10 @@ mod config;
 mod conn;
 mod error;
 mod feed;
+#[cfg(test)]
+#[path = "../tests/fuzzing/mod.rs"]
+mod fuzzed;
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod io;

@@ -4,10 +4,9 @@ use std::{sync::Arc, time::Instant};
 
 use kafka_batch::{DrainedBatch, PartitionQueue, ReadyIndex, Round, SendReason};
 
-use crate::{
-    delivery::Outcome,
-    sender::{LaneId, Supply},
-};
+#[cfg(any(test, fuzzing))]
+use crate::sender::Supply;
+use crate::{delivery::Outcome, sender::LaneId};
 
 type Queue = PartitionQueue<Arc<Outcome>>;
 type Batch = DrainedBatch<Arc<Outcome>>;
@@ -97,9 +96,11 @@ impl Draw {
     }
 }
 
-/// Queues without an index, looked into in this order: for those who have few.
+/// Queues without an index, looked into in this order: for worlds of few lanes, in tests and under the fuzzer.
+#[cfg(any(test, fuzzing))]
 pub(crate) struct InOrder<'a>(Vec<(LaneId, &'a mut Queue)>);
 
+#[cfg(any(test, fuzzing))]
 impl<'a> InOrder<'a> {
     /// Of all lanes, in the order of their ids, those for which there is a queue.
     pub(crate) fn new(queues: impl Iterator<Item = Option<&'a mut Queue>>) -> Self {
@@ -107,6 +108,7 @@ impl<'a> InOrder<'a> {
     }
 }
 
+#[cfg(any(test, fuzzing))]
 impl Supply for InOrder<'_> {
     fn draw(
         &mut self,

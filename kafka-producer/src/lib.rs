@@ -47,6 +47,10 @@ mod connect;
 mod delivery;
 mod draw;
 mod error;
+#[cfg(test)]
+#[path = "../tests/fuzzing/mod.rs"]
+mod fuzzed;
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod io;

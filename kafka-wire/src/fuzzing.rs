@@ -1,12 +1,10 @@
-//! Bodies of the fuzz targets: `fuzz/` runs them under libFuzzer, `tests/corpus.rs` over the committed corpora.
+//! Bodies of the fuzz targets: `fuzz/` runs them under libFuzzer, `tests/fuzzing` over the committed corpora.
 //!
 //! Each takes any bytes and panics if the crate broke a promise.
 
-use alloc::vec::Vec;
-
 use bytes::{Bytes, BytesMut};
 
-use crate::api::{ALL, Api, Body};
+use crate::api::{ALL, Body};
 use crate::frame::{self, FrameBuf, LEN_SIZE};
 use crate::header::{RequestHeader, decode_request_header};
 use crate::input::Input;
@@ -28,7 +26,8 @@ pub fn frame(data: &[u8]) {
     assert_eq!(buf.len(), left, "an incomplete frame was touched");
 }
 
-/// A message in a version, both told by the first three bytes, and its body in the others.
+/// A message in a version, both told by the first three bytes, and its body in the others. `cargo xtask golden` writes
+/// seeds of that form.
 pub fn message(data: &[u8]) {
     let [api, version, side, body @ ..] = data else {
         return;
@@ -41,17 +40,6 @@ pub fn message(data: &[u8]) {
     };
     let message = if side % 2 == 0 { api.request } else { api.response };
     round_trip(message, &Bytes::copy_from_slice(body), version);
-}
-
-/// The input with which [`message`] reads a body: for seeds.
-#[must_use]
-pub fn message_input(api: &Api, version: i16, is_response: bool, body: &[u8]) -> Vec<u8> {
-    let index = ALL.iter().position(|other| other.key == api.key).unwrap_or_default();
-    let byte = |number: usize| u8::try_from(number).unwrap_or_default();
-    let version = usize::try_from(version - api.versions.min).unwrap_or_default();
-    let mut input = alloc::vec![byte(index), byte(version), u8::from(is_response)];
-    input.extend_from_slice(body);
-    input
 }
 
 fn request(header: &RequestHeader, body: Input<'_>) {

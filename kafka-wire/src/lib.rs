@@ -71,6 +71,10 @@ mod blob;
 mod error;
 mod error_code;
 pub mod frame;
+#[cfg(test)]
+#[path = "../tests/fuzzing/mod.rs"]
+mod fuzzed;
+#[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod header;

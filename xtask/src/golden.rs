@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use kafka_wire::{ALL, Api, fuzzing};
+use kafka_wire::{ALL, Api};
 
 use crate::args::Args;
 use crate::jars::{self, VERSIONS, Version};
@@ -48,7 +48,7 @@ fn seeds(golden: &Path, corpus: &Path) -> Result<()> {
                 }
                 let (header, body) = (bytes(header)?, bytes(body)?);
                 let name = format!("{}-v{version}-{variant}", schema.name);
-                let input = fuzzing::message_input(api, version, is_response, &body);
+                let input = message_input(api, version, is_response, &body)?;
                 write(&message.join(&name), &input)?;
                 if !is_response {
                     let len =
@@ -61,6 +61,15 @@ fn seeds(golden: &Path, corpus: &Path) -> Result<()> {
     }
     println!("{}: {count} seeds", corpus.display());
     Ok(())
+}
+
+/// What the target `message` reads as this body: the place of the API in the registry, the place of the version in its
+/// range, and whether it is a response, a byte each; then the body.
+fn message_input(api: &Api, version: i16, is_response: bool, body: &[u8]) -> Result<Vec<u8>> {
+    let index = ALL.iter().position(|other| other.key == api.key).context("an API outside the registry")?;
+    let mut input = vec![u8::try_from(index)?, u8::try_from(version - api.versions.min)?, is_response.into()];
+    input.extend_from_slice(body);
+    Ok(input)
 }
 
 fn is_seed(api: &Api, version: i16, variant: &str) -> bool {

@@ -18,7 +18,7 @@ proptest! {
     ) {
         let mut data = vec![mode, version];
         data.extend(ops.iter().flat_map(|&(op, detail)| [op, detail]));
-        kafka_producer::fuzzing::sender_ops(&data, start());
+        crate::fuzzing::sender_ops(&data, start());
     }
 
     /// As things are most of the time: records come, batches are drawn, sealed and sent, and a fault now and then.
@@ -32,7 +32,7 @@ proptest! {
         for (records, node, op, detail) in rounds {
             data.extend([0, records, 0, records / 2, 2, node, 3, 0, 4, node, op, detail, 6, node, 15, 0]);
         }
-        kafka_producer::fuzzing::sender_ops(&data, start());
+        crate::fuzzing::sender_ops(&data, start());
     }
 }
 
@@ -43,7 +43,7 @@ fn the_corpus_keeps_the_promises() {
     let mut count = 0;
     for file in files {
         let path = file.expect("an entry").path();
-        kafka_producer::fuzzing::sender_ops(&std::fs::read(&path).expect("a readable file"), start());
+        crate::fuzzing::sender_ops(&std::fs::read(&path).expect("a readable file"), start());
         count += 1;
     }
     assert!(count > 0, "the corpus is empty");

@@ -15,7 +15,7 @@ proptest! {
         // Negotiated first, or most lists would never get to a call.
         let mut data = vec![3, 255, 4, 0];
         data.extend(ops.iter().flat_map(|&(op, detail)| [op, detail]));
-        kafka_net::fuzzing::connection_ops(&data, start());
+        crate::fuzzing::connection_ops(&data, start());
     }
 
     #[test]
@@ -28,12 +28,12 @@ proptest! {
         let mut data = vec![if is_known { 203 } else { 133 }, 255];
         data.extend(answers.iter().flat_map(|&detail| [4, detail, 3, 255]));
         data.extend(ops.iter().flat_map(|&(op, detail)| [op, detail]));
-        kafka_net::fuzzing::connection_ops(&data, start());
+        crate::fuzzing::connection_ops(&data, start());
     }
 
     #[test]
     fn any_list_from_the_first_byte(data in proptest::collection::vec(any::<u8>(), 0..100)) {
-        kafka_net::fuzzing::connection_ops(&data, start());
+        crate::fuzzing::connection_ops(&data, start());
     }
 }
 
@@ -44,7 +44,7 @@ fn the_corpus_keeps_the_promises() {
     let mut count = 0;
     for file in files {
         let path = file.expect("an entry").path();
-        kafka_net::fuzzing::connection_ops(&std::fs::read(&path).expect("a readable file"), start());
+        crate::fuzzing::connection_ops(&std::fs::read(&path).expect("a readable file"), start());
         count += 1;
     }
     assert!(count > 0, "the corpus is empty");

@@ -1,9 +1,12 @@
 //! The corpora of the fuzz targets, replayed without a fuzzer.
 
+extern crate std;
+
 use std::fs;
 use std::path::Path;
+use std::println;
 
-use kafka_wire::fuzzing;
+use crate::fuzzing;
 
 #[test]
 fn frame() {

@@ -1,7 +1,8 @@
 //! Lists of operations on an accumulator beside a model of it.
 
-use kafka_batch::fuzzing::{Config, Op, World};
 use proptest::prelude::*;
+
+use crate::fuzzing::{Config, Op, World};
 
 fn size() -> impl Strategy<Value = u32> {
     prop_oneof![0_u32..300, 300_u32..20_000, 20_000_u32..200_000, Just(16_384)]

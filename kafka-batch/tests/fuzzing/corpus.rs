@@ -16,10 +16,10 @@ fn replay(target: &str, run: fn(&[u8])) {
 
 #[test]
 fn batch() {
-    replay("batch", kafka_batch::fuzzing::batch);
+    replay("batch", crate::fuzzing::batch);
 }
 
 #[test]
 fn append_ops() {
-    replay("append_ops", kafka_batch::fuzzing::append_ops);
+    replay("append_ops", crate::fuzzing::append_ops);
 }
