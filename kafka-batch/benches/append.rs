@@ -48,7 +48,7 @@ impl Bench {
             let appended = queue.append_slow(record, self.now, &mut &self.pool, || number);
             black_box(appended.slot.expect("there is memory for every partition"));
             if appended.edges.full {
-                let batch = queue.take(self.now, SendReason::Full).expect("a full batch");
+                let batch = queue.take(SendReason::Full).expect("a full batch");
                 if let Some(compressor) = &mut self.compressor {
                     black_box(batch.seal(Stamp::NONE, compressor));
                 }

@@ -68,7 +68,7 @@ fn main() {
         let appended = queue.append_slow(&record, now, &mut &pool, || number);
         black_box(appended.slot.expect("there is memory for every partition"));
         if appended.edges.full {
-            let batch = queue.take(now, SendReason::Full).expect("a full batch");
+            let batch = queue.take(SendReason::Full).expect("a full batch");
             bytes += batch.size();
             if seal {
                 black_box(batch.seal(Stamp::NONE, &mut compressor));

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
 
-    let batch = queue.take(now, SendReason::Flush).ok_or("there is a batch")?;
+    let batch = queue.take(SendReason::Flush).ok_or("there is a batch")?;
     println!("drained: {} records, {} bytes, because of {}", batch.count(), batch.size(), batch.reason());
 
     let stamp = Stamp {

@@ -85,7 +85,8 @@ impl<T, K: Copy + Ord> Accumulator<T, K> {
     /// The batches of the next request: at most one a partition, no more than `max_request_size` in all. Empty if nothing is
     /// ready at `now`.
     ///
-    /// If any batch is ready, others that still linger go along as far as there is room. Partitions take turns.
+    /// If any batch is ready, others that still linger go along as far as there is room, those first that have lingered
+    /// longest. Partitions take turns. A batch that is to be sent again is kept, sealed, by the caller.
     pub fn poll_request(&mut self, now: Instant) -> Vec<(K, DrainedBatch<T>)> {
         let mut request = Vec::new();
         let mut left = self.settings.limits.max_request_size();
@@ -106,13 +107,13 @@ impl<T, K: Copy + Ord> Accumulator<T, K> {
         if request.is_empty() {
             return request;
         }
-        for partition in self.index.lingering().collect::<Vec<_>>() {
+        for partition in self.index.lingering_longest().collect::<Vec<_>>() {
             let Some(queue) = self.queues.get_mut(&partition) else { continue };
             let taken = request.iter().any(|(other, _)| *other == partition);
             if taken || queue.next_size().is_none_or(|size| size > left) {
                 continue;
             }
-            if let Some(batch) = queue.take(now, SendReason::Piggyback) {
+            if let Some(batch) = queue.take(SendReason::Piggyback) {
                 self.index.update(partition, queue.readiness());
                 left -= batch.size();
                 request.push((partition, batch));
@@ -135,19 +136,12 @@ impl<T, K: Copy + Ord> Accumulator<T, K> {
 
     /// Makes everything ready that is open.
     pub fn close_all(&mut self, reason: SendReason) {
-        for partition in self.index.lingering().collect::<Vec<_>>() {
-            self.change(partition, |queue| queue.close(reason));
+        // Behind a batch that is ready there may be an open one, which the index does not list as lingering.
+        for (partition, queue) in &mut self.queues {
+            if queue.close(reason) {
+                self.index.update(*partition, queue.readiness());
+            }
         }
-        // Behind a batch that backs off there may be an open one that the index does not list as lingering.
-        for (_, queue) in self.queues.iter_mut().filter(|(_, queue)| queue.is_open()) {
-            queue.close(reason);
-        }
-    }
-
-    /// Puts a batch back that is to be sent again, not before `not_before`.
-    pub fn requeue(&mut self, partition: K, batch: impl Into<DrainedBatch<T>>, not_before: Instant) {
-        self.queues.entry(partition).or_insert_with(|| PartitionQueue::new(self.settings));
-        self.change(partition, |queue| queue.requeue(batch, not_before));
     }
 
     /// Takes all batches whose delivery time is over.

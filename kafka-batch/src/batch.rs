@@ -1,4 +1,4 @@
-//! A batch between its queue and the broker: taken, and not sealed yet or to be sent again.
+//! A batch between its queue and its request: taken, and not sealed yet.
 
 use std::time::Instant;
 
@@ -47,23 +47,16 @@ pub enum SendReason {
 
 /// A batch taken from its queue. It is moved, never copied: at any time it is in one place.
 ///
-/// It becomes a [`SealedBatch`] outside of every lock, and may come back to its queue as one
-/// ([`PartitionQueue::requeue`](crate::PartitionQueue::requeue)); then it is drained again with the same bytes.
+/// It becomes a [`SealedBatch`] outside of every lock.
 #[derive(Debug)]
 #[must_use = "its records are neither sent nor given up"]
 pub struct DrainedBatch<T> {
     pub(crate) tag: T,
     pub(crate) life: Life,
-    pub(crate) body: Body,
+    pub(crate) arena: Arena,
 }
 
-#[derive(Debug)]
-pub(crate) enum Body {
-    Arena(Arena),
-    Sealed(Sealed),
-}
-
-/// What does not change when a batch is sealed or sent again.
+/// What does not change when a batch is sealed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Life {
     pub(crate) created: Instant,
@@ -86,18 +79,12 @@ impl<T> DrainedBatch<T> {
 
     /// Number of records.
     pub fn count(&self) -> u32 {
-        match &self.body {
-            Body::Arena(arena) => arena.count(),
-            Body::Sealed(sealed) => sealed.count(),
-        }
+        self.arena.count()
     }
 
     /// The predicted size: exact without a codec, never too small with one. Requests are bounded by the sum of these.
     pub fn size(&self) -> usize {
-        match &self.body {
-            Body::Arena(arena) => arena.size(),
-            Body::Sealed(sealed) => sealed.predicted_size,
-        }
+        self.arena.size()
     }
 
     /// When its first record was appended.
@@ -120,31 +107,10 @@ impl<T> DrainedBatch<T> {
         self.life.reason
     }
 
-    /// Whether it was sealed, and so perhaps sent, before.
-    pub fn is_sealed(&self) -> bool {
-        matches!(self.body, Body::Sealed(_))
-    }
-
-    /// Its numbers, if it was sealed before.
-    pub fn stamp(&self) -> Option<Stamp> {
-        match &self.body {
-            Body::Arena(_) => None,
-            Body::Sealed(sealed) => Some(sealed.header.stamp()),
-        }
-    }
-
     /// Compresses, adds the header and the CRC. Takes as long as compression does: not for a place where a lock is held.
-    ///
-    /// A batch that was sealed before keeps its bytes and its codec; only the numbers are replaced where they differ.
     #[must_use]
     pub fn seal(self, stamp: Stamp, compressor: &mut Compressor) -> SealedBatch<T> {
-        let sealed = match self.body {
-            Body::Arena(arena) => Sealed::new(arena, stamp, compressor),
-            Body::Sealed(mut sealed) => {
-                sealed.stamp(stamp);
-                sealed
-            }
-        };
+        let sealed = Sealed::new(self.arena, stamp, compressor);
         SealedBatch { tag: self.tag, life: self.life, sealed }
     }
 }

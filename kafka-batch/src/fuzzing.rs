@@ -120,8 +120,8 @@ pub enum Op {
     Poll,
     /// Let go of a batch in flight.
     Resolve(u8),
-    /// Send a batch in flight again, after a backoff of these milliseconds.
-    Requeue(u8, u8),
+    /// Send a batch in flight again, with another base sequence.
+    SendAgain(u8, u8),
     /// Split a batch in flight.
     Split(u8),
     /// Close what is open.
@@ -169,8 +169,6 @@ struct Model {
     accepted: Vec<Accepted>,
     /// Position of the first record that was never drained.
     fresh: u64,
-    /// Positions of batches that were put back, and until when they back off.
-    requeued: BTreeMap<u64, Instant>,
     /// Positions of records that are resolved or expired.
     done: BTreeSet<u64>,
 }
@@ -228,7 +226,7 @@ impl World {
                     self.resolve(partition, batch.position(), batch.count());
                 }
             }
-            Op::Requeue(which, backoff) => self.requeue(which, Duration::from_millis(backoff.into())),
+            Op::SendAgain(which, sequence) => self.send_again(which, sequence),
             Op::Split(which) => self.split(which),
             Op::Flush => self.accumulator.close_all(SendReason::Flush),
             Op::Expire => self.expire(),
@@ -339,11 +337,6 @@ impl World {
         let now = self.now;
         let Some(model) = self.model.get_mut(&partition) else { panic!("no record for {partition}") };
         let position = batch.position();
-        if let Some((first, not_before)) = model.requeued.pop_first() {
-            assert_eq!(position, first, "a batch overtook one that was put back");
-            assert!(not_before <= now, "it still backs off");
-            return;
-        }
         assert_eq!(position, model.fresh, "order");
         model.fresh += u64::from(batch.count());
         let records = model.records(position, batch.count());
@@ -379,9 +372,7 @@ impl World {
     /// After a poll that gave nothing, whatever waits has a reason to.
     fn nothing_is_late(&self) {
         for model in self.model.values() {
-            if let Some((_, &not_before)) = model.requeued.first_key_value() {
-                assert!(not_before > self.now, "a batch that was put back was forgotten");
-            } else if let Some(waiting) = model.accepted.get(index(model.fresh)) {
+            if let Some(waiting) = model.accepted.get(index(model.fresh)) {
                 assert!(waiting.at + self.settings.linger > self.now, "the linger time is over");
                 let timeout = self.accumulator.poll_timeout();
                 assert!(
@@ -392,15 +383,16 @@ impl World {
         }
     }
 
-    fn requeue(&mut self, which: u8, backoff: Duration) {
-        let Some((partition, batch)) = self.pick(which) else { return };
-        let until = self.now + backoff;
-        if let Some(model) = self.model.get_mut(&partition) {
-            model.requeued.insert(batch.position(), until);
-        }
-        let mut batch = batch;
-        batch.stamp(Stamp { base_sequence: 8, ..Stamp::NONE });
-        self.accumulator.requeue(partition, batch, until);
+    /// The payload stays, the checksum is right, and an earlier clone keeps its numbers.
+    fn send_again(&mut self, which: u8, sequence: u8) {
+        let Some((partition, mut batch)) = self.pick(which) else { return };
+        let before = batch.clone();
+        batch.stamp(Stamp { base_sequence: sequence.into(), ..Stamp::NONE });
+        assert!(batch.payload().eq(before.payload()));
+        assert_eq!(batch.header().base_sequence, i32::from(sequence));
+        self.read(partition, &batch);
+        self.read(partition, &before);
+        self.in_flight.push((partition, batch));
     }
 
     fn split(&mut self, which: u8) {
@@ -410,51 +402,41 @@ impl World {
             tags += 1;
             tags
         });
-        let split = match split {
-            Ok(split) => split,
+        let parts = match split {
+            Ok(parts) => parts,
             Err(SplitError::SingleRecord) => {
                 assert_eq!(batch.count(), 1);
                 return self.in_flight.push((partition, batch));
             }
             Err(error) => panic!("{error}"),
         };
-        assert!(split.batches.len() > 1 && tags == split.batches.len() as u64);
-        let mut record = 0;
-        for (child, part) in split.batches.iter().enumerate() {
-            assert_eq!(part.position(), batch.position() + u64::from(record));
+        assert!(parts.len() > 1 && tags == parts.len() as u64);
+        // Each part may take a chunk more than its share of the whole.
+        self.overdraft += parts.len() + batch.predicted_size().div_ceil(CHUNK_SIZE);
+        let mut position = batch.position();
+        for part in parts {
+            assert_eq!(part.position(), position);
             assert_eq!((part.created(), part.expires_at()), (batch.created(), batch.expires_at()));
             assert!(part.count() < batch.count());
-            for at in 0..part.count() {
-                assert_eq!(split.map.locate(record), (child, at));
-                record += 1;
-            }
+            position += u64::from(part.count());
+            let sealed = part.seal(Stamp::NONE, &mut self.compressor);
+            self.read(partition, &sealed);
+            self.in_flight.push((partition, sealed));
         }
-        assert_eq!(record, batch.count(), "the split lost a record");
-        // Each child may take a chunk more than its share of the parent.
-        self.overdraft += split.batches.len() + batch.predicted_size().div_ceil(CHUNK_SIZE);
-        let Some(model) = self.model.get_mut(&partition) else { return };
-        for part in split.batches {
-            model.requeued.insert(part.position(), self.now);
-            self.accumulator.requeue(partition, part, self.now);
-        }
+        assert_eq!(position, batch.position() + u64::from(batch.count()), "the split lost a record");
     }
 
     fn expire(&mut self) {
         for (partition, batch) in self.accumulator.expire(self.now) {
             assert!(batch.created() + DELIVERY_TIMEOUT <= self.now, "expired too early");
             let Some(model) = self.model.get_mut(&partition) else { panic!("no record for {partition}") };
-            if model.requeued.remove(&batch.position()).is_none() {
-                assert_eq!(batch.position(), model.fresh);
-                model.fresh += u64::from(batch.count());
-            }
+            assert_eq!(batch.position(), model.fresh);
+            model.fresh += u64::from(batch.count());
             self.resolve(partition, batch.position(), batch.count());
         }
         for model in self.model.values() {
-            let waiting = [model.requeued.keys().next().copied(), Some(model.fresh)].into_iter().flatten();
-            for position in waiting {
-                let at = model.accepted.get(index(position)).map(|accepted| accepted.at);
-                assert!(at.is_none_or(|at| at + DELIVERY_TIMEOUT > self.now), "an expired batch stayed");
-            }
+            let at = model.accepted.get(index(model.fresh)).map(|accepted| accepted.at);
+            assert!(at.is_none_or(|at| at + DELIVERY_TIMEOUT > self.now), "an expired batch stayed");
         }
     }
 
@@ -528,7 +510,7 @@ fn next_op(byte: &mut impl FnMut() -> Option<u8>) -> Option<Op> {
         8 => Op::Advance(u16::from(byte()?) << (kind >> 5)),
         9 | 10 => Op::Poll,
         11 => Op::Resolve(byte()?),
-        12 => Op::Requeue(byte()?, byte()?),
+        12 => Op::SendAgain(byte()?, byte()?),
         13 => Op::Split(byte()?),
         14 => Op::Flush,
         _ => Op::Expire,

@@ -16,11 +16,12 @@
 //!                                                                  v
 //!                                                            DrainedBatch
 //!                                                                  | seal: compress, header, CRC; not under a lock
-//!        requeue: the same bytes again,                            v
-//!        before everything younger  <------------------------  SealedBatch: 61 bytes of header, which a stamp
+//!                                                                  v
+//!                                                              SealedBatch: 61 bytes of header, which a stamp
 //!                                                              rewrites, over a payload that clones share
 //!        split: smaller batches of      <------------------------  |
-//!        the same records                                          | records() -> kafka_wire::Records
+//!        the same records                                          | records() -> kafka_wire::Records, as often
+//!                                                                  |              as it has to be sent
 //!                                                                  v
 //!                                                               a request
 //!                                                                  :
@@ -110,5 +111,5 @@ pub use queue::{Appended, Edges, PartitionQueue};
 pub use reader::{Batch, BatchReader, DEFAULT_RECORDS_LIMIT, ReadError, ReadRecord, RecordReader};
 pub use ready::{Readiness, ReadyIndex, Round, Wait};
 pub use record::{Header, OwnedHeader, OwnedRecord, Record};
-pub use seal::{SealedBatch, Split, SplitError, SplitMap};
+pub use seal::{SealedBatch, SplitError};
 pub use size::{MIN_RECORD_SIZE, record_size, single_record_batch_size};

@@ -1,9 +1,9 @@
-//! A partition's batches: one that is open, those that wait, those that come back.
+//! A partition's batches: one that is open, and those that wait to be taken.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::batch::{Body, DrainedBatch, Life, SendReason, Slot};
+use crate::batch::{DrainedBatch, Life, SendReason, Slot};
 use crate::builder::BatchBuilder;
 use crate::chunk::{CHUNK_SIZE, ChunkSource};
 use crate::error::AppendError;
@@ -13,25 +13,22 @@ use crate::ready::{Readiness, Wait};
 use crate::record::Record;
 use crate::size::single_record_batch_size;
 
-/// The batches of one partition: at most one is open and takes records, others are ready, and those that are to be sent again
-/// come first.
+/// The batches of one partition: at most one is open and takes records, others are ready.
 ///
 /// `T` is what a batch carries for its caller; each record's [`Slot`] has a clone of it. A plain value: put it behind a lock
 /// of its own to share it.
 ///
 /// * Questions: [`readiness`](Self::readiness), [`fits`](Self::fits), [`is_empty`](Self::is_empty), ...
 /// * Per record: [`append_fast`](Self::append_fast), and [`append_slow`](Self::append_slow) when that says `None`.
-/// * Per batch: [`drain`](Self::drain), [`take`](Self::take), [`close`](Self::close), [`requeue`](Self::requeue),
-///   [`expire`](Self::expire). After any of them `readiness` may have changed; tell the [`ReadyIndex`](crate::ReadyIndex).
+/// * Per batch: [`drain`](Self::drain), [`take`](Self::take), [`close`](Self::close), [`expire`](Self::expire). After any
+///   of them `readiness` may have changed; tell the [`ReadyIndex`](crate::ReadyIndex).
 ///
-/// Batches leave in the order in which their records were appended. One that is to be sent again blocks all younger ones
-/// until its time has come.
+/// Batches leave in the order in which their records were appended, and do not come back: one that is to be sent again is
+/// kept, sealed, by the caller that sends it.
 #[derive(Debug)]
 pub struct PartitionQueue<T> {
     open: Option<Open<T>>,
     ready: VecDeque<DrainedBatch<T>>,
-    /// In order of position.
-    requeued: VecDeque<Requeued<T>>,
     /// Records in batches that were closed.
     closed_records: u64,
     settings: QueueSettings,
@@ -55,12 +52,6 @@ impl<T: Clone> Open<T> {
         let index = self.builder.append_general(record)?;
         Some(Slot { tag: self.tag.clone(), index })
     }
-}
-
-#[derive(Debug)]
-struct Requeued<T> {
-    batch: DrainedBatch<T>,
-    not_before: Instant,
 }
 
 /// What an append on the slow path did.
@@ -96,14 +87,7 @@ impl<T> PartitionQueue<T> {
     /// An empty queue.
     #[must_use]
     pub const fn new(settings: QueueSettings) -> Self {
-        Self {
-            open: None,
-            ready: VecDeque::new(),
-            requeued: VecDeque::new(),
-            closed_records: 0,
-            settings,
-            sums: false,
-        }
+        Self { open: None, ready: VecDeque::new(), closed_records: 0, settings, sums: false }
     }
 
     /// The same queue, which computes the checksum of a batch's records as soon as they are complete, while they are in
@@ -232,64 +216,43 @@ impl<T> PartitionQueue<T> {
             reason,
         };
         self.closed_records += u64::from(open.builder.count());
-        let body = Body::Arena(open.builder.finish());
-        self.ready.push_back(DrainedBatch { tag: open.tag, life, body });
+        self.ready.push_back(DrainedBatch { tag: open.tag, life, arena: open.builder.finish() });
         true
     }
 
-    /// Takes the next batch that is due: one to be sent again, one that is ready, or the open one after its linger time.
+    /// Takes the next batch that is due: one that is ready, or the open one after its linger time.
     pub fn drain(&mut self, now: Instant) -> Option<DrainedBatch<T>> {
-        if self.requeued.is_empty()
-            && self.ready.is_empty()
-            && self.linger_end().is_some_and(|end| end <= now)
-        {
+        if self.ready.is_empty() && self.linger_end().is_some_and(|end| end <= now) {
             self.close(SendReason::Linger);
         }
-        self.next_closed(now)
+        self.ready.pop_front()
     }
 
-    /// Takes the next batch, lingering or not. The open one gets `reason`; others keep theirs, and one that backs off
-    /// is still left alone.
-    pub fn take(&mut self, now: Instant, reason: SendReason) -> Option<DrainedBatch<T>> {
-        if self.requeued.is_empty() && self.ready.is_empty() {
+    /// Takes the next batch, lingering or not. The open one gets `reason`; others keep theirs.
+    pub fn take(&mut self, reason: SendReason) -> Option<DrainedBatch<T>> {
+        if self.ready.is_empty() {
             self.close(reason);
         }
-        self.next_closed(now)
+        self.ready.pop_front()
     }
 
     /// The size of what [`take`](Self::take) would take.
     #[must_use]
     pub fn next_size(&self) -> Option<usize> {
-        if let Some(requeued) = self.requeued.front() {
-            return Some(requeued.batch.size());
-        }
         match self.ready.front() {
             Some(batch) => Some(batch.size()),
             None => self.open.as_ref().map(|open| open.builder.size()),
         }
     }
 
-    /// Puts a batch back, to be drained before everything younger but not before `not_before`: a [`SealedBatch`] that is to
-    /// be sent again, or the children of one that was split.
-    ///
-    /// [`SealedBatch`]: crate::SealedBatch
-    pub fn requeue(&mut self, batch: impl Into<DrainedBatch<T>>, not_before: Instant) {
-        let batch = batch.into();
-        let at = self.requeued.partition_point(|other| other.batch.position() < batch.position());
-        self.requeued.insert(at, Requeued { batch, not_before });
-    }
-
     /// Takes all batches whose delivery time is over, oldest first.
     pub fn expire(&mut self, now: Instant) -> Vec<DrainedBatch<T>> {
         let mut expired = Vec::new();
-        while let Some(requeued) = pop_front_if(&mut self.requeued, |r| r.batch.expires_at() <= now) {
-            expired.push(requeued.batch);
-        }
         if self.open.as_ref().is_some_and(|open| open.expires_at <= now) {
             self.close(SendReason::Linger);
         }
-        while let Some(batch) = pop_front_if(&mut self.ready, |batch| batch.expires_at() <= now) {
-            expired.push(batch);
+        while self.ready.front().is_some_and(|batch| batch.expires_at() <= now) {
+            expired.extend(self.ready.pop_front());
         }
         expired
     }
@@ -297,24 +260,18 @@ impl<T> PartitionQueue<T> {
     /// Takes everything, oldest first, whatever it waits for.
     pub fn drain_all(&mut self, reason: SendReason) -> Vec<DrainedBatch<T>> {
         self.close(reason);
-        self.requeued.drain(..).map(|requeued| requeued.batch).chain(self.ready.drain(..)).collect()
+        self.ready.drain(..).collect()
     }
 
     /// What the next batch waits for, and when the first one expires; `None` if there is no batch.
     #[must_use]
     pub fn readiness(&self) -> Option<Readiness> {
-        let requeued = self.requeued.front();
         let ready = self.ready.front();
-        let wait = match (requeued, ready) {
-            (Some(requeued), _) => Wait::Backoff(requeued.not_before),
-            (None, Some(_)) => Wait::Ready,
-            (None, None) => Wait::Linger(self.linger_end()?),
+        let wait = match ready {
+            Some(_) => Wait::Ready,
+            None => Wait::Linger(self.linger_end()?),
         };
-        let expiries = [
-            requeued.map(|requeued| requeued.batch.expires_at()),
-            ready.map(DrainedBatch::expires_at),
-            self.open.as_ref().map(|open| open.expires_at),
-        ];
+        let expiries = [ready.map(DrainedBatch::expires_at), self.open.as_ref().map(|open| open.expires_at)];
         let expires_at = expiries.into_iter().flatten().min()?;
         Some(Readiness { wait, expires_at })
     }
@@ -328,13 +285,12 @@ impl<T> PartitionQueue<T> {
     /// Number of batches, the open one included.
     #[must_use]
     pub fn batches(&self) -> usize {
-        self.requeued.len() + self.ready.len() + usize::from(self.open.is_some())
+        self.ready.len() + usize::from(self.open.is_some())
     }
 
     /// What each batch carries, and its number of records, oldest first, the open one included.
     pub fn tags(&self) -> impl Iterator<Item = (&T, u32)> {
-        let requeued = self.requeued.iter().map(|requeued| &requeued.batch);
-        let closed = requeued.chain(&self.ready).map(|batch| (batch.tag(), batch.count()));
+        let closed = self.ready.iter().map(|batch| (batch.tag(), batch.count()));
         closed.chain(self.open.iter().map(|open| (&open.tag, open.builder.count())))
     }
 
@@ -357,18 +313,6 @@ impl<T> PartitionQueue<T> {
     fn close_if_full(&mut self) -> bool {
         self.open.as_ref().is_some_and(|open| open.builder.is_full()) && self.close(SendReason::Full)
     }
-
-    /// The oldest batch that is not open, unless it backs off.
-    fn next_closed(&mut self, now: Instant) -> Option<DrainedBatch<T>> {
-        if self.requeued.is_empty() {
-            return self.ready.pop_front();
-        }
-        pop_front_if(&mut self.requeued, |requeued| requeued.not_before <= now).map(|requeued| requeued.batch)
-    }
-}
-
-fn pop_front_if<V>(queue: &mut VecDeque<V>, wanted: impl FnOnce(&V) -> bool) -> Option<V> {
-    if queue.front().is_some_and(wanted) { queue.pop_front() } else { None }
 }
 
 /// `start + wait`, or so late that it makes no difference.

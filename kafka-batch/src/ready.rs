@@ -12,8 +12,6 @@ pub enum Wait {
     Ready,
     /// More records, until then. It may be sent before.
     Linger(Instant),
-    /// A retry's backoff, until then. It may not be sent before.
-    Backoff(Instant),
 }
 
 /// What a partition has: see [`PartitionQueue::readiness`](crate::PartitionQueue::readiness).
@@ -39,7 +37,7 @@ pub struct ReadyIndex<K> {
     live: usize,
     /// A bit for each entry.
     ready: Bits,
-    /// When those that linger or back off are ready.
+    /// When those that linger are ready.
     later: Times<K>,
     expiries: Times<K>,
     /// Where the next round begins.
@@ -91,11 +89,11 @@ impl<K: Copy + Ord> ReadyIndex<K> {
         let (was, is) = (old.map(|old| old.wait), readiness.map(|new| new.wait));
         if was != is {
             self.ready.set(at, is == Some(Wait::Ready));
-            if let Some(Wait::Linger(until) | Wait::Backoff(until)) = is {
+            if let Some(Wait::Linger(until)) = is {
                 self.later.insert(until, key);
             }
             // What did not wait until a time has none that no longer holds.
-            if matches!(was, Some(Wait::Linger(_) | Wait::Backoff(_))) {
+            if matches!(was, Some(Wait::Linger(_))) {
                 self.forget_waits(key);
             }
         }
@@ -126,7 +124,7 @@ impl<K: Copy + Ord> ReadyIndex<K> {
         self.later.first().map(|(until, _)| until)
     }
 
-    /// When to look again if nothing is told before: the first end of a linger time or backoff, or the first expiry. In the
+    /// When to look again if nothing is told before: the first end of a linger time, or the first expiry. In the
     /// past if that is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
@@ -179,17 +177,8 @@ impl<K: Copy + Ord> ReadyIndex<K> {
         self.start = Bound::Included(key);
     }
 
-    /// Partitions that still linger and may go along with a request that is made anyway, from where the next round begins.
-    pub fn lingering(&self) -> impl Iterator<Item = K> {
-        let (then, first) = self.entries.split_at(self.from(self.start));
-        let lingers = |entry: &Entry<K>| match entry.readiness?.wait {
-            Wait::Linger(_) => Some(entry.key),
-            Wait::Ready | Wait::Backoff(_) => None,
-        };
-        first.iter().chain(then).filter_map(lingers)
-    }
-
-    /// Partitions that still linger, the one first whose linger time ends first.
+    /// Partitions that still linger and may go along with a request that is made anyway: the one first whose linger time
+    /// ends first.
     pub fn lingering_longest(&self) -> impl Iterator<Item = K> {
         let lingers = |&&(until, key): &&(Instant, K)| {
             self.readiness(key).map(|it| it.wait) == Some(Wait::Linger(until))
@@ -256,8 +245,7 @@ impl<K: Copy + Ord> ReadyIndex<K> {
     fn forget_waits(&mut self, changed: K) {
         let Self { entries, later, live, .. } = self;
         later.clean(changed, *live, |until, key| {
-            let wait = find(entries, key).map(|it| it.wait);
-            wait == Some(Wait::Linger(until)) || wait == Some(Wait::Backoff(until))
+            find(entries, key).map(|it| it.wait) == Some(Wait::Linger(until))
         });
     }
 
@@ -400,7 +388,6 @@ mod tests {
         let waits = |wait| Some(Readiness { wait, expires_at: now + 60 * second });
         let mut index = ReadyIndex::new();
         index.update(1, waits(Wait::Linger(now + 3 * second)));
-        index.update(2, waits(Wait::Backoff(now + second)));
         index.update(3, waits(Wait::Linger(now + 2 * second)));
         index.update(4, waits(Wait::Ready));
         assert_eq!(index.lingering_longest().collect::<Vec<_>>(), [3, 1]);
@@ -432,19 +419,18 @@ mod tests {
     }
 
     #[test]
-    fn lingering_and_backing_off_become_ready_in_time() {
+    fn lingering_becomes_ready_in_time() {
         let now = start();
         let at = |ms| now + Duration::from_millis(ms);
         let mut index = ReadyIndex::new();
         index.update(1, Some(Readiness { wait: Wait::Linger(at(10)), expires_at: at(100) }));
-        index.update(2, Some(Readiness { wait: Wait::Backoff(at(5)), expires_at: at(4) }));
+        index.update(2, Some(Readiness { wait: Wait::Linger(at(5)), expires_at: at(4) }));
         index.update(3, Some(Readiness { wait: Wait::Linger(at(20)), expires_at: at(100) }));
         assert_eq!(index.poll_timeout(), Some(at(4)), "an expiry comes first");
         assert!(!index.has_ready(at(4)));
         assert_eq!(index.expired(at(4)).collect::<Vec<_>>(), [2]);
-        assert_eq!(index.lingering().collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(index.lingering_longest().collect::<Vec<_>>(), [2, 1, 3]);
         index.begin_with(2);
-        assert_eq!(index.lingering().collect::<Vec<_>>(), [3, 1]);
         assert!(index.has_ready(at(5)));
         assert_eq!(all(&mut index, at(10)), [2, 1]);
         index.update(1, None);
@@ -470,8 +456,7 @@ mod tests {
             let now = at(step / 10);
             let key = draw(300);
             let soon = at(step / 10 + draw(20));
-            let wait =
-                [Wait::Ready, Wait::Linger(soon), Wait::Backoff(soon)][usize::try_from(draw(3)).unwrap()];
+            let wait = if draw(3) == 0 { Wait::Ready } else { Wait::Linger(soon) };
             let new = Readiness { wait, expires_at: at(step / 10 + draw(40)) };
             // Phases in which there are many, and few.
             let new = (draw(10) < if step % 1000 < 500 { 8 } else { 2 }).then_some(new);
@@ -481,7 +466,7 @@ mod tests {
                 None => map.remove(&key),
             };
             let times = |it: &Readiness| match it.wait {
-                Wait::Linger(until) | Wait::Backoff(until) => Some(until.min(it.expires_at)),
+                Wait::Linger(until) => Some(until.min(it.expires_at)),
                 Wait::Ready => Some(it.expires_at),
             };
             assert_eq!(index.poll_timeout(), map.values().filter_map(times).min(), "step {step}");
@@ -490,7 +475,7 @@ mod tests {
             if step % 7 == 0 {
                 let mut round = index.round(now);
                 for it in map.values_mut() {
-                    if matches!(it.wait, Wait::Linger(until) | Wait::Backoff(until) if until <= now) {
+                    if matches!(it.wait, Wait::Linger(until) if until <= now) {
                         it.wait = Wait::Ready;
                     }
                 }
@@ -504,7 +489,7 @@ mod tests {
                 assert_eq!(expired, map.iter().filter_map(is_over).collect::<Vec<_>>());
                 let lingers =
                     |(key, it): (&u64, &Readiness)| matches!(it.wait, Wait::Linger(_)).then_some(*key);
-                let mut lingering: Vec<_> = index.lingering().collect();
+                let mut lingering: Vec<_> = index.lingering_longest().collect();
                 lingering.sort_unstable();
                 assert_eq!(lingering, map.iter().filter_map(lingers).collect::<Vec<_>>());
             }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use kafka_wire::Records;
 
-use crate::batch::{Body, DrainedBatch, Life, SendReason};
+use crate::batch::{DrainedBatch, Life, SendReason};
 use crate::builder::{Arena, BatchBuilder};
 use crate::chunk::{Chunk, ChunkSource, Pool};
 use crate::compress::Compressor;
@@ -142,7 +142,7 @@ impl<T> SealedBatch<T> {
         self.life.position
     }
 
-    /// Why it left its queue, the last time.
+    /// Why it left its queue.
     pub fn reason(&self) -> SendReason {
         self.life.reason
     }
@@ -197,7 +197,11 @@ impl<T> SealedBatch<T> {
     ///
     /// # Errors
     /// [`SplitError::SingleRecord`] if there is nothing to split. The others would be mistakes of this crate.
-    pub fn split(&self, pool: &Arc<Pool>, make: impl FnMut() -> T) -> Result<Split<T>, SplitError> {
+    pub fn split(
+        &self,
+        pool: &Arc<Pool>,
+        make: impl FnMut() -> T,
+    ) -> Result<Vec<DrainedBatch<T>>, SplitError> {
         if self.count() < 2 {
             return Err(SplitError::SingleRecord);
         }
@@ -214,7 +218,7 @@ impl<T> SealedBatch<T> {
         target: usize,
         source: &mut impl ChunkSource,
         mut make: impl FnMut() -> T,
-    ) -> Result<Split<T>, SplitError> {
+    ) -> Result<Vec<DrainedBatch<T>>, SplitError> {
         let mut children: Vec<BatchBuilder> = Vec::new();
         let mut starts = Vec::new();
         let half = self.count() / 2;
@@ -248,44 +252,9 @@ impl<T> SealedBatch<T> {
         let batches = children.into_iter().zip(&starts).map(|(child, start)| DrainedBatch {
             tag: make(),
             life: life(start),
-            body: Body::Arena(child.finish()),
+            arena: child.finish(),
         });
-        Ok(Split { batches: batches.collect(), map: SplitMap { starts } })
-    }
-}
-
-/// It goes back to its queue, to be sent again as it is.
-impl<T> From<SealedBatch<T>> for DrainedBatch<T> {
-    fn from(batch: SealedBatch<T>) -> Self {
-        let life = Life { reason: SendReason::Retry, ..batch.life };
-        Self { tag: batch.tag, life, body: Body::Sealed(batch.sealed) }
-    }
-}
-
-/// What came of a batch that was split.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "taken apart by the caller")]
-pub struct Split<T> {
-    /// The children, in order.
-    pub batches: Vec<DrainedBatch<T>>,
-    /// Where each record went.
-    pub map: SplitMap,
-}
-
-/// Which record of a batch that was split is where now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SplitMap {
-    /// Index in the parent of each child's first record; ascending, the first is 0.
-    starts: Vec<u32>,
-}
-
-impl SplitMap {
-    /// The child, and the index in it, of record `index` of the parent.
-    #[must_use]
-    pub fn locate(&self, index: u32) -> (usize, u32) {
-        let child = self.starts.partition_point(|&start| start <= index).saturating_sub(1);
-        let start = self.starts.get(child).copied().unwrap_or(0);
-        (child, index - start)
+        Ok(batches.collect())
     }
 }
 
@@ -368,7 +337,7 @@ mod tests {
         let batch = batch.seal(Stamp::NONE, &mut Compressor::new(Compression::None).expect("compiled in"));
         let records = batch.decode().expect("as it was written");
         let whole = batch.split(&pool, || ()).expect("each record has a place");
-        assert_eq!(whole.batches.iter().map(DrainedBatch::count).sum::<u32>(), 3);
+        assert_eq!(whole.iter().map(DrainedBatch::count).sum::<u32>(), 3);
         // No memory for a second part: splits take theirs beyond the limit, so that this does not happen.
         let mut chunks = Vec::from_iter(pool.take_one());
         let lossy = batch.split_into(&records, 600, &mut chunks, || ()).map(drop);

@@ -55,7 +55,7 @@ fn appending_allocates_by_the_batch_and_not_by_the_record() {
             all.count_total
         );
         // Within one batch there is not a single one.
-        drop(queue.take(now, SendReason::Flush));
+        drop(queue.take(SendReason::Flush));
         append(1, &record, &mut queue, &pool, now);
         let within = allocation_counter::measure(|| {
             for _ in 0..80 {

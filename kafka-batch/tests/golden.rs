@@ -69,7 +69,7 @@ fn build(records: &[OwnedRecord]) -> DrainedBatch<()> {
             }
         });
     }
-    let batch = queue.take(now, SendReason::Flush).expect("a batch");
+    let batch = queue.take(SendReason::Flush).expect("a batch");
     assert!(queue.is_empty());
     batch
 }

@@ -6,8 +6,8 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use kafka_batch::{
-    BatchBuilder, BatchHeader, BatchReader, CHUNK_SIZE, Compressor, DrainedBatch, HEADER_SIZE, Limits,
-    Memory, PartitionQueue, Pool, QueueSettings, Record, SendReason, Stamp, Ticket, crc32c, record_size,
+    BatchBuilder, BatchHeader, BatchReader, CHUNK_SIZE, Compressor, HEADER_SIZE, Limits, Memory,
+    PartitionQueue, Pool, QueueSettings, Record, SendReason, Stamp, Ticket, crc32c, record_size,
 };
 use proptest::prelude::*;
 
@@ -199,8 +199,6 @@ enum Turn {
     Drain,
     /// The same for what lingers.
     Take,
-    /// One of those taken is to be sent again, after so many milliseconds.
-    Requeue(usize, u64),
     Pass(u64),
 }
 
@@ -209,7 +207,6 @@ fn turn() -> impl Strategy<Value = Turn> {
         4 => any::<bool>().prop_map(Turn::Append),
         3 => Just(Turn::Drain),
         2 => Just(Turn::Take),
-        3 => (0_usize..9, 0_u64..30).prop_map(|(which, millis)| Turn::Requeue(which, millis)),
         2 => (1_u64..20).prop_map(Turn::Pass),
     ]
 }
@@ -217,17 +214,16 @@ fn turn() -> impl Strategy<Value = Turn> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// Whoever looks into a queue, and whenever: what leaves is the oldest batch there is, and nothing leaves while that one
-    /// backs off. An index that says otherwise is only behind.
+    /// Whoever looks into a queue, and whenever: what leaves is the oldest batch there is. An index that says otherwise is
+    /// only behind.
     #[test]
-    fn nothing_overtakes_a_batch_that_backs_off(turns in prop::collection::vec(turn(), 1..60)) {
+    fn what_leaves_a_queue_is_its_oldest_batch(turns in prop::collection::vec(turn(), 1..60)) {
         let settings = QueueSettings { linger: Duration::from_millis(10), ..QueueSettings::default() };
         let (pool, mut queue) = (Pool::new(&settings.limits), PartitionQueue::new(settings));
         let record = Record { value: Some(b"v"), ..Record::default() };
         let mut now = start();
-        let mut taken: Vec<DrainedBatch<()>> = Vec::new();
-        // Positions of those put back, and until when they back off; and that of the first record never taken.
-        let (mut back, mut fresh) = (BTreeMap::new(), 0);
+        // The position of the first record that was not taken, and how many there are.
+        let (mut fresh, mut appended) = (0, 0);
         for turn in turns {
             let left = match turn {
                 Turn::Append(closes) => {
@@ -235,34 +231,24 @@ proptest! {
                         queue.close(SendReason::Full);
                     }
                     prop_assert!(queue.append_slow(&record, now, &mut &pool, || ()).slot.is_ok());
+                    appended += 1;
                     None
                 }
                 Turn::Drain => queue.drain(now),
-                Turn::Take => queue.take(now, SendReason::Piggyback),
-                Turn::Requeue(which, millis) => {
-                    if let Some(at) = which.checked_rem(taken.len()) {
-                        let until = now + Duration::from_millis(millis);
-                        back.insert(taken[at].position(), until);
-                        queue.requeue(taken.swap_remove(at), until);
-                    }
-                    None
+                Turn::Take => {
+                    let batch = queue.take(SendReason::Piggyback);
+                    prop_assert_eq!(batch.is_some(), fresh < appended);
+                    batch
                 }
                 Turn::Pass(millis) => {
                     now += Duration::from_millis(millis);
                     None
                 }
             };
-            let looked = matches!(turn, Turn::Drain | Turn::Take);
-            if let Some((&oldest, &until)) = back.first_key_value().filter(|_| looked) {
-                prop_assert_eq!(left.as_ref().map(DrainedBatch::position), (until <= now).then_some(oldest));
-                if left.is_some() {
-                    back.remove(&oldest);
-                }
-            } else if let Some(batch) = &left {
+            if let Some(batch) = left {
                 prop_assert_eq!(batch.position(), fresh);
                 fresh += u64::from(batch.count());
             }
-            taken.extend(left);
         }
     }
 }

@@ -81,7 +81,7 @@ impl Draw {
         }
         loop {
             let id = lanes.index().lingering_longest().find(|id| admits(*id))?;
-            match lanes.visit(id, |queue| take(queue, |queue, draw| queue.take(draw.now, draw.reason()))) {
+            match lanes.visit(id, |queue| take(queue, |queue, draw| queue.take(draw.reason()))) {
                 Some(Taken::Batch(batch)) => return Some((id, batch)),
                 Some(Taken::TooLarge) => return None,
                 // Its place among those that linger is gone in any case, so that this ends.

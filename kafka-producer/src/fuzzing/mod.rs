@@ -262,7 +262,7 @@ impl World {
         for job in std::mem::take(&mut self.splits) {
             let partition = job.batch.tag().partition();
             let make = || Arc::new(Outcome::new(topic(), partition));
-            let parts = job.batch.split(&self.pool, make).expect("several records").batches;
+            let parts = job.batch.split(&self.pool, make).expect("several records");
             let parts = parts.into_iter().map(|part| part.seal(Stamp::NONE, &mut self.compressor));
             self.sender.handle_split(job.lane, job.key, parts.collect(), self.now);
         }

@@ -60,7 +60,7 @@ impl Compressors {
             let parts = batch.split(&shared.pool, || Arc::new(Outcome::new(topic.clone(), partition)));
             let mut compressor = shared.compressors.take();
             let parts = parts.map(|split| {
-                let sealed = split.batches.into_iter().map(|part| part.seal(Stamp::NONE, &mut compressor));
+                let sealed = split.into_iter().map(|part| part.seal(Stamp::NONE, &mut compressor));
                 sealed.collect::<Vec<_>>()
             });
             shared.compressors.put_back(compressor);

@@ -481,10 +481,10 @@ impl Client {
                 let before = self.pool.used();
                 match batch.split(&self.pool, make) {
                     Ok(split) => {
-                        let (took, parts) = (self.pool.used() - before, split.batches.len());
+                        let (took, parts) = (self.pool.used() - before, split.len());
                         self.note_overdraft(took, parts, batch.predicted_size());
                         let compressor = &mut self.compressor;
-                        let parts = split.batches.into_iter().map(|part| part.seal(Stamp::NONE, compressor));
+                        let parts = split.into_iter().map(|part| part.seal(Stamp::NONE, compressor));
                         let parts = parts.collect();
                         self.sender.handle_split(lane, key, parts, now);
                     }

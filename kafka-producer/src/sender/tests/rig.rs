@@ -345,7 +345,7 @@ impl Rig {
         let mut compressor = Compressor::new(Compression::None).expect("compiled in");
         for job in std::mem::take(&mut self.splits) {
             let make = || Arc::new(Outcome::new(topic(), job.batch.tag().partition()));
-            let parts = job.batch.split(&self.pool, make).expect("several records").batches;
+            let parts = job.batch.split(&self.pool, make).expect("several records");
             let parts = parts.into_iter().map(|part| part.seal(kafka_batch::Stamp::NONE, &mut compressor));
             self.sender.handle_split(job.lane, job.key, parts.collect(), self.now);
         }
