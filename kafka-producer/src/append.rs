@@ -19,11 +19,11 @@ pub(crate) use self::progress::Progress;
 use crate::{
     delivery::{Deliveries, Delivery, Outcome},
     error::{Refusal, TrySendError, Wait},
-    io::{Lane, LaneState, Shared, now},
+    io::{Shared, now},
     partitioner::{Sticky, partition_for_key},
+    plane::{Lane, LaneState, TopicShared},
     planted::slip,
     record::{Named, Record},
-    topic::TopicShared,
 };
 
 thread_local! {

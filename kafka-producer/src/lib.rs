@@ -45,7 +45,6 @@ mod append;
 mod config;
 mod connect;
 mod delivery;
-mod draw;
 mod error;
 #[cfg(test)]
 #[path = "../tests/fuzzing/mod.rs"]
@@ -55,6 +54,7 @@ mod fuzzed;
 pub mod fuzzing;
 mod io;
 pub mod partitioner;
+mod plane;
 mod planted;
 mod producer;
 mod purge;

@@ -19,11 +19,12 @@ use crate::{
     delivery::{Bystander, Counts, Deliveries, Delivery, Outcome},
     error::{EndedBy, FailureKind, Millis, Refusal, SendError, TrySendError},
     io::{Shared, Timer, now},
+    plane::TopicShared,
     purge::{Purge, Purged},
     record::Record,
     sink::RecordSink,
     stats::Stats,
-    topic::{Topic, TopicShared},
+    topic::Topic,
 };
 
 /// Sends records to a Kafka cluster.

@@ -14,9 +14,9 @@ use crate::{
     delivery::Delivery,
     error::{Refusal, SendError},
     io::{Shared, Timer, now},
+    plane::TopicShared,
     planted::planted,
     record::Record,
-    topic::TopicShared,
 };
 
 /// How far a record has come that is not accepted at once.

@@ -40,8 +40,8 @@ use kafka_wire::{
 use self::log::{Arrived, Log};
 use crate::{
     delivery::{Delivery, Outcome},
-    draw::InOrder,
     error::{FailureKind, Persistence},
+    plane::draw::InOrder,
     purge::Purge,
     sender::{Call, Drained, Effects, LaneId, Reply, Sender, SenderSettings, SplitJob, Unsent},
 };

@@ -9,10 +9,14 @@ use std::{
 use kafka_batch::{Compression, DrainedBatch, PartitionQueue, SendReason, wake_all};
 use kafka_wire::NodeId;
 
-use super::{Control, Lane, OPEN, Shared, gate::End};
+use super::{Control, OPEN, Shared};
 use crate::{
-    delivery::Outcome, error::FailureKind, planted::planted, purge::Purge, sender::Effects,
-    topic::TopicShared,
+    delivery::Outcome,
+    error::FailureKind,
+    plane::{Lane, TopicShared, gate::End},
+    planted::planted,
+    purge::Purge,
+    sender::Effects,
 };
 
 /// What is done once the locks are gone. A pump keeps its own, so that the lists are not allocated for each request.

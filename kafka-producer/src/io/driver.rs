@@ -15,15 +15,10 @@ use kafka_net::{Endpoint, io::keep_connected};
 use kafka_wire::NodeId;
 use tokio::{task::AbortHandle, time::sleep_until};
 
-use super::{
-    ABORTED, Caller, OPEN, Shared,
-    afterwards::Afterwards,
-    feed::PumpFeed,
-    gate::{End, Gate},
-    now,
-};
+use super::{ABORTED, Caller, OPEN, Shared, afterwards::Afterwards, feed::PumpFeed, now};
 use crate::{
     error::{EndedBy, FailureKind},
+    plane::gate::{End, Gate},
     planted::planted,
 };
 

@@ -9,10 +9,11 @@ use std::{
 
 use kafka_batch::{SendReason, wake_all};
 
-use super::{ABORTED, CLOSED, Control, OPEN, Shared, gate::End, now, unsent};
+use super::{ABORTED, CLOSED, Control, OPEN, Shared, now, unsent};
 use crate::{
     delivery::{BatchResult, Outcome},
     error::{EndedBy, Failure, FailureKind, Persistence, Refusal},
+    plane::gate::End,
 };
 
 impl Shared {

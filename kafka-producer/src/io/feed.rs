@@ -5,13 +5,13 @@ use std::{fmt, sync::Arc, task::Context, time::Instant};
 use kafka_batch::{Compression, Compressor};
 use kafka_net::{CallResult, Demand, Expectation, Feed, Next, Offer, Status};
 
-use super::{
-    Afterwards, Caller, Control, Shared, compress,
-    gate::{Armed, End, Gate},
-    lanes::GateDraw,
-};
+use super::{Afterwards, Caller, Control, Shared, compress};
 use crate::{
-    draw::Draw,
+    plane::{
+        draw::Draw,
+        gate::{Armed, End, Gate},
+        lanes::GateDraw,
+    },
     sender::{Call, Drained, LaneId, Reply, Sealed, guarded, tell_other},
 };
 

@@ -11,10 +11,7 @@ mod compress;
 mod driver;
 mod end;
 mod feed;
-mod gate;
 mod host;
-mod lanes;
-mod topics;
 mod workers;
 
 use std::{
@@ -40,26 +37,22 @@ use self::{
     compress::Compressors,
     driver::Signal,
     end::PROCESS_PAUSE,
-    gate::Gate,
-    lanes::LaneTable,
-    topics::Topics,
 };
 pub(crate) use self::{
     alarms::Timer,
     clock::now,
     host::{Host, Tasks},
-    lanes::{Lane, LaneState},
 };
 use crate::{
     config::Settings,
     delivery::Outcome,
     error::{EndedBy, FailureKind, Refusal},
     partitioner::Partitioner,
+    plane::{TopicShared, gate::Gate, lanes::LaneTable, topics::Topics},
     planted::planted,
     purge::{Purge, Purged},
     sender::{LaneId, Sender, Unsent},
     stats::Stats,
-    topic::TopicShared,
     waiters::Waiters,
 };
 

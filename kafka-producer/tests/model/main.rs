@@ -61,7 +61,7 @@ mod sender {
     pub(crate) struct LaneId(pub(crate) u32);
 }
 
-#[path = "../../src/io/gate.rs"]
+#[path = "../../src/plane/gate.rs"]
 mod gate;
 #[path = "../../src/delivery/outcome.rs"]
 mod outcome;

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     append::Source,
     delivery::{BatchResult, Delivery, Outcome},
-    draw::{Draw, Lanes, Taken},
     error::FailureKind,
+    plane::draw::{Draw, Lanes, Taken},
     purge::Purge,
     sender::{Call, Drained, Effects, LaneId, Reply, Sender, SenderSettings, SplitJob, Supply, Unsent},
 };

@@ -23,8 +23,8 @@ use kafka_wire::{
 use super::super::{Call, Drained, Reply, Sender, SenderSettings, call::ProduceCall};
 use crate::{
     delivery::{Delivery, Outcome, RecordMetadata},
-    draw::InOrder,
     error::DeliveryError,
+    plane::draw::InOrder,
 };
 
 pub(super) const A: NodeId = NodeId(1);

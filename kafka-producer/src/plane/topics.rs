@@ -7,14 +7,14 @@ use std::{
 
 use kafka_wire::TopicName;
 
-use crate::topic::TopicShared;
+use super::topic::TopicShared;
 
 /// The topics of a producer: those that exist, which stay for its life as their lanes do, and names that somebody wants to
 /// send to. Of the latter, those nobody uses any more are forgotten once there are many: who sends to whatever name he is
 /// given must not fill the memory with names of nothing.
 ///
 /// No other lock is taken while this one is held.
-pub(super) struct Topics {
+pub(crate) struct Topics {
     names: RwLock<Names>,
 }
 
@@ -27,18 +27,18 @@ struct Names {
 }
 
 impl Topics {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let names = Names { topics: BTreeMap::new(), look_at: 0, rng: fastrand::Rng::with_seed(seed) };
         Self { names: RwLock::new(names) }
     }
 
     /// A topic, if its name was ever used.
-    pub(super) fn get(&self, name: &str) -> Option<Arc<TopicShared>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<TopicShared>> {
         self.names.read().unwrap_or_else(PoisonError::into_inner).topics.get(name).cloned()
     }
 
     /// A topic, made if need be.
-    pub(super) fn named(&self, name: &TopicName, producer: u64) -> Arc<TopicShared> {
+    pub(crate) fn named(&self, name: &TopicName, producer: u64) -> Arc<TopicShared> {
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
         let names = &mut *names;
         let make = || Arc::new(TopicShared::new(name.clone(), producer, names.rng.u64(..)));
@@ -52,7 +52,7 @@ impl Topics {
     }
 
     /// All of them.
-    pub(super) fn all(&self) -> Vec<Arc<TopicShared>> {
+    pub(crate) fn all(&self) -> Vec<Arc<TopicShared>> {
         self.names.read().unwrap_or_else(PoisonError::into_inner).topics.values().cloned().collect()
     }
 }

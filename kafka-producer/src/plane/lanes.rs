@@ -17,13 +17,15 @@ use std::{
 use kafka_batch::{DrainedBatch, Edges, PartitionQueue, Pool, ReadyIndex, Round};
 use kafka_wire::TopicName;
 
-use super::gate::{Gate, GateGuard, GateState};
+use super::{
+    draw::{Draw, Lanes, Taken},
+    gate::{Gate, GateGuard, GateState},
+    topic::TopicShared,
+};
 use crate::{
     delivery::Outcome,
-    draw::{Draw, Lanes, Taken},
     planted::planted,
     sender::{LaneId, Supply},
-    topic::TopicShared,
 };
 
 /// One partition's queue behind its lock.
