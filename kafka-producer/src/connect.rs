@@ -12,6 +12,7 @@ use crate::{
     config::{ConfigError, MetadataRecovery, ProducerConfig, Settings},
     io::{self, Host, Shared},
     partitioner::Partitioner,
+    plane::{Plane, PlaneSettings},
     producer::Producer,
     sender::{Sender, SenderSettings},
 };
@@ -59,12 +60,21 @@ impl ProducerConfig {
         let net = net_config(&settings)?;
         let metadata = Metadata::new(&settings.bootstrap_servers, metadata_config(&settings)?, rng.fork());
         let limits = Limits::new(settings.batch_size, settings.max_request_size, settings.buffer_memory)?;
-        let queue_settings =
-            QueueSettings { limits, linger: settings.linger, delivery_timeout: settings.delivery_timeout };
+        let plane_settings = PlaneSettings {
+            queues: QueueSettings {
+                limits,
+                linger: settings.linger,
+                delivery_timeout: settings.delivery_timeout,
+            },
+            compression: settings.compression,
+            ignores_keys: settings.partitioner_ignore_keys,
+            is_adaptive: settings.partitioner_adaptive_partitioning,
+            availability_timeout: settings.partitioner_availability_timeout,
+        };
         let sender = Sender::new(sender_settings(&settings), metadata, rng.u64(..));
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let shared = Shared::new(id, settings, queue_settings, partitioner, net, sender, &host);
-        Ok(Producer::start(shared))
+        let plane = Plane::new(id, plane_settings, partitioner, sender, io::surroundings(&host), io::now());
+        Ok(Producer::start(Shared::new(plane, settings, net, &host)))
     }
 }
 

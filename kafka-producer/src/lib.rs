@@ -41,7 +41,6 @@
 //! connection, which asks the `Sender` (a state machine without I/O) for requests and tells it the answers. Everything
 //! that touches tokio is in the module `io`.
 
-mod append;
 mod config;
 mod connect;
 mod delivery;
@@ -57,6 +56,7 @@ pub mod partitioner;
 mod plane;
 mod planted;
 mod producer;
+mod progress;
 mod purge;
 mod record;
 mod sender;

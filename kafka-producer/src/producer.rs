@@ -10,16 +10,15 @@ use std::{
     time::Duration,
 };
 
-use kafka_batch::SendReason;
 use kafka_wire::NodeId;
 
 use crate::{
-    append::{self, Progress},
     config::ProducerConfig,
     delivery::{Bystander, Counts, Deliveries, Delivery, Outcome},
-    error::{EndedBy, FailureKind, Millis, Refusal, SendError, TrySendError},
+    error::{EndedBy, Millis, Refusal, SendError, TrySendError},
     io::{Shared, Timer, now},
-    plane::TopicShared,
+    plane::{self, TopicShared},
+    progress::Progress,
     purge::{Purge, Purged},
     record::Record,
     sink::RecordSink,
@@ -63,10 +62,11 @@ struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        if !self.0.is_elsewhere() {
+        let is_elsewhere = self.0.act(|plane, after| plane.is_elsewhere(after));
+        if !is_elsewhere {
             drop(self.0.close());
         }
-        append::forget(self.0.id);
+        plane::forget(self.0.plane.id);
     }
 }
 
@@ -162,7 +162,7 @@ impl Producer {
     pub async fn partitions_for(&self, topic: &str) -> Result<Vec<PartitionInfo>, SendError> {
         let topic = self.known_topic(topic).await?;
         let numbers = |nodes: &[NodeId]| nodes.iter().map(|node| node.0).collect();
-        let partitions = self.shared.partitions(&topic.name).into_iter().zip(0..);
+        let partitions = self.shared.plane.partitions(&topic.name).into_iter().zip(0..);
         Ok(partitions
             .map(|(partition, index)| PartitionInfo {
                 partition: index,
@@ -177,7 +177,7 @@ impl Producer {
         if let Some(refusal) = self.shared.refusal() {
             return Err(SendError::new(refusal));
         }
-        let topic = self.shared.topic(name).map_err(SendError::new)?;
+        let topic = self.shared.plane.topic(name).map_err(SendError::new)?;
         let mut progress = Progress::default();
         while topic.count() == 0 {
             let look = |cx: &mut Context<'_>| match topic.count() {
@@ -210,7 +210,7 @@ impl Producer {
         if let Some(refusal) = self.shared.refusal() {
             return Err(SendError::new(refusal));
         }
-        let Counts { delivered, failed, .. } = await_all(self.shared.flush(SendReason::Flush)).await;
+        let Counts { delivered, failed, .. } = await_all(self.shared.flush()).await;
         Ok(Flushed { delivered, failed })
     }
 
@@ -238,7 +238,7 @@ impl Producer {
         })
         .await;
         if !in_time {
-            shared.abort(FailureKind::Ended(EndedBy::Handle));
+            shared.abort(EndedBy::Handle);
             poll_fn(|cx| end.poll(cx)).await;
         }
         // Some may have been acknowledged while they were given up.
@@ -258,16 +258,16 @@ impl Producer {
     /// It does not wait for anything; so there is nothing to cancel. Records whose `send` still waits for room or for
     /// their topic are not accepted yet, and not concerned.
     pub fn purge(&self, what: Purge) -> Purged {
-        if self.shared.is_elsewhere() {
+        if self.shared.act(|plane, after| plane.is_elsewhere(after)) {
             // What is here is the parent's.
             return Purged::default();
         }
-        self.shared.purge(what, FailureKind::Purged)
+        self.shared.purge(what)
     }
 
     /// What the producer has done so far.
     pub fn stats(&self) -> Stats {
-        self.shared.stats()
+        self.shared.plane.stats()
     }
 }
 
@@ -287,14 +287,14 @@ struct Ending<'a> {
 
 impl Ending<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.shared.poll_over(&mut self.key, cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
+        if self.shared.over.poll(&mut self.key, cx.waker()) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.shared.cancel_over(key);
+            self.shared.over.cancel(key);
         }
     }
 }
@@ -389,12 +389,12 @@ impl<I: Iterator> SendingAll<'_, I> {
         let before = self.at;
         while let Some(record) = self.taken.get(self.at) {
             let run = match record.key {
-                None => self.shared.append_run(&self.taken[self.at..], &mut self.deliveries),
+                None => self.shared.plane.append_run(&self.taken[self.at..], &mut self.deliveries),
                 Some(_) => 0,
             };
             self.at += run;
             if run == 0 {
-                let Some(delivery) = self.shared.append(record) else { break };
+                let Some(delivery) = self.shared.plane.append_fast(record) else { break };
                 self.deliveries.push(delivery);
                 self.at += 1;
             }

@@ -12,11 +12,11 @@ use futures::Sink;
 use kafka_batch::{Header, OwnedHeader};
 
 use crate::{
-    append::Progress,
     delivery::{Deliveries, Delivery},
     error::{DeliveryError, Persistence, SendError},
     io::Shared,
     producer::Producer,
+    progress::Progress,
     record::Record,
 };
 

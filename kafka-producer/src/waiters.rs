@@ -10,10 +10,6 @@ pub(crate) struct Waiters {
 }
 
 impl Waiters {
-    pub(crate) const fn new() -> Self {
-        Self { wakers: BTreeMap::new(), next: 0 }
-    }
-
     /// Keeps a waker under a key, which is given if there is none. What was kept before, or is kept already, is in `waker`
     /// afterwards: to be dropped after the lock.
     pub(crate) fn keep(&mut self, key: &mut Option<u64>, waker: &mut Waker) {

@@ -41,7 +41,7 @@ use self::log::{Arrived, Log};
 use crate::{
     delivery::{Delivery, Outcome},
     error::{FailureKind, Persistence},
-    plane::draw::InOrder,
+    plane::InOrder,
     purge::Purge,
     sender::{Call, Drained, Effects, LaneId, Reply, Sender, SenderSettings, SplitJob, Unsent},
 };
@@ -542,7 +542,7 @@ impl World {
     /// Does what the shell would do.
     fn settle(&mut self) {
         let mut effects = Effects::default();
-        self.sender.swap_effects(&mut effects);
+        self.sender.move_effects(&mut effects);
         for resolution in effects.resolved {
             assert!(self.resolved.insert(Arc::as_ptr(&resolution.outcome)), "a batch has two answers");
             drop(resolution.outcome.resolve(resolution.result));

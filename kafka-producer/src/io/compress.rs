@@ -8,13 +8,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use kafka_batch::{Compression, Compressor, SplitError, Stamp};
+use kafka_batch::{Compression, Compressor};
 
 use super::{Shared, Tasks, now, parallelism};
-use crate::{
-    delivery::Outcome,
-    sender::{Drained, LaneId, SplitJob},
-};
+use crate::plane::{self, Done, Lost};
 
 /// Codec states that are not in use, for the next batches.
 pub(super) struct Compressors {
@@ -29,55 +26,18 @@ impl Compressors {
         Self { compression, idle: Mutex::default(), shared }
     }
 
-    /// Seals a batch on another thread.
-    pub(super) fn seal(&self, drained: Drained) {
+    /// Has a job done on another thread.
+    pub(super) fn take_on(&self, job: plane::Job) {
         let Some(shared) = self.shared.upgrade() else { return };
-        let Drained { lane, key, batch, stamp } = drained;
-        let job = Job { shared, lane, key, is_sealing: true, is_done: false };
-        let tasks = Arc::clone(&job.shared.tasks);
+        let hold = Hold { lost: Some(job.lost()), shared };
+        let tasks = Arc::clone(&hold.shared.tasks);
         let work = move || {
-            let shared = Arc::clone(&job.shared);
+            let shared = Arc::clone(&hold.shared);
             let mut compressor = shared.compressors.take();
-            let sealed = batch.seal(stamp, &mut compressor);
+            let done = job.run(&shared.plane.pool, &mut compressor);
             shared.compressors.put_back(compressor);
-            job.done();
-            shared.with_control("to hand in a sealed batch", |control, _| {
-                control.sender.handle_sealed(lane, key, sealed, now());
-            });
-        };
-        hand_over(&*tasks, Box::new(work));
-    }
-
-    /// Makes smaller batches of one, on another thread.
-    pub(super) fn split(&self, job: SplitJob) {
-        let Some(shared) = self.shared.upgrade() else { return };
-        let SplitJob { lane, key, batch } = job;
-        let job = Job { shared, lane, key, is_sealing: false, is_done: false };
-        let tasks = Arc::clone(&job.shared.tasks);
-        let work = move || {
-            let shared = Arc::clone(&job.shared);
-            let (topic, partition) = (batch.tag().topic().clone(), batch.tag().partition());
-            let parts = batch.split(&shared.pool, || Arc::new(Outcome::new(topic.clone(), partition)));
-            let mut compressor = shared.compressors.take();
-            let parts = parts.map(|split| {
-                let sealed = split.into_iter().map(|part| part.seal(Stamp::NONE, &mut compressor));
-                sealed.collect::<Vec<_>>()
-            });
-            shared.compressors.put_back(compressor);
-            match parts {
-                Ok(parts) => {
-                    job.done();
-                    shared.with_control("to hand in the parts of a batch", |control, _| {
-                        control.sender.handle_split(lane, key, parts, now());
-                    });
-                }
-                // The job ends undone, which gives the batch up.
-                Err(SplitError::SingleRecord) => debug_assert!(false, "one record is not split"),
-                Err(error) => {
-                    tracing::error!(%error, %topic, partition, "a batch could not be split");
-                    debug_assert!(false, "each part takes what it is given: {error}");
-                }
-            }
+            hold.done();
+            shared.act(|plane, after| plane.handle_done(done, now(), after));
         };
         hand_over(&*tasks, Box::new(work));
     }
@@ -108,38 +68,27 @@ fn hand_over(tasks: &dyn Tasks, work: Box<dyn FnOnce() + Send>) {
     let _ = panic::catch_unwind(AssertUnwindSafe(|| tasks.work(work)));
 }
 
-/// For batches that stay as they are.
-pub(super) fn no_codec() -> Compressor {
-    new_compressor(Compression::None)
-}
-
 fn new_compressor(compression: Compression) -> Compressor {
     Compressor::new(compression)
         .unwrap_or_else(|error| unreachable!("the codec was checked with the settings: {error}"))
 }
 
 /// Work on a batch elsewhere. If it is dropped undone (a codec panicked, or there was no thread), the batch is given up.
-struct Job {
+struct Hold {
     shared: Arc<Shared>,
-    lane: LaneId,
-    key: u64,
-    /// It counts as being sealed; otherwise it is split.
-    is_sealing: bool,
-    is_done: bool,
+    lost: Option<Lost>,
 }
 
-impl Job {
+impl Hold {
     fn done(mut self) {
-        self.is_done = true;
+        self.lost = None;
     }
 }
 
-impl Drop for Job {
+impl Drop for Hold {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.shared.with_control("to give up a batch that was lost", |control, _| {
-                control.sender.handle_lost(self.lane, self.key, self.is_sealing, now());
-            });
+        if let Some(lost) = self.lost.take() {
+            self.shared.act(|plane, after| plane.handle_done(Done::Lost(lost), now(), after));
         }
     }
 }

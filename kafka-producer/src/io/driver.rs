@@ -15,10 +15,13 @@ use kafka_net::{Endpoint, io::keep_connected};
 use kafka_wire::NodeId;
 use tokio::{task::AbortHandle, time::sleep_until};
 
-use super::{ABORTED, Caller, OPEN, Shared, afterwards::Afterwards, feed::PumpFeed, now};
+use super::{Shared, feed::PumpFeed, now};
 use crate::{
-    error::{EndedBy, FailureKind},
-    plane::gate::{End, Gate},
+    error::EndedBy,
+    plane::{
+        After, Caller, GateFeed, Life, Plane,
+        gate::{End, Gate},
+    },
     planted::planted,
 };
 
@@ -66,20 +69,18 @@ impl Signal {
 /// Runs until everything is over. Dropped before that, be it before its first turn (its runtime was shut down), it gives
 /// everything up, truthfully.
 pub(super) fn drive(shared: Arc<Shared>) -> impl Future<Output = ()> {
-    let driver =
-        Driver { shared, pumps: Vec::new(), last_busy: None, is_busy: false, stalls: false, end_by: None };
+    let after = After::new(Caller::Driver);
+    let driver = Driver { shared, after, pumps: Vec::new(), is_busy: false, end_by: None };
     driver.run()
 }
 
 struct Driver {
     shared: Arc<Shared>,
+    /// Lists for what is to be done after the engine's locks are let go.
+    after: After,
     pumps: Vec<Pump>,
-    /// When a batch was last seen waiting.
-    last_busy: Option<Instant>,
-    /// That was not long ago: the clock is looked at often.
+    /// Batches are open: the clock is looked at often.
     is_busy: bool,
-    /// A broker took nothing when it was last looked.
-    stalls: bool,
     /// When pumps that do not end by themselves are left alone. Set once everything is resolved.
     end_by: Option<Instant>,
 }
@@ -121,7 +122,7 @@ impl Driver {
                         let now = now();
                         match self.wait(deadline, now) {
                             Some(until) if until > now => {
-                                self.shared.clock.refresh(now);
+                                self.shared.plane.tick(now);
                                 sleep.as_mut().reset(until.into());
                             }
                             _ => break true,
@@ -152,62 +153,32 @@ impl Driver {
     /// Does what is due, and says when there is more.
     fn turn(&mut self, now: Instant) -> Option<Instant> {
         let shared = Arc::clone(&self.shared);
-        if shared.is_fork() {
-            shared.end_fork();
+        if shared.plane.is_fork() {
+            shared.act(|plane, after| plane.end_fork(after));
             self.end_by.get_or_insert(now);
             return None;
         }
-        shared.clock.refresh(now);
         shared.alarms.ring(now);
-        let (mut afterwards, purpose) = (Afterwards::default(), "to keep the time");
-        shared.with_control_reusing(&mut afterwards, purpose, Caller::Driver, |control, afterwards| {
-            control.sender.handle_timeout(now);
-            let orphans: Vec<_> = shared.nowhere.lock().index.keys().collect();
-            control.sender.want_leaders(orphans, now);
-            for gate in shared.all_gates() {
-                shared.expire(control, afterwards, &gate, now);
-            }
-            if let Some(timeout) = shared.settings.partitioner_availability_timeout {
-                self.stalls = shared.see_to_stalls(control, timeout, self.stalls, now);
-            }
-        });
-        let fatal = shared.lock("to look for a fatal error").sender.fatal();
-        if let Some(code) = fatal.filter(|_| shared.life.load(Ordering::Acquire) != ABORTED) {
-            shared.abort(FailureKind::Rejected(code));
-        }
+        shared.act_reusing(&mut self.after, |plane, after| plane.turn(now, after));
         self.see_to_pumps();
-        self.see_to_end(now);
-        self.next_turn(now)
-    }
-
-    fn next_turn(&mut self, now: Instant) -> Option<Instant> {
-        let shared = Arc::clone(&self.shared);
-        // First the flag, then the gates: a batch begun in between is seen, or signals.
-        shared.ticking.store(false, Ordering::SeqCst);
-        let gates = shared.all_gates();
-        let due: Vec<_> = gates.iter().filter_map(|gate| gate.lock().index.first_expiry()).collect();
-        if shared.begun.swap(false, Ordering::Relaxed) || !due.is_empty() {
-            self.last_busy = Some(now);
+        if self.end_by.is_none() && shared.act_reusing(&mut self.after, Plane::finish) {
+            self.end_by = Some(now + END_PATIENCE);
         }
-        // Batches come and go: for a while it is cheaper to look again than to be woken for each.
-        let busy_until = self.last_busy.map(|busy| busy + GRACE).filter(|until| *until > now);
-        shared.ticking.store(busy_until.is_some(), Ordering::SeqCst);
-        // However short the linger: a batch that cannot leave stays open, and its records' times come from the clock.
-        self.is_busy = busy_until.is_some();
-        let timeout = shared.lock("to ask for the next time-out").sender.poll_timeout(now);
-        shared.alarms.arm(due.into_iter().chain(busy_until).chain(timeout).chain(self.end_by).min())
+        let next = shared.plane.next_turn(now);
+        self.is_busy = next.is_busy;
+        shared.alarms.arm(next.due.into_iter().chain(self.end_by).min())
     }
 
     /// A pump for each broker of the view.
     fn see_to_pumps(&mut self) {
         let shared = Arc::clone(&self.shared);
-        let view = Arc::clone(shared.lock("to look at the cluster").sender.view());
+        let view = shared.plane.view();
         for broker in view.brokers.values() {
             // Looked at each time: a pump that is started may be the end of everything.
-            if shared.life.load(Ordering::Acquire) == ABORTED || self.end_by.is_some() {
+            if shared.plane.life() == Life::Aborted || self.end_by.is_some() {
                 break;
             }
-            let gate = shared.gate(broker.node);
+            let gate = shared.plane.gate(broker.node);
             let old = self.pumps.iter_mut().find(|pump| Arc::ptr_eq(&pump.gate, &gate));
             match old {
                 Some(pump) if pump.has_ended() => {
@@ -224,8 +195,8 @@ impl Driver {
     }
 
     fn start(shared: &Arc<Shared>, node: NodeId, gate: Arc<Gate>, endpoint: &Endpoint) -> Pump {
-        let feed = PumpFeed::new(Arc::clone(shared), Arc::clone(&gate));
-        let seed = shared.lock("to draw a seed").sender.draw_seed();
+        let feed = PumpFeed::new(Arc::clone(shared), GateFeed::new(&shared.plane, Arc::clone(&gate)));
+        let seed = shared.plane.draw_seed();
         let has_ended = Arc::new(AtomicBool::new(false));
         let mut done =
             Done { shared: Arc::clone(shared), has_begun: false, has_ended: Arc::clone(&has_ended) };
@@ -238,26 +209,6 @@ impl Driver {
         Pump { gate, endpoint: endpoint.clone(), task, has_ended }
     }
 
-    /// Ends the pumps once nothing is left to be done.
-    fn see_to_end(&mut self, now: Instant) {
-        let shared = &self.shared;
-        let life = shared.life.load(Ordering::Acquire);
-        if life == OPEN || self.end_by.is_some() {
-            return;
-        }
-        let control = shared.lock("to see whether everything is resolved");
-        let is_done =
-            control.sender.is_drained() && control.lanes.iter().all(|lane| lane.lock().queue.is_empty());
-        drop(control);
-        if is_done {
-            self.end_by = Some(now + END_PATIENCE);
-            let end = if life == ABORTED { End::Abort } else { End::Finish };
-            for gate in shared.all_gates() {
-                gate.end(end);
-            }
-        }
-    }
-
     fn is_over(&self) -> bool {
         let patient = self.end_by.is_some_and(|end_by| now() < end_by);
         self.end_by.is_some() && (!patient || self.pumps.iter().all(Pump::has_ended))
@@ -267,12 +218,13 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         if self.end_by.is_none() {
-            self.shared.abort(FailureKind::Ended(EndedBy::Runtime));
+            self.shared.abort(EndedBy::Runtime);
         }
         for pump in &self.pumps {
             pump.task.abort();
         }
-        self.shared.over();
+        self.shared.over.set();
+        self.shared.alarms.end();
     }
 }
 
@@ -289,14 +241,11 @@ impl Drop for Done {
         self.has_ended.store(true, Ordering::Release);
         // A task that is dropped without a turn was started on a runtime that is shut down: the next one would fare the same.
         if !self.has_begun && !planted!(RuntimeEndUnseen) {
-            self.shared.abort(FailureKind::Ended(EndedBy::Runtime));
+            self.shared.abort(EndedBy::Runtime);
         }
         self.shared.signal.set();
     }
 }
-
-/// How long the driver goes on to look after the last batch was sent. Much less than any batch lives.
-const GRACE: Duration = Duration::from_millis(100);
 
 /// How long pumps may take to hang up.
 const END_PATIENCE: Duration = Duration::from_secs(1);

@@ -133,6 +133,7 @@ impl Gate {
     }
 
     /// Wakes the pump, whatever it waits for.
+    #[cfg(test)]
     pub(crate) fn wake(&self) {
         let waker = self.lock().wakeup();
         if let Some(waker) = waker {

@@ -11,6 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    task::Waker,
     time::Instant,
 };
 
@@ -110,31 +111,27 @@ impl Lane {
         self.is_stalled.store(is_stalled, Ordering::Relaxed);
     }
 
-    /// Tells the gate what an append changed. Neither this lane nor any other may be locked.
+    /// Tells the gate what an append changed, and gives who is to be woken for it. Neither this lane nor any other may be locked.
     ///
     /// A batch that is begun while somebody waits for memory must not linger: who waited first was granted the last of it, and
     /// the others have told all gates before there was this batch. Looked at under the gate's lock: whoever begins to wait
     /// later tells the gate after this.
-    pub(crate) fn tell(&self, gate: &Gate, edges: Edges, pool: &Pool) {
+    #[must_use = "the pump must be woken to see it"]
+    pub(crate) fn tell(&self, gate: &Gate, edges: Edges, pool: &Pool) -> Option<Waker> {
         if !edges.any() {
-            return;
+            return None;
         }
-        let waker = {
-            let mut state = gate.lock();
-            // Looked at again under both locks: two threads may come here in either order.
-            let lane = self.lock();
-            if !std::ptr::eq(Arc::as_ptr(&lane.gate), gate) {
-                // Moved meanwhile; whoever moved it told the new gate.
-                return;
-            }
-            self.report(&mut state, &lane);
-            drop(lane);
-            let presses = edges.first && pool.waiting() > 0 && !planted!(PressureUnheard);
-            state.waker_for(edges.full || presses).filter(|_| !planted!(DeafPump))
-        };
-        if let Some(waker) = waker {
-            waker.wake();
+        let mut state = gate.lock();
+        // Looked at again under both locks: two threads may come here in either order.
+        let lane = self.lock();
+        if !std::ptr::eq(Arc::as_ptr(&lane.gate), gate) {
+            // Moved meanwhile; whoever moved it told the new gate.
+            return None;
         }
+        self.report(&mut state, &lane);
+        drop(lane);
+        let presses = edges.first && pool.waiting() > 0 && !planted!(PressureUnheard);
+        state.waker_for(edges.full || presses).filter(|_| !planted!(DeafPump))
     }
 }
 

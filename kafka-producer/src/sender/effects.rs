@@ -92,6 +92,27 @@ impl Effects {
         debug_assert!(self.is_empty(), "what was carried out was taken out");
     }
 
+    /// Takes over what is to be done by others.
+    pub(super) fn append(&mut self, others: &mut Self) {
+        self.resolved.append(&mut others.resolved);
+        self.released.append(&mut others.released);
+        self.wake.append(&mut others.wake);
+        self.routes.append(&mut others.routes);
+        self.grown.append(&mut others.grown);
+        self.news.append(&mut others.news);
+        self.splits.append(&mut others.splits);
+        self.hang_up_on.append(&mut others.hang_up_on);
+        self.events.append(&mut others.events);
+        self.brokers |= others.brokers;
+        self.hang_up |= others.hang_up;
+        self.begins_anew |= others.begins_anew;
+        self.hopeless |= others.hopeless;
+        self.timer |= others.timer;
+        self.refused = self.refused.or(others.refused);
+        self.fatal = self.fatal.or(others.fatal);
+        others.reset();
+    }
+
     /// A node's pump is to look.
     pub(super) fn wake(&mut self, node: NodeId) {
         if !self.wake.contains(&node) {

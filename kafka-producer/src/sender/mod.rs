@@ -32,7 +32,7 @@ use kafka_wire::{Acks, ErrorCode, NodeId, TopicId, TopicName};
 
 pub(crate) use self::{
     call::{Call, Reply},
-    effects::{Effects, Resolution, SplitJob},
+    effects::{Effects, Grown, News, Resolution, Route, SplitJob},
     ending::Unsent,
     log::{guarded, tell_other},
     produce::{Drained, Supply},
@@ -66,7 +66,7 @@ pub(crate) type Sealed = kafka_batch::SealedBatch<Arc<Outcome>>;
 /// * (C) commands: a verb, with `now` where it matters;
 /// * (D) outputs: `poll_*`, and the [`Effects`] that inputs and commands leave behind.
 ///
-/// After each B, C or D, [`swap_effects`](Self::swap_effects) must be called, and what it gives be carried out
+/// After each B, C or D, [`move_effects`](Self::move_effects) must be called, and what it gives be carried out
 /// where no lock is held.
 #[derive(Debug)]
 pub(crate) struct Sender {
@@ -345,7 +345,7 @@ impl Sender {
         self.fatal_reason.as_ref()
     }
 
-    /// (A) Whether anything is to be done outside since [`swap_effects`](Self::swap_effects) was last called.
+    /// (A) Whether anything is to be done outside since [`move_effects`](Self::move_effects) was last called.
     pub(crate) fn has_effects(&self) -> bool {
         !self.effects.is_empty()
     }
@@ -355,11 +355,18 @@ impl Sender {
         std::mem::take(&mut self.effects)
     }
 
-    /// (D) What is to be done outside, since the last call, for the lists of one that has been carried out: they are
-    /// filled again without an allocation.
-    pub(crate) fn swap_effects(&mut self, done: &mut Effects) {
-        debug_assert!(done.is_empty(), "carried out");
-        std::mem::swap(&mut self.effects, done);
+    /// (D) What is to be done outside, since the last call. Lists that were carried out are filled again without an allocation.
+    pub(crate) fn move_effects(&mut self, into: &mut Effects) {
+        if into.is_empty() {
+            std::mem::swap(&mut self.effects, into);
+        } else {
+            into.append(&mut self.effects);
+        }
+    }
+
+    /// (D) The error with which everything that waits is to be given up, if there is one; later batches may fare better.
+    pub(crate) fn take_refused(&mut self) -> Option<ErrorCode> {
+        self.effects.refused.take()
     }
 
     /// (A) Who leads a partition, as far as is known, and since which epoch.

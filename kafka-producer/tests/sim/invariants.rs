@@ -144,6 +144,10 @@ impl Flag {
     pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    pub(crate) fn set(&self, is_set: bool) {
+        self.0.store(is_set, Ordering::Relaxed);
+    }
 }
 
 impl Wake for Flag {

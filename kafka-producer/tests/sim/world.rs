@@ -12,7 +12,6 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use futures::Sink;
-use kafka_batch::SendReason;
 use kafka_net::{
     Connection, Demand, Endpoint, Event as ConnectionEvent, FrameSink, KafkaCodec, Life, NetConfig, NetError,
     Next, Reconnect, Status,
@@ -22,7 +21,7 @@ use tokio_util::codec::Decoder;
 
 use super::{
     brokers::{Brokers, SERVICE, Served, address, name, node, produce_request},
-    client::{Accepted, Client, End, Job},
+    client::{Accepted, Client},
     invariants::{Checker, Promises, Tally, Told, Violation},
     net::{Conn, Link, NetSettings, Socket, Weather, Weathers},
     plan::{Act, Plan, Way},
@@ -30,6 +29,7 @@ use super::{
 use crate::{
     delivery::{Bystander, Counts, Outcome},
     error::{EndedBy, FailureKind, Persistence},
+    plane::{Job, gate::End},
     planted::planted,
 };
 
@@ -180,7 +180,7 @@ impl World {
             .flat_map(|node| [((node, Way::Up), weather.clone()), ((node, Way::Down), weather.clone())])
             .collect();
         let mut world = Self {
-            client: Client::new(setup, &mut rng),
+            client: Client::new(setup, &mut rng, start),
             brokers: Brokers::new(setup, rng.fork()),
             checker: Checker::new(promises),
             start,
@@ -257,11 +257,11 @@ impl World {
             let what = format!("the producer is done for ({code:?}), and brokers are well");
             return Err(Violation { invariant: "I10", what });
         }
-        if !self.client.is_closed {
+        if !self.client.is_closed() {
             self.probe()?;
         }
         let is_lied_to = self.plan.steps.iter().any(|step| step.act.refuses_what_is_next());
-        self.checker.check_counters(self.client.sender.counters(), is_lied_to);
+        self.checker.check_counters(self.client.plane.look().sender.counters(), is_lied_to);
         self.hang_up();
         self.check()?;
         self.tally_up();
@@ -345,7 +345,7 @@ impl World {
 
     /// The end of every connection, after which all memory must be back.
     fn hang_up(&mut self) {
-        self.client.close();
+        self.client.close(self.now);
         self.client.abort(FailureKind::Ended(EndedBy::Handle), self.now);
         for pump in 0..self.pumps.len() {
             if let Stage::Up(mut link) = std::mem::replace(&mut self.pumps[pump].stage, Stage::Ended) {
@@ -356,8 +356,8 @@ impl World {
         self.conns.clear();
         self.client.forget_kept();
         self.happened.clear();
-        let used = self.client.pool.used();
-        if used > 0 || self.client.pool.waiting() > 0 {
+        let used = self.client.plane.pool.used();
+        if used > 0 || self.client.plane.pool.waiting() > 0 {
             self.checker.violated("I7", format!("{used} bytes of memory did not come back"));
         }
     }
@@ -415,7 +415,7 @@ impl World {
             Event::Turn => {}
             Event::Pump(pump) if self.pumps[pump].timer.is_some_and(|time| time <= self.now) => {
                 self.pumps[pump].timer = None;
-                self.client.gates[self.pumps[pump].gate].woken = true;
+                self.client.set_woken(self.pumps[pump].gate, true);
             }
             Event::Pump(_) => {}
             Event::Dialled { pump, attempt, result } => self.dialled(pump, attempt, result),
@@ -567,7 +567,7 @@ impl World {
                 conn.read.extend_from_slice(&piece);
                 if conn.client {
                     // There is room to write again.
-                    self.client.gates[conn.gate].woken = true;
+                    self.client.set_woken(conn.gate, true);
                 }
                 let ended = conn.up.ends && conn.up.pieces.is_empty();
                 self.read_requests(id);
@@ -585,7 +585,7 @@ impl World {
                     if ended {
                         link.broken = Some(io::ErrorKind::UnexpectedEof);
                     }
-                    self.client.gates[gate].woken = true;
+                    self.client.set_woken(gate, true);
                 }
             }
         }
@@ -617,7 +617,7 @@ impl World {
         let gate = conn.gate;
         if let Some(link) = self.link_of(id) {
             link.broken = Some(io::ErrorKind::ConnectionReset);
-            self.client.gates[gate].woken = true;
+            self.client.set_woken(gate, true);
         }
         self.bury(id);
     }

@@ -24,7 +24,7 @@ use super::super::{Call, Drained, Reply, Sender, SenderSettings, call::ProduceCa
 use crate::{
     delivery::{Delivery, Outcome, RecordMetadata},
     error::DeliveryError,
-    plane::draw::InOrder,
+    plane::InOrder,
 };
 
 pub(super) const A: NodeId = NodeId(1);

@@ -302,8 +302,8 @@ mod scenario_43_close {
             net.clear();
             delivery.await.expect("delivered by tasks that nobody holds");
             sleep(SECOND * 2).await;
-            assert!(shared.poll_over(&mut None, Waker::noop()), "the tasks have ended");
-            assert_eq!(shared.pool.used(), 0);
+            assert!(shared.over.poll(&mut None, Waker::noop()), "the tasks have ended");
+            assert_eq!(shared.plane.pool.used(), 0);
         });
         assert_eq!(values(&net), ["left behind"]);
     }
@@ -322,8 +322,8 @@ mod scenario_43_close {
             assert!(error.is_timeout() && error.persistence() == Persistence::NotPersisted, "{error}");
             assert!(now() - began <= SECOND * 32);
             sleep(SECOND * 3).await;
-            assert!(shared.poll_over(&mut None, Waker::noop()), "the tasks have ended");
-            assert_eq!(shared.pool.used(), 0);
+            assert!(shared.over.poll(&mut None, Waker::noop()), "the tasks have ended");
+            assert_eq!(shared.plane.pool.used(), 0);
         });
     }
 
@@ -610,7 +610,7 @@ mod scenario_49_runtime_gone {
         // The handle outlives it, and says so.
         let refused = producer.try_send(order("later")).expect_err("there is no runtime");
         assert!(refused.as_send_error().is_some_and(crate::SendError::is_closed), "{refused}");
-        assert_eq!(producer.shared().pool.used(), 0);
+        assert_eq!(producer.shared().plane.pool.used(), 0);
     }
 
     #[test]
@@ -694,7 +694,7 @@ mod scenario_49_runtime_gone {
                 panic::resume_unwind(panic);
             }
         }
-        assert_eq!(producer.shared().pool.used(), 0);
+        assert_eq!(producer.shared().plane.pool.used(), 0);
     }
 
     /// A runtime that is shut down from another thread while records are sent.

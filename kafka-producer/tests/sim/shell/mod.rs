@@ -148,8 +148,8 @@ fn simulate(seed: u64) -> Result<Report, Failure> {
     wrong.extend(net.violations());
     wrong.extend(PANICS.take().into_iter().map(|panic| format!("a task panicked: {panic}")));
     wrong.extend(book.verify(&net, &plan.topics, promise));
-    if shared.pool.used() > 0 {
-        wrong.push(format!("{} bytes of memory are never given back (I7)", shared.pool.used()));
+    if shared.plane.pool.used() > 0 {
+        wrong.push(format!("{} bytes of memory are never given back (I7)", shared.plane.pool.used()));
     }
     let (delivered, failed) = book.counts();
     let transcript = net.transcript();
@@ -319,7 +319,7 @@ impl Run {
             let limit = self.plan.delivery_timeout + SLACK;
             let waits_for = Arc::clone(&shared);
             let mut key = None;
-            let over = std::future::poll_fn(move |cx| match waits_for.poll_over(&mut key, cx.waker()) {
+            let over = std::future::poll_fn(move |cx| match waits_for.over.poll(&mut key, cx.waker()) {
                 true => std::task::Poll::Ready(()),
                 false => std::task::Poll::Pending,
             });
@@ -351,7 +351,7 @@ impl Run {
             }
             waited += LOOK;
             // Nothing is held by anybody: all is resolved, written and let go.
-            let is_idle = shared.pool.used() == 0 && shared.lock("to look at it").sender.is_drained();
+            let is_idle = shared.plane.pool.used() == 0 && shared.plane.look().sender.is_drained();
             idle = if is_idle { idle + LOOK } else { Duration::ZERO };
             if idle > END {
                 self.book
@@ -372,7 +372,7 @@ impl Run {
     /// I7: when nobody waits any more, and connections are closed, nobody holds memory.
     async fn nothing_is_held(&self, shared: &Shared) {
         sleep(SLACK).await;
-        let used = shared.pool.used();
+        let used = shared.plane.pool.used();
         if used > 0 {
             self.book.violate(format!("{used} bytes are held when all is over (I7)"));
         }

@@ -287,7 +287,7 @@ impl User {
     /// What could go anywhere goes to no partition that the producer knows to be gone.
     fn is_there(&self, delivery: &Delivery) {
         let shared = self.net.watched().and_then(|watch| watch.shared());
-        let known = shared.map_or(0, |shared| shared.partitions(&delivery.topic().into()).len());
+        let known = shared.map_or(0, |shared| shared.plane.partitions(&delivery.topic().into()).len());
         if known > 0 && delivery.partition() as usize >= known {
             let (topic, partition) = (delivery.topic(), delivery.partition());
             let what =

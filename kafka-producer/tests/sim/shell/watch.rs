@@ -14,7 +14,6 @@ use kafka_wire::{
 
 use super::book::{Book, Id, parse};
 use crate::{
-    error::FailureKind,
     io::{Shared, now},
     planted::planted,
     purge::Purge,
@@ -44,7 +43,7 @@ impl Watch {
     /// Somebody gives up what is unresolved.
     pub(super) fn purge(&self, what: Purge) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.purge(what, FailureKind::Purged);
+            shared.purge(what);
         }
     }
 
@@ -52,7 +51,7 @@ impl Watch {
     pub(super) fn check_pressure(&self, max_in_flight: u32) {
         let Some(shared) = self.shared.upgrade() else { return };
         let may_go = |since: Instant, out: usize| since + HEARD < now() && out < max_in_flight as usize;
-        let lingering = shared.lingering().into_iter().find(|(.., since, out)| may_go(*since, *out));
+        let lingering = shared.plane.lingering().into_iter().find(|(.., since, out)| may_go(*since, *out));
         if let Some((topic, partition, since, _)) = lingering {
             let since = now() - since;
             let what = format!(
@@ -170,7 +169,7 @@ impl Leaders {
     /// Nobody is taken for a leader who was none in that epoch.
     pub(super) fn check(&self, watch: &Watch) {
         let Some(shared) = watch.shared() else { return };
-        for (topic, partition, leader, epoch) in shared.leaders() {
+        for (topic, partition, leader, epoch) in shared.plane.leaders() {
             let past = self.0.get(&(topic.as_str().to_owned(), partition));
             if past.is_some_and(|past| !past.contains(&(leader, epoch))) {
                 let what =
@@ -196,7 +195,7 @@ impl Meter {
     /// I7: what is still to be written is in memory that counts.
     pub(super) fn check(&self) {
         let Some(shared) = self.watch.shared() else { return };
-        let used = shared.pool.used();
+        let used = shared.plane.pool.used();
         if used + HEADS < self.left {
             let what = format!("{} bytes are still to be written, and {used} are counted (I7)", self.left);
             self.watch.violate(what);
@@ -205,8 +204,7 @@ impl Meter {
 
     /// The socket takes bytes.
     pub(super) fn take(&mut self, bytes: &mut [u8]) {
-        let failed =
-            || self.watch.shared().map_or(0, |shared| shared.lock("to count").sender.counters().failed);
+        let failed = || self.watch.shared().map_or(0, |shared| shared.plane.look().sender.counters().failed);
         if planted!(BufferReused) && self.left > 0 && failed() > self.failed {
             let end = self.left.min(bytes.len());
             bytes[..end].iter_mut().rev().take(4).for_each(|byte| *byte = !*byte);

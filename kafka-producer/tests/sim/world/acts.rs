@@ -25,11 +25,11 @@ impl World {
                 self.client.purge(what, FailureKind::Purged, now);
             }
             Act::Flush => {
-                let outcomes = self.client.flush(SendReason::Flush);
+                let outcomes = self.client.flush(now);
                 self.flushes.push(Flush { count: self.checker.count(), outcomes });
             }
             Act::Close { patience } => {
-                self.client.close();
+                self.client.close(now);
                 self.close_by = Some(now + patience);
             }
             other => self.befall(other),
@@ -65,7 +65,7 @@ impl World {
             Act::Astray { broker, time } => {
                 let broker = node(broker);
                 // Who knows no cluster yet takes the first that answers.
-                let is_known = self.client.sender.view().brokers.keys().any(|node| node.0 >= 0);
+                let is_known = self.client.view().brokers.keys().any(|node| node.0 >= 0);
                 if is_known && self.brokers.lead_astray(broker) {
                     self.checker.tally.add("addresses led astray", 1);
                     self.conns_of(broker).into_iter().for_each(|id| self.break_off(id));

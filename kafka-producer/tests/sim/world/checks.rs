@@ -14,10 +14,10 @@ impl World {
             self.note_answer(*id, told);
         }
         self.check_flushes();
-        let used = self.client.pool.used();
+        let used = self.client.plane.pool.used();
         // Splits take theirs beyond the limit, and everybody else waits until that is paid back: see `Client::split`.
         self.client.overdrawn = self.client.overdrawn.min(used);
-        let (limit, overdrawn) = (self.client.pool.limit(), self.client.overdrawn);
+        let (limit, overdrawn) = (self.client.plane.pool.limit(), self.client.overdrawn);
         if used > limit + overdrawn {
             let what =
                 format!("{used} bytes of memory are in use, the limit is {limit}, splits took {overdrawn}");
@@ -96,19 +96,18 @@ impl World {
 
     /// Somebody waited for memory, and got none: then nothing lingers whose broker takes requests.
     pub(super) fn check_pressure(&mut self) {
-        if self.client.compresses() || !self.client.sender.is_identified() {
+        if self.client.compresses() || !self.client.is_identified() {
             return;
         }
-        let takes = |gate: usize| {
-            let mut pumps = self.pumps.iter().filter(|pump| pump.gate == gate && pump.is_ready);
-            let is_asleep = !self.client.gates[gate].woken;
-            is_asleep
-                && pumps.any(|pump| match &pump.stage {
-                    Stage::Up(link) => link.connection.room(self.now) > 0,
-                    _ => false,
-                })
+        let takes = |node: NodeId| {
+            let mut pumps = self.pumps.iter().filter(|pump| pump.node == node && pump.is_ready);
+            pumps.any(|pump| match &pump.stage {
+                Stage::Up(link) => !self.client.is_woken(pump.gate) && link.connection.room(self.now) > 0,
+                _ => false,
+            })
         };
-        let found = self.client.lingering().find(|(gate, ..)| takes(*gate));
+        let kept_back = self.client.plane.kept_back();
+        let found = kept_back.iter().find(|(node, ..)| takes(*node));
         let found = found.map(|(_, topic, partition)| format!("{topic}-{partition}"));
         if let Some(partition) = found {
             let what = format!("somebody waited for memory in vain, and {partition} went on to linger");
@@ -156,10 +155,8 @@ impl World {
         if self.plan.setup.metadata_version < 7 {
             return;
         }
-        let wrong = self.client.lanes().find_map(|(lane, topic, partition)| {
-            let (leader, epoch) = self.client.sender.leader_of(lane)?;
-            let (leader, epoch) = (leader?, epoch?);
-            (!self.brokers.has_led(topic, partition, leader, epoch))
+        let wrong = self.client.plane.leaders().into_iter().find_map(|(topic, partition, leader, epoch)| {
+            (!self.brokers.has_led(&topic, partition, leader, epoch))
                 .then(|| format!("{leader} is taken for the leader of {topic}-{partition} in epoch {epoch}"))
         });
         if let Some(wrong) = wrong {
@@ -169,7 +166,7 @@ impl World {
 
     pub(super) fn tally_up(&mut self) {
         let tally = &mut self.checker.tally;
-        tally.count(self.client.sender.counters());
+        tally.count(self.client.plane.look().sender.counters());
         if self.client.fatal().is_some() {
             tally.add("fatal errors", 1);
         }

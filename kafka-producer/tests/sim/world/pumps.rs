@@ -5,8 +5,8 @@ use super::*;
 impl World {
     /// A pump for each broker of the view.
     pub(super) fn see_to_pumps(&mut self) {
-        let view = Arc::clone(self.client.sender.view());
-        if self.client.is_aborted {
+        let view = self.client.view();
+        if self.client.has_ended() {
             return;
         }
         for broker in view.brokers.values() {
@@ -14,18 +14,16 @@ impl World {
             let old = self.pumps.iter().position(|pump| pump.gate == gate);
             match old {
                 Some(at) if matches!(self.pumps[at].stage, Stage::Ended) => {
-                    self.client.gates[gate].end = End::Open;
-                    self.client.gates[gate].woken = true;
+                    self.client.reopen(gate);
                     self.pumps[at].stage = Stage::Rest;
                     self.pumps[at].endpoint = broker.endpoint.clone();
                 }
                 Some(at) if self.pumps[at].endpoint != broker.endpoint => {
-                    self.client.gates[gate].end = End::Abort;
-                    self.client.gates[gate].woken = true;
+                    self.client.end(gate);
                 }
                 Some(_) => {}
                 None => {
-                    let rng = fastrand::Rng::with_seed(self.client.sender.draw_seed());
+                    let rng = fastrand::Rng::with_seed(self.client.plane.draw_seed());
                     self.pumps.push(Pump {
                         gate,
                         node: broker.node,
@@ -46,19 +44,19 @@ impl World {
     pub(super) fn woken_pump(&self) -> Option<usize> {
         self.pumps
             .iter()
-            .position(|pump| !matches!(pump.stage, Stage::Ended) && self.client.gates[pump.gate].woken)
+            .position(|pump| !matches!(pump.stage, Stage::Ended) && self.client.is_woken(pump.gate))
     }
 
     pub(super) fn poll_pump(&mut self, at: usize) {
         let gate = self.pumps[at].gate;
-        self.client.gates[gate].woken = false;
-        let end = self.client.gates[gate].end;
+        self.client.set_woken(gate, false);
+        let end = self.client.end_of(gate);
         match std::mem::replace(&mut self.pumps[at].stage, Stage::Ended) {
             Stage::Ended => {}
             Stage::Rest if end != End::Open => self.ended(at),
             Stage::Rest => {
                 self.pumps[at].stage = Stage::Rest;
-                match self.client.demand(gate, false, self.now) {
+                match self.client.demand(gate, self.now) {
                     Demand::Connect => self.dial(at),
                     Demand::Later(time) => self.set_timer(at, time),
                     _ => {}
@@ -67,16 +65,16 @@ impl World {
             Stage::Dialling if end != End::Open => self.down(at, Life::default(), NetError::aborted(false)),
             Stage::Dialling => {
                 self.pumps[at].stage = Stage::Dialling;
-                let _ = self.client.demand(gate, false, self.now);
+                let _ = self.client.demand(gate, self.now);
             }
             Stage::Backoff(_) if end != End::Open => self.ended(at),
             Stage::Backoff(until) if until <= self.now => {
                 self.pumps[at].stage = Stage::Rest;
-                self.client.gates[gate].woken = true;
+                self.client.set_woken(gate, true);
             }
             Stage::Backoff(until) => {
                 self.pumps[at].stage = Stage::Backoff(until);
-                let _ = self.client.demand(gate, false, self.now);
+                let _ = self.client.demand(gate, self.now);
             }
             Stage::Up(link) => self.poll_link(at, link),
         }
@@ -135,7 +133,7 @@ impl World {
         }
         let pump = &mut self.pumps[at];
         let rest = pump.setup_by.saturating_duration_since(now);
-        let opening = pump.reconnect.opening(self.client.sender.expectation());
+        let opening = pump.reconnect.opening(self.client.expectation(pump.gate));
         let address = pump.endpoint.to_string();
         let conn = self.next_conn;
         self.next_conn += 1;
@@ -153,7 +151,7 @@ impl World {
         }));
         let gate = pump.gate;
         self.conns.insert(conn, Conn::new(broker, gate, now));
-        self.client.gates[gate].woken = true;
+        self.client.set_woken(gate, true);
         say!(self, "c{conn} connected to {broker}");
     }
 
@@ -165,7 +163,7 @@ impl World {
         self.pumps[at].is_ready = false;
         self.pumps[at].stage = Stage::Backoff(now + retry_after);
         self.client.status(self.pumps[at].gate, &Status::Down { error, retry_after }, now);
-        self.client.gates[self.pumps[at].gate].woken = true;
+        self.client.set_woken(self.pumps[at].gate, true);
         self.set_timer(at, now + retry_after);
     }
 
@@ -204,7 +202,7 @@ impl World {
                 return;
             }
         }
-        self.client.gates[self.pumps[at].gate].woken = true;
+        self.client.set_woken(self.pumps[at].gate, true);
         self.pumps[at].stage = Stage::Up(link);
     }
 
@@ -235,8 +233,8 @@ impl World {
                 return None;
             }
             if link.connection.room(now) == 0 {
-                match self.client.gates[gate].end {
-                    End::Open => _ = self.client.demand(gate, self.pumps[at].is_ready, now),
+                match self.client.end_of(gate) {
+                    End::Open => _ = self.client.demand(gate, now),
                     End::Finish => link.connection.finish(now),
                     End::Abort => link.connection.abort(now),
                 }
@@ -289,7 +287,7 @@ impl World {
 
     /// What is still to be written is in memory that counts.
     pub(super) fn check_held(&mut self, link: &Link) {
-        let (held, used) = (link.sink.held(), self.client.pool.used());
+        let (held, used) = (link.sink.held(), self.client.plane.pool.used());
         if used + HEADS < held {
             self.checker
                 .violated("I7", format!("{held} bytes are still to be written, and {used} are counted"));
@@ -315,7 +313,7 @@ impl World {
                     link.was_ready = true;
                     self.pumps[at].is_ready = true;
                     if link.connection.is_proven() {
-                        self.client.sender.handle_proof(self.pumps[at].node);
+                        self.client.proven(gate, now);
                     }
                     self.client.status(gate, &Status::Ready, now);
                 }

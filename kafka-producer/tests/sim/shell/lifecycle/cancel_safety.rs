@@ -66,7 +66,7 @@ fn who_asked_for_a_topic_leaves_nothing_behind_and_takes_nobodys_place() {
     play(|net| async move {
         down(&net);
         let producer = start(config(&net));
-        let topic = producer.shared().topic("orders").expect("a legal name");
+        let topic = producer.shared().plane.topic("orders").expect("a legal name");
         let mut dropped = (Box::pin(producer.topic("orders")), Box::pin(producer.partitions_for("orders")));
         assert!(!is_ready(&mut dropped.0) && !is_ready(&mut dropped.1));
         let asking = producer.clone();
@@ -115,8 +115,8 @@ fn a_close_that_is_dropped_goes_on_as_if_the_last_handle_had_been() {
         net.clear();
         delivery.await.expect("delivered");
         sleep(SECOND * 2).await;
-        assert!(producer.shared().poll_over(&mut None, Waker::noop()), "the tasks have ended");
-        assert_eq!(producer.shared().pool.used(), 0);
+        assert!(producer.shared().over.poll(&mut None, Waker::noop()), "the tasks have ended");
+        assert_eq!(producer.shared().plane.pool.used(), 0);
     });
     assert_eq!(firsts(&net), "a");
 }

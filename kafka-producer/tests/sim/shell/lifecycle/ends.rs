@@ -132,7 +132,7 @@ fn flushes_closes_and_waits_for_topics_that_are_dropped_leave_nothing_behind() {
         warm_up(&producer).await;
         freeze(&net);
         let delivery = producer.send(order("waits")).await.expect("accepted");
-        let topic = producer.shared().topic("unknown").expect("a legal name");
+        let topic = producer.shared().plane.topic("unknown").expect("a legal name");
         let mut kept = Box::pin(producer.flush());
         assert!(!is_ready(&mut kept));
         for _ in 0..10_000 {
@@ -149,9 +149,9 @@ fn flushes_closes_and_waits_for_topics_that_are_dropped_leave_nothing_behind() {
             let waker = waker(|| ());
             assert!(closing.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
         });
-        assert_eq!(producer.shared().closing(), 100);
+        assert_eq!(producer.shared().over.waiting(), 100);
         drop(closing);
-        assert_eq!((producer.shared().closing(), producer.shared().alarms.waiting()), (0, 0));
+        assert_eq!((producer.shared().over.waiting(), producer.shared().alarms.waiting()), (0, 0));
         net.clear();
         assert_eq!(kept.await.expect("it was open").delivered, 1);
         delivery.await.expect("delivered");
@@ -191,8 +191,8 @@ fn no_thread_keeps_what_a_producer_held_after_its_end() {
         warm_up(&producer).await;
         (producer, net)
     });
-    let topic = Arc::downgrade(&producer.shared().topic("orders").expect("a legal name"));
-    let (pool, shared) = (Arc::downgrade(&producer.shared().pool), Arc::downgrade(producer.shared()));
+    let topic = Arc::downgrade(&producer.shared().plane.topic("orders").expect("a legal name"));
+    let (pool, shared) = (Arc::downgrade(&producer.shared().plane.pool), Arc::downgrade(producer.shared()));
     let (ends, end) = mpsc::channel::<()>();
     let other = {
         let producer = producer.clone();

@@ -78,7 +78,7 @@ fn a_panic_in_the_midst_of_a_change_ends_the_producer_truthfully() {
         let refused = producer.try_send(order("later")).expect_err("it has ended");
         let refused = refused.as_send_error().expect("for good").clone();
         assert!(refused.is_closed() && refused.to_string().contains("a panic"), "{after}: {refused}");
-        assert_eq!(producer.shared().pool.used(), 0, "after {after}");
+        assert_eq!(producer.shared().plane.pool.used(), 0, "after {after}");
     }
     assert!(slipped > 30, "{slipped} places were passed");
 }
@@ -91,7 +91,7 @@ fn a_lane_or_a_gate_that_a_panic_has_torn_ends_the_producer_truthfully() {
             let producer = start(config(&net).linger(SECOND * 5));
             warm_up(&producer).await;
             let waits = producer.send(order("waits")).await.expect("accepted");
-            let topic = producer.shared().topic("orders").expect("a legal name");
+            let topic = producer.shared().plane.topic("orders").expect("a legal name");
             let torn = std::thread::spawn(move || {
                 let lane = topic.lane(0).expect("it is there");
                 if is_lane {
@@ -109,7 +109,7 @@ fn a_lane_or_a_gate_that_a_panic_has_torn_ends_the_producer_truthfully() {
             assert!(error.to_string().contains("a panic"), "{error}");
             let refused = producer.send(order("later")).await.map(drop).expect_err("it has ended");
             assert!(refused.is_closed() && refused.to_string().contains("a panic"), "{refused}");
-            assert_eq!(producer.shared().pool.used(), 0);
+            assert_eq!(producer.shared().plane.pool.used(), 0);
         });
         assert_eq!(values(&net), Vec::<String>::new());
     }
@@ -121,7 +121,7 @@ fn an_append_finds_its_lane_torn() {
         let producer = start(config(&net).linger(SECOND * 5));
         warm_up(&producer).await;
         let waits = producer.send(order("waits")).await.expect("accepted");
-        let topic = producer.shared().topic("orders").expect("a legal name");
+        let topic = producer.shared().plane.topic("orders").expect("a legal name");
         let torn = std::thread::spawn(move || {
             let _lane = topic.lane(0).expect("it is there").lock();
             panic!("a mistake of ours");

@@ -306,7 +306,7 @@ fn nor_does_that_of_one_who_waits_for_a_topic() {
         warm_up(&producer).await;
         // Nor does any news of it wake whoever waits.
         freeze(&net);
-        let topic = producer.shared().topic("unknown").expect("a legal name");
+        let topic = producer.shared().plane.topic("unknown").expect("a legal name");
         let count = Arc::new(AtomicUsize::new(0));
         for is_asked_again in [true, false] {
             let waits = Arc::clone(&topic);

@@ -25,7 +25,7 @@ impl State {
         }
         // Partitions of which nothing was sent yet begin with another number.
         if let (Some(sequence @ 1..), Some(shared)) = (self.first_sequence.take(), watch.shared()) {
-            shared.lock("to begin elsewhere").sender.number_from(sequence);
+            shared.plane.look().sender.number_from(sequence);
         }
         self.check_leaders();
     }

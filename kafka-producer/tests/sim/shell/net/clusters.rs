@@ -44,9 +44,8 @@ impl Net {
     pub(in crate::shell) fn lead_astray(&self, node: i32) -> bool {
         // Who knows no cluster yet takes the first that answers.
         let shared = self.watched().and_then(|watch| watch.shared());
-        let is_known = shared.is_some_and(|shared| {
-            shared.lock("to see whom it knows").sender.view().brokers.keys().any(|node| node.0 >= 0)
-        });
+        let is_known = shared
+            .is_some_and(|shared| shared.plane.look().sender.view().brokers.keys().any(|node| node.0 >= 0));
         if !is_known {
             return false;
         }

@@ -9,12 +9,11 @@ use std::{
 use kafka_batch::{Chunk, Ticket};
 use kafka_net::topic_error_may_pass;
 
-use super::{Source, Stop};
 use crate::{
     delivery::Delivery,
     error::{Refusal, SendError},
     io::{Shared, Timer, now},
-    plane::TopicShared,
+    plane::{Source, Stop, TopicShared},
     planted::planted,
     record::Record,
 };
@@ -75,7 +74,7 @@ impl Progress {
     ) -> Poll<Result<Delivery, SendError>> {
         // Somebody who has waited goes on where he stopped.
         if !self.is_waiting() {
-            if let Some(delivery) = shared.append(record) {
+            if let Some(delivery) = shared.plane.append_fast(record) {
                 return Poll::Ready(Ok(delivery));
             }
         }
@@ -92,7 +91,7 @@ impl Progress {
         loop {
             if let Some(wait) = &mut self.wait.0 {
                 if let Some(ticket) = wait.ticket {
-                    match shared.pool.poll_grant(ticket, memory_waker(cx)) {
+                    match shared.plane.pool.poll_grant(ticket, memory_waker(cx)) {
                         Some(chunks) => (wait.granted, wait.ticket) = (chunks, None),
                         None if wait.timer.poll(cx).is_pending() && shared.refusal().is_none() => {
                             return Poll::Pending;
@@ -102,7 +101,7 @@ impl Progress {
                             let refusal = shared.refusal().unwrap_or_else(|| Refusal::NoRoom {
                                 waited,
                                 asked: shared.settings.buffer_memory,
-                                hint: shared.silence(),
+                                hint: shared.plane.silence(now()),
                             });
                             return Poll::Ready(Err(SendError::new(refusal)));
                         }
@@ -111,7 +110,7 @@ impl Progress {
             }
             let mut source = match &mut self.wait.0 {
                 Some(wait) if !wait.granted.is_empty() => Source::Granted(&mut wait.granted),
-                _ => Source::Pool(&shared.pool),
+                _ => Source::Pool(&shared.plane.pool),
             };
             match shared.append_slow(record, &mut source, !self.yielded) {
                 Ok(delivery) => {
@@ -128,8 +127,8 @@ impl Progress {
                 Err(Stop::Room(chunks)) => {
                     let wait = self.wait(shared);
                     wait.granted = Vec::new();
-                    wait.ticket = Some(shared.pool.wait(chunks, memory_waker(cx)));
-                    shared.press();
+                    wait.ticket = Some(shared.plane.pool.wait(chunks, memory_waker(cx)));
+                    shared.act(|plane, after| plane.press(after));
                 }
                 Err(Stop::Topic(topic, seen)) => {
                     match self.poll_topic(shared, topic, seen, record.partition, cx) {
@@ -159,8 +158,8 @@ impl Progress {
         // The planted bug is one of wake-ups: this timer must not wake for what the news do not.
         let mut is_due = |timer: &mut Timer| !planted!(DeafTopic) && timer.poll(cx).is_ready();
         // Once the producer has ended, no timer waits any more.
-        while shared.is_open() && wait.ask_again.as_mut().is_none_or(&mut is_due) {
-            shared.want_topic(&topic.name);
+        while shared.plane.is_open() && wait.ask_again.as_mut().is_none_or(&mut is_due) {
+            shared.act(|plane, after| plane.want_topic(&topic.name, now(), after));
             wait.ask_again = Some(Timer::new(&shared.alarms, now().checked_add(ASK_AGAIN)));
         }
         wait.topic = Some((Arc::clone(&topic), key));
@@ -172,10 +171,10 @@ impl Progress {
             Some(code) if !topic_error_may_pass(code) => {
                 Refusal::TopicRefused { topic: topic.name.clone(), code }
             }
-            _ if shared.refusal().is_some() => shared.refusal().unwrap_or_else(|| shared.closed()),
-            _ if seen == 0 && shared.hopeless_since(wait.hopeless).is_some() => Refusal::Unreachable {
+            _ if shared.refusal().is_some() => shared.refusal().unwrap_or_else(|| shared.plane.closed()),
+            _ if seen == 0 && shared.plane.hopeless_since(wait.hopeless).is_some() => Refusal::Unreachable {
                 topic: topic.name.clone(),
-                why: shared.hopeless_since(wait.hopeless).unwrap_or_default(),
+                why: shared.plane.hopeless_since(wait.hopeless).unwrap_or_default(),
             },
             _ if !is_over => return Poll::Pending,
             _ => {
@@ -187,7 +186,7 @@ impl Progress {
                         Refusal::NoPartition { topic, partition, count, waited }
                     }
                     _ => {
-                        let hint = trouble.is_none().then(|| shared.connection_trouble()).flatten();
+                        let hint = trouble.is_none().then(|| shared.plane.connection_trouble()).flatten();
                         Refusal::TopicUnavailable { topic, waited, code: trouble, hint }
                     }
                 }
@@ -207,7 +206,7 @@ impl Progress {
                 granted: Vec::new(),
                 topic: None,
                 ask_again: None,
-                hopeless: shared.hopeless_count(),
+                hopeless: shared.plane.hopeless_count(),
             })
         })
     }
@@ -221,7 +220,7 @@ fn memory_waker<'a>(cx: &Context<'a>) -> &'a Waker {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.filter(|_| !planted!(PlaceKept)) {
-            self.shared.pool.cancel(ticket);
+            self.shared.plane.pool.cancel(ticket);
         }
         if let Some((topic, key)) = &self.topic {
             topic.cancel(*key);

@@ -3,25 +3,26 @@
 //! The fast path finds the lane, takes its lock, encodes the record into the open batch, and is done. Whatever else there
 //! may be to do (a batch to close or to open, memory to take, a topic to learn of) is the cold path's.
 
-mod progress;
-
 use std::{
     cell::{Cell, RefCell},
     mem,
-    sync::Arc,
+    sync::{Arc, MutexGuard},
     time::{Duration, Instant},
 };
 
 use kafka_batch::{AppendError, Chunk, ChunkSource, Edges, SendReason, single_record_batch_size};
 use kafka_net::topic_error_may_pass;
 
-pub(crate) use self::progress::Progress;
+use super::{
+    Plane,
+    after::After,
+    lanes::{Lane, LaneState},
+    topic::TopicShared,
+};
 use crate::{
     delivery::{Deliveries, Delivery, Outcome},
     error::{Refusal, TrySendError, Wait},
-    io::{Shared, now},
     partitioner::{Sticky, partition_for_key},
-    plane::{Lane, LaneState, TopicShared},
     planted::slip,
     record::{Named, Record},
 };
@@ -53,24 +54,24 @@ enum Choice {
     Sticky,
 }
 
-impl Shared {
+impl Plane {
     /// Appends a record if that is all there is to do. `None` says nothing but that the cold path must look.
     #[inline(always)]
-    pub(crate) fn append(&self, record: &Record<'_>) -> Option<Delivery> {
+    pub(crate) fn append_fast(&self, record: &Record<'_>) -> Option<Delivery> {
         self.at_hand(record.topic.0, |topic| self.append_to(topic, record))
     }
 
     /// Appends the first ones of several records under one lock, as far as that is all there is to do; how many.
     ///
     /// They are without key and partition, and of one topic. Zero says nothing: the first one may be one for
-    /// [`append`](Self::append).
+    /// [`append_slow`](Self::append_slow).
     #[inline(never)]
     pub(crate) fn append_run<'a>(&self, records: &[Record<'a>], deliveries: &mut Deliveries) -> usize {
         let Some(first) = records.first() else { return 0 };
         if !self.is_plain {
             return 0;
         }
-        let wall = self.clock.wall();
+        let wall = self.wall.millis();
         let same = |record: &Record<'a>| {
             let timestamp = record.timestamp.unwrap_or(wall);
             let is_alike = record.key.is_none() && record.partition.is_none() && timestamp >= 0;
@@ -115,7 +116,7 @@ impl Shared {
             return None;
         }
         let timestamp = match record.timestamp {
-            None => self.clock.wall(),
+            None => self.wall.millis(),
             Some(timestamp) if timestamp >= 0 => timestamp,
             Some(_) => return None,
         };
@@ -146,9 +147,10 @@ impl Shared {
         record: &Record<'_>,
         source: &mut Source<'_>,
         yields: bool,
+        now: Instant,
+        after: &mut After,
     ) -> Result<Delivery, Stop> {
-        let now = now();
-        if let Some(refusal) = self.batch_refusal(now) {
+        if let Some(refusal) = self.batch_refusal(now, after) {
             return Err(Stop::Refused(refusal));
         }
         let named;
@@ -163,22 +165,23 @@ impl Shared {
                 &named
             }
         };
-        self.clock.refresh(now);
-        let timestamp = record.timestamp.unwrap_or_else(|| self.clock.wall());
+        self.wall.refresh(now);
+        let timestamp = record.timestamp.unwrap_or_else(|| self.wall.millis());
         if timestamp < 0 {
             return Err(Stop::Refused(Refusal::Timestamp(timestamp)));
         }
         let encoded =
             kafka_batch::Record { timestamp, key: record.key, value: record.value, headers: record.headers };
         let size = single_record_batch_size(&encoded);
-        let (limit, setting) = self.queue_settings.limits.single_record_limit();
+        let (limit, setting) = self.settings.queues.limits.single_record_limit();
         if size > limit {
             return Err(Stop::Refused(self.too_large(size, limit, setting)));
         }
+        let mut cold = Cold { topic, count: 0, record: &encoded, source, yields, now, after };
         let mut stop = None;
         for _ in 0..MAX_COUNTS {
-            let count = topic.count();
-            match self.append_in(topic, record, &encoded, source, count, yields, now) {
+            cold.count = topic.count();
+            match self.append_in(&mut cold, record) {
                 // Made again with other partitions just now: the choice may be another one.
                 Err(Stop::Topic(topic, seen)) if topic.count() != seen => stop = Some((topic, seen)),
                 done => return done,
@@ -189,66 +192,48 @@ impl Shared {
     }
 
     /// Appends a record to a partition of a topic that has so many.
-    #[expect(clippy::too_many_arguments, reason = "what the cold path has worked out")]
-    fn append_in(
-        &self,
-        topic: &Arc<TopicShared>,
-        record: &Record<'_>,
-        encoded: &kafka_batch::Record<'_>,
-        source: &mut Source<'_>,
-        count: u32,
-        yields: bool,
-        now: Instant,
-    ) -> Result<Delivery, Stop> {
-        if count == 0 {
-            return Err(Stop::Topic(Arc::clone(topic), count));
+    fn append_in(&self, cold: &mut Cold<'_, '_>, record: &Record<'_>) -> Result<Delivery, Stop> {
+        if cold.count == 0 {
+            return Err(cold.unknown());
         }
-        let choice = self.choose(topic, record, count)?;
+        let choice = self.choose(cold.topic, record, cold.count)?;
         // A panic in there may leave a lane or a gate half changed. Not watched on the fast path, which would cost each record: a
         // lane that is torn there is found when its batch is due.
-        let unwinding = Unwinding(self);
-        let done = self.place(topic, choice, encoded, source, count, yields, now);
+        let unwinding = Unwinding { plane: self, cold };
+        let done = match choice {
+            Choice::Sticky => self.append_sticky(unwinding.cold),
+            Choice::Partition(partition) => self.append_at(partition, unwinding.cold),
+        };
         mem::forget(unwinding);
         done
     }
 
     /// Appends a record to the partition that was chosen.
-    #[expect(clippy::too_many_arguments, reason = "what the cold path has worked out")]
-    fn place(
-        &self,
-        topic: &Arc<TopicShared>,
-        choice: Choice,
-        encoded: &kafka_batch::Record<'_>,
-        source: &mut Source<'_>,
-        count: u32,
-        yields: bool,
-        now: Instant,
-    ) -> Result<Delivery, Stop> {
-        match choice {
-            Choice::Sticky => self.append_sticky(topic, encoded, source, count, yields, now),
-            Choice::Partition(partition) => {
-                let unknown = || Stop::Topic(Arc::clone(topic), count);
-                let lane = topic.lane(partition).filter(|_| partition < count).ok_or_else(unknown)?;
-                let state = self.lock_lane(lane)?;
-                if state.queue.fits(encoded) {
-                    return self.append_at(lane, state, encoded, source, now);
-                }
-                if self.close_full(lane, state) && yields && self.is_turn_over() {
-                    return Err(Stop::Yield);
-                }
-                let state = self.lock_lane(lane)?;
-                if state.is_gone {
-                    return Err(unknown());
-                }
-                self.append_at(lane, state, encoded, source, now)
-            }
+    fn append_at(&self, partition: u32, cold: &mut Cold<'_, '_>) -> Result<Delivery, Stop> {
+        let lane = cold.topic.lane(partition).filter(|_| partition < cold.count);
+        let Some(lane) = lane else { return Err(cold.unknown()) };
+        let state = self.lock_lane(lane, cold)?;
+        if state.queue.fits(cold.record) {
+            return self.append_under(lane, state, cold);
         }
+        if self.close_full(lane, state, cold) && cold.yields && self.is_turn_over() {
+            return Err(Stop::Yield);
+        }
+        let state = self.lock_lane(lane, cold)?;
+        if state.is_gone {
+            return Err(cold.unknown());
+        }
+        self.append_under(lane, state, cold)
     }
 
     /// A lane that is whole. One that is not ends the producer.
-    fn lock_lane<'a>(&self, lane: &'a Lane) -> Result<std::sync::MutexGuard<'a, LaneState>, Stop> {
+    fn lock_lane<'a>(
+        &self,
+        lane: &'a Lane,
+        cold: &mut Cold<'_, '_>,
+    ) -> Result<MutexGuard<'a, LaneState>, Stop> {
         lane.lock_whole().ok_or_else(|| {
-            self.stop();
+            self.stop(cold.after);
             Stop::Refused(self.closed())
         })
     }
@@ -272,31 +257,22 @@ impl Shared {
             }
         }
         Ok(match record.key {
-            Some(key) if !self.settings.partitioner_ignore_keys => {
-                Choice::Partition(partition_for_key(key, count))
-            }
+            Some(key) if !self.settings.ignores_keys => Choice::Partition(partition_for_key(key, count)),
             _ => Choice::Sticky,
         })
     }
 
     /// A record without a key: with the thread's batch if that has room, else to another partition. A batch it does not
     /// fit into is full.
-    fn append_sticky(
-        &self,
-        topic: &Arc<TopicShared>,
-        record: &kafka_batch::Record<'_>,
-        source: &mut Source<'_>,
-        count: u32,
-        yields: bool,
-        now: Instant,
-    ) -> Result<Delivery, Stop> {
+    fn append_sticky(&self, cold: &mut Cold<'_, '_>) -> Result<Delivery, Stop> {
+        let (topic, count) = (cold.topic, cold.count);
         let current = Sticky::current(topic.key).filter(|partition| *partition < count);
         if let Some(lane) = current.and_then(|partition| topic.lane(partition)) {
             if let Some(state) = lane.try_lock() {
-                if state.queue.fits(record) {
-                    return self.append_at(lane, state, record, source, now);
+                if state.queue.fits(cold.record) {
+                    return self.append_under(lane, state, cold);
                 }
-                if self.close_full(lane, state) && yields && self.is_turn_over() {
+                if self.close_full(lane, state, cold) && cold.yields && self.is_turn_over() {
                     return Err(Stop::Yield);
                 }
             }
@@ -305,67 +281,66 @@ impl Shared {
         let shared = topic.spread.open();
         if Some(shared) != current && shared < count {
             if let Some(lane) = topic.lane(shared) {
-                if let Some(state) = lane.try_lock().filter(|state| state.queue.fits(record)) {
+                if let Some(state) = lane.try_lock().filter(|state| state.queue.fits(cold.record)) {
                     Sticky::stay(topic.key, shared);
-                    return self.append_at(lane, state, record, source, now);
+                    return self.append_under(lane, state, cold);
                 }
             }
         }
         let load = |partition| topic.lane(partition).map_or(Some(0), Lane::load);
-        let adaptive = self.settings.partitioner_adaptive_partitioning;
-        let partition = topic.spread.draw(count, current, if adaptive { Some(&load) } else { None });
+        let is_adaptive = self.settings.is_adaptive;
+        let partition = topic.spread.draw(count, current, if is_adaptive { Some(&load) } else { None });
         Sticky::stay(topic.key, partition);
-        let Some(lane) = topic.lane(partition) else { return Err(Stop::Topic(Arc::clone(topic), count)) };
-        let state = self.lock_lane(lane)?;
+        let Some(lane) = topic.lane(partition) else { return Err(cold.unknown()) };
+        let state = self.lock_lane(lane, cold)?;
         if state.is_gone {
-            return Err(Stop::Topic(Arc::clone(topic), count));
+            return Err(cold.unknown());
         }
-        self.append_at(lane, state, record, source, now)
+        self.append_under(lane, state, cold)
     }
 
     /// Whether this thread has filled so much that the pumps should have a turn: its runtime may have no other thread.
     fn is_turn_over(&self) -> bool {
-        let full = FULL.get() + self.queue_settings.limits.batch_limit();
+        let full = FULL.get() + self.settings.queues.limits.batch_limit();
         let is_over = full >= TURN;
         FULL.set(if is_over { 0 } else { full });
         is_over
     }
 
     /// Closes the batch that had no room for a record, if one is open.
-    fn close_full(&self, lane: &Lane, mut state: std::sync::MutexGuard<'_, LaneState>) -> bool {
+    fn close_full(&self, lane: &Lane, mut state: MutexGuard<'_, LaneState>, cold: &mut Cold<'_, '_>) -> bool {
         if !state.queue.close(SendReason::Full) {
             return false;
         }
         let gate = Arc::clone(&state.gate);
         drop(state);
-        lane.tell(&gate, Edges { first: false, full: true }, &self.pool);
+        cold.after.wake(lane.tell(&gate, Edges { first: false, full: true }, &self.pool));
         true
     }
 
-    fn append_at(
+    /// Appends a record to a lane that is locked.
+    fn append_under(
         &self,
         lane: &Lane,
-        mut state: std::sync::MutexGuard<'_, LaneState>,
-        record: &kafka_batch::Record<'_>,
-        source: &mut Source<'_>,
-        now: Instant,
+        mut state: MutexGuard<'_, LaneState>,
+        cold: &mut Cold<'_, '_>,
     ) -> Result<Delivery, Stop> {
         if state.closed {
             return Err(Stop::Refused(self.closed()));
         }
         // The lane may only have been taken for a moment, or another thread has begun a batch here.
-        if let Some(slot) = state.queue.append_fast(record) {
+        if let Some(slot) = state.queue.append_fast(cold.record) {
             return Ok(Delivery::new(slot.tag, slot.index));
         }
         let make = || Arc::new(Outcome::new(lane.topic.clone(), lane.partition));
         slip!();
-        let appended = state.queue.append_slow(record, now, source, make);
+        let appended = state.queue.append_slow(cold.record, cold.now, cold.source, make);
         let gate = appended.edges.any().then(|| Arc::clone(&state.gate));
         drop(state);
         if let Some(gate) = gate {
-            lane.tell(&gate, appended.edges, &self.pool);
+            cold.after.wake(lane.tell(&gate, appended.edges, &self.pool));
             if appended.edges.first {
-                self.batch_begun();
+                self.batch_begun(cold.after);
             }
         }
         match appended.slot {
@@ -380,7 +355,7 @@ impl Shared {
 
     #[cold]
     fn too_large(&self, size: usize, limit: usize, setting: &'static str) -> Refusal {
-        let limits = &self.queue_settings.limits;
+        let limits = &self.settings.queues.limits;
         let asked = match setting {
             "buffer.memory" => limits.buffer_memory(),
             _ => limit,
@@ -404,12 +379,33 @@ impl Shared {
 /// How often the partition of a record is chosen at most, when the topic gets others meanwhile.
 const MAX_COUNTS: usize = 3;
 
-/// An append that takes locks. Dropped only by a panic in there.
-struct Unwinding<'a>(&'a Shared);
+/// What the cold path has worked out of a record, and what it works with.
+struct Cold<'a, 's> {
+    topic: &'a Arc<TopicShared>,
+    /// How many partitions the topic had when it was looked at.
+    count: u32,
+    record: &'a kafka_batch::Record<'a>,
+    source: &'a mut Source<'s>,
+    yields: bool,
+    now: Instant,
+    after: &'a mut After,
+}
 
-impl Drop for Unwinding<'_> {
+impl Cold<'_, '_> {
+    fn unknown(&self) -> Stop {
+        Stop::Topic(Arc::clone(self.topic), self.count)
+    }
+}
+
+/// An append that takes locks. Dropped only by a panic in there.
+struct Unwinding<'a, 'c, 's> {
+    plane: &'a Plane,
+    cold: &'a mut Cold<'c, 's>,
+}
+
+impl Drop for Unwinding<'_, '_, '_> {
     fn drop(&mut self) {
-        self.0.stop();
+        self.plane.stop(self.cold.after);
     }
 }
 
@@ -449,13 +445,15 @@ impl ChunkSource for Source<'_> {
     }
 }
 
-impl Shared {
+impl Plane {
     /// Appends a record now or never.
-    pub(crate) fn try_append(self: &Arc<Self>, record: &Record<'_>) -> Result<Delivery, TrySendError> {
-        if let Some(delivery) = self.append(record) {
-            return Ok(delivery);
-        }
-        match self.append_slow(record, &mut Source::Pool(&self.pool), false) {
+    pub(crate) fn try_append(
+        &self,
+        record: &Record<'_>,
+        now: Instant,
+        after: &mut After,
+    ) -> Result<Delivery, TrySendError> {
+        match self.append_slow(record, &mut Source::Pool(&self.pool), false, now, after) {
             Ok(delivery) => Ok(delivery),
             Err(Stop::Refused(refusal)) => Err(TrySendError::refused(refusal)),
             Err(Stop::Room(_) | Stop::Yield) => Err(TrySendError::wait(Wait::Room)),
@@ -464,7 +462,7 @@ impl Shared {
                     let topic = topic.name.clone();
                     return Err(TrySendError::refused(Refusal::TopicRefused { topic, code }));
                 }
-                self.want_topic(&topic.name);
+                self.want_topic(&topic.name, now, after);
                 Err(TrySendError::wait(Wait::Topic))
             }
         }
