@@ -66,7 +66,7 @@ impl ProducerConfig {
                 linger: settings.linger,
                 delivery_timeout: settings.delivery_timeout,
             },
-            compression: settings.compression,
+            seals_elsewhere: settings.compression != Compression::None,
             ignores_keys: settings.partitioner_ignore_keys,
             is_adaptive: settings.partitioner_adaptive_partitioning,
             availability_timeout: settings.partitioner_availability_timeout,

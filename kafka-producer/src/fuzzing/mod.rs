@@ -1,6 +1,6 @@
 //! The body of the fuzz target `sender_ops`; its inputs are replayed, and others made up, by `cargo test`.
 //!
-//! A list of operations on a `Sender` with its queues and memory, two bytes each, beside brokers that take batches by
+//! A list of operations on the engine, two bytes each, beside brokers that take batches by
 //! Kafka's rules. Requests and answers pass as bytes, in any version. Connections break, brokers freeze and work on what
 //! they had read when nobody waits for it any more, restart and remember less, answer late, and with any code that they could
 //! mean. After every step: each batch has one answer; a number that reached a broker is never another record's; no more
@@ -13,17 +13,17 @@ mod log;
 mod tests;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Waker,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use kafka_batch::{
-    Compression, Compressor, DrainedBatch, Limits, PartitionQueue, Pool, QueueSettings, Record, SendReason,
-    Stamp, Ticket,
-};
+use kafka_batch::{Compression, Compressor, Limits, QueueSettings, Ticket};
 use kafka_net::{
     Answer, Backoff, Call as _, CallResult, Endpoint, Metadata, MetadataConfig, NetError, Next, Status,
 };
@@ -41,9 +41,10 @@ use self::log::{Arrived, Log};
 use crate::{
     delivery::{Delivery, Outcome},
     error::{FailureKind, Persistence},
-    plane::InOrder,
+    plane::{self, After, GateFeed, Job, Plane, PlaneSettings, Source, Stop, Surroundings, gate::End},
     purge::Purge,
-    sender::{Call, Drained, Effects, LaneId, Reply, Sender, SenderSettings, SplitJob, Unsent},
+    record::Record,
+    sender::{Call, Reply, Sender, SenderSettings},
 };
 
 /// Runs the operations in `data` from the given start of time.
@@ -63,10 +64,10 @@ pub fn sender_ops(data: &[u8], start: Instant) {
 }
 
 struct World {
-    sender: Sender,
-    pool: Arc<Pool>,
-    queues: QueueSettings,
-    lanes: Vec<Lane>,
+    plane: Plane,
+    after: After,
+    /// The pumps' sides of the engine, by node.
+    feeds: BTreeMap<NodeId, GateFeed>,
     compressor: Compressor,
     now: Instant,
     /// Who leads each partition, since which epoch.
@@ -76,8 +77,8 @@ struct World {
     version: i16,
     next_id: i64,
     first_epoch: i16,
-    sealing: Vec<Drained>,
-    splits: Vec<SplitJob>,
+    /// Batches that are sealed or split elsewhere.
+    jobs: Vec<Job>,
     requests: Vec<Request>,
     /// Questions that any broker could have been asked.
     controls: VecDeque<(NodeId, Call)>,
@@ -88,13 +89,6 @@ struct World {
     /// Outcomes that were set, by their address; they are kept, so that no other one has it.
     resolved: BTreeSet<*const Outcome>,
     kept: Vec<Arc<Outcome>>,
-    is_aborted: bool,
-}
-
-struct Lane {
-    queue: PartitionQueue<Arc<Outcome>>,
-    partition: i32,
-    leader: Option<NodeId>,
 }
 
 /// A Produce request without answer.
@@ -110,6 +104,12 @@ struct Request {
 struct Sent {
     partition: usize,
     delivery: Delivery,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        plane::forget(self.plane.id);
+    }
 }
 
 impl World {
@@ -133,11 +133,21 @@ impl World {
             linger: Duration::ZERO,
             delivery_timeout: DELIVERY_TIMEOUT,
         };
-        let mut world = Self {
-            sender: Sender::new(settings, metadata, 7),
-            pool: Pool::new(&queues.limits),
+        // Sealed elsewhere, so that things happen between a batch's drawing and its sealing.
+        let plane_settings = PlaneSettings {
             queues,
-            lanes: Vec::new(),
+            seals_elsewhere: true,
+            ignores_keys: false,
+            is_adaptive: true,
+            availability_timeout: None,
+        };
+        let surroundings = Surroundings { wall: || 1, process: || 1, seed: 1 };
+        let sender = Sender::new(settings, metadata, 7);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let mut world = Self {
+            plane: Plane::new(id, plane_settings, None, sender, surroundings, now),
+            after: After::default(),
+            feeds: BTreeMap::new(),
             compressor: Compressor::new(Compression::None).expect("compiled in"),
             now,
             leaders: [(NODES[0], 0), (NODES[1], 0), (NODES[2], 0)],
@@ -145,8 +155,7 @@ impl World {
             version: 9 + i16::from(version % 5),
             next_id: 0,
             first_epoch: if mode & 1 == 0 { 0 } else { i16::MAX - 1 },
-            sealing: Vec::new(),
-            splits: Vec::new(),
+            jobs: Vec::new(),
             requests: Vec::new(),
             controls: VecDeque::new(),
             strays: VecDeque::new(),
@@ -154,9 +163,8 @@ impl World {
             sent: Vec::new(),
             resolved: BTreeSet::new(),
             kept: Vec::new(),
-            is_aborted: false,
         };
-        world.sender.want_topic(&topic(), now);
+        world.plane.want_topic(&topic(), now, &mut world.after);
         // Nothing can be appended before the topic is known.
         for _ in 0..6 {
             world.settle();
@@ -164,7 +172,7 @@ impl World {
             world.poll_all();
             world.answer_controls();
         }
-        assert_eq!(world.lanes.len(), PARTITIONS, "the topic is known");
+        assert_eq!(world.plane.partitions(&topic()).len(), PARTITIONS, "the topic is known");
         world
     }
 
@@ -189,7 +197,7 @@ impl World {
             11 => self.pass(Duration::from_millis(u64::from(detail) * 20)),
             12 => {
                 // Exactly when it asked to be told.
-                if let Some(due) = self.sender.poll_timeout(self.now) {
+                if let Some(due) = self.plane.next_turn(self.now).due {
                     self.pass(due.saturating_duration_since(self.now));
                 }
             }
@@ -200,7 +208,7 @@ impl World {
             17 => self.up_or_down(node, more % 2 == 0),
             18 => self.cancel(),
             _ => {
-                self.sender.want_topic(&topic(), self.now);
+                self.plane.want_topic(&topic(), self.now, &mut self.after);
                 self.settle();
             }
         }
@@ -208,74 +216,106 @@ impl World {
 
     /// Appends records to a partition as a batch, or waits for memory.
     fn append(&mut self, partition: usize, records: usize) {
-        let Some(lane) = self.lanes.get_mut(partition).filter(|_| self.sent.len() < MAX_RECORDS) else {
+        if self.sent.len() >= MAX_RECORDS {
             return;
-        };
+        }
+        let index = i32::try_from(partition).expect("few");
         for _ in 0..=records {
             let number = u32::try_from(self.sent.len()).expect("few").to_be_bytes();
             let mut value = number.to_vec();
             value.resize(100, number[3]);
-            let record = Record { timestamp: 1, value: Some(&value), ..Record::default() };
-            let outcome = || Arc::new(Outcome::new(topic(), lane.partition));
-            let mut source = &self.pool;
-            match lane.queue.append_slow(&record, self.now, &mut source, outcome).slot {
-                Ok(slot) => {
-                    self.sent.push(Sent { partition, delivery: Delivery::new(slot.tag, slot.index) });
+            let record = Record::to("orders").partition(index).timestamp(1).value(&value);
+            let appended = match self.plane.append_fast(&record) {
+                Some(delivery) => Ok(delivery),
+                None => {
+                    let mut source = Source::Pool(&self.plane.pool);
+                    self.plane.append_slow(&record, &mut source, false, self.now, &mut self.after)
                 }
-                Err(_) => {
-                    self.tickets.push_back(self.pool.wait(1, Waker::noop()));
+            };
+            match appended {
+                Ok(delivery) => self.sent.push(Sent { partition, delivery }),
+                Err(Stop::Room(chunks)) => {
+                    self.tickets.push_back(self.plane.pool.wait(chunks, Waker::noop()));
+                    self.plane.press(&mut self.after);
                     break;
                 }
+                // The producer has ended.
+                Err(_) => break,
             }
+            self.settle();
         }
-        lane.queue.close(SendReason::Full);
-        if lane.leader.is_none() {
-            self.sender.want_leaders([LaneId(u32::try_from(partition).expect("few"))], self.now);
-        }
+        drop(self.plane.flush(self.now, &mut self.after));
         self.settle();
     }
 
     /// Somebody who waits for memory gets it or not, and waits no longer.
     fn cancel(&mut self) {
         let Some(ticket) = self.tickets.pop_front() else { return };
-        if self.pool.poll_grant(ticket, Waker::noop()).is_none() {
-            self.pool.cancel(ticket);
+        if self.plane.pool.poll_grant(ticket, Waker::noop()).is_none() {
+            self.plane.pool.cancel(ticket);
         }
     }
 
-    fn draw(&mut self, node: NodeId) {
-        let led = self.lanes.iter_mut().map(|lane| (lane.leader == Some(node)).then_some(&mut lane.queue));
-        let mut supply = InOrder::new(led);
-        self.sender.drain(node, self.now, &mut supply, &mut self.sealing);
+    /// A pump whose gate was closed hangs up, and another one begins.
+    fn renew(&mut self, node: NodeId) {
+        let gate = self.plane.gate(node);
+        let Some(feed) = self.feeds.get(&node) else { return };
+        let is_other = !Arc::ptr_eq(feed.gate(), &gate);
+        if !is_other && gate.lock().end == End::Open {
+            return;
+        }
+        self.lose(node, usize::MAX);
+        gate.reopen();
+        if is_other {
+            self.feeds.remove(&node);
+        }
+    }
+
+    /// Does something at a pump's side of the engine.
+    fn at<R>(&mut self, node: NodeId, f: impl FnOnce(&mut GateFeed, &Plane, Instant, &mut After) -> R) -> R {
+        let gate = self.plane.gate(node);
+        let feed = self.feeds.entry(node).or_insert_with(|| GateFeed::new(&self.plane, Arc::clone(&gate)));
+        let result = f(feed, &self.plane, self.now, &mut self.after);
         self.settle();
+        result
+    }
+
+    /// Takes batches out of their lanes ahead of a request.
+    fn draw(&mut self, node: NodeId) {
+        self.renew(node);
+        self.at(node, |feed, plane, now, after| _ = feed.poll_demand(plane, Waker::noop(), now, after));
     }
 
     fn seal(&mut self) {
-        for Drained { lane, key, batch, stamp } in std::mem::take(&mut self.sealing) {
-            let sealed = batch.seal(stamp, &mut self.compressor);
-            self.sender.handle_sealed(lane, key, sealed, self.now);
-        }
-        self.settle();
+        self.work_off(|job| matches!(job, Job::Seal(_)));
     }
 
     fn split(&mut self) {
-        for job in std::mem::take(&mut self.splits) {
-            let partition = job.batch.tag().partition();
-            let make = || Arc::new(Outcome::new(topic(), partition));
-            let parts = job.batch.split(&self.pool, make).expect("several records");
-            let parts = parts.into_iter().map(|part| part.seal(Stamp::NONE, &mut self.compressor));
-            self.sender.handle_split(job.lane, job.key, parts.collect(), self.now);
+        self.work_off(|job| matches!(job, Job::Split(_)));
+    }
+
+    /// Does the work that is done elsewhere.
+    fn work_off(&mut self, is_meant: impl Fn(&Job) -> bool) {
+        let (meant, others) = std::mem::take(&mut self.jobs).into_iter().partition(is_meant);
+        self.jobs = others;
+        let meant: Vec<Job> = meant;
+        for job in meant {
+            let done = job.run(&self.plane.pool, &mut self.compressor);
+            self.plane.handle_done(done, self.now, &mut self.after);
         }
         self.settle();
     }
 
     /// A connection takes what there is for it. What it takes is written, or never will be.
     fn poll(&mut self, node: NodeId) {
+        self.renew(node);
         for _ in 0..5 {
             if self.requests.iter().filter(|request| request.node == node).count() >= 5 {
                 return;
             }
-            let Next::Call(mut call) = self.sender.poll_call(node, self.now) else { break };
+            let next =
+                self.at(node, |feed, plane, now, after| feed.poll_call(plane, Waker::noop(), now, after));
+            let Next::Call(mut call) = next else { break };
             if !matches!(call, Call::Produce(_)) {
                 self.controls.push_back((node, call));
                 continue;
@@ -382,8 +422,7 @@ impl World {
     }
 
     fn reply(&mut self, node: NodeId, call: &Call, result: CallResult<Reply>) {
-        self.sender.handle_reply(node, call, result, self.now);
-        self.settle();
+        self.at(node, |feed, plane, now, after| feed.on_reply(plane, call, result, now, after));
     }
 
     /// A connection breaks. The broker may have read what was written, and work on it some time.
@@ -450,19 +489,12 @@ impl World {
         let down =
             || Status::Down { error: NetError::aborted(false), retry_after: Duration::from_millis(50) };
         let status = if is_up { Status::Ready } else { down() };
-        self.sender.handle_status(node, &status, self.now);
-        self.settle();
+        self.at(node, |feed, plane, now, after| feed.on_status(plane, &status, now, after));
     }
 
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.sender.handle_timeout(self.now);
-        self.settle();
-        for (lane, id) in self.lanes.iter_mut().zip(0..) {
-            for batch in lane.queue.expire(self.now) {
-                self.sender.give_up(LaneId(id), &unsent(&batch), FailureKind::Expired, self.now);
-            }
-        }
+        self.plane.turn(self.now, &mut self.after);
         self.settle();
     }
 
@@ -524,53 +556,23 @@ impl World {
     }
 
     fn purge(&mut self, what: Purge, kind: FailureKind) {
-        self.sender.purge(what, kind, self.now);
-        if what.takes_queued() {
-            self.drop_queued(kind);
-        }
+        self.plane.purge(what, kind, self.now, &mut self.after);
         self.settle();
     }
 
-    fn drop_queued(&mut self, kind: FailureKind) {
-        for (lane, id) in self.lanes.iter_mut().zip(0..) {
-            for batch in lane.queue.drain_all(SendReason::Flush) {
-                self.sender.give_up(LaneId(id), &unsent(&batch), kind, self.now);
-            }
-        }
-    }
-
-    /// Does what the shell would do.
+    /// Carries out what the engine leaves to be done, and lets the driver have its turn.
     fn settle(&mut self) {
-        let mut effects = Effects::default();
-        self.sender.move_effects(&mut effects);
-        for resolution in effects.resolved {
-            assert!(self.resolved.insert(Arc::as_ptr(&resolution.outcome)), "a batch has two answers");
-            drop(resolution.outcome.resolve(resolution.result));
-            self.kept.push(resolution.outcome);
-        }
-        drop(effects.released);
-        for grown in effects.grown {
-            for partition in (grown.first..).take(grown.lanes.len()) {
-                let queue = PartitionQueue::new(self.queues);
-                let partition = i32::try_from(partition).expect("few");
-                self.lanes.push(Lane { queue, partition, leader: None });
+        for _ in 0..MAX_TURNS {
+            for resolution in self.after.resolved() {
+                assert!(self.resolved.insert(Arc::as_ptr(&resolution.outcome)), "a batch has two answers");
+                self.kept.push(Arc::clone(&resolution.outcome));
             }
-        }
-        for route in effects.routes {
-            if let Some(lane) = self.lanes.get_mut(route.lane.0 as usize) {
-                lane.leader = route.leader;
+            if !self.after.carry_out(&self.plane, |job| self.jobs.push(job)) {
+                return;
             }
+            self.plane.turn(self.now, &mut self.after);
         }
-        self.splits.extend(effects.splits);
-        if let Some(code) = effects.refused {
-            self.purge(Purge::All, FailureKind::Rejected(code));
-        }
-        if let Some(code) = self.sender.fatal().filter(|_| !self.is_aborted) {
-            self.is_aborted = true;
-            self.sender.abort(FailureKind::Rejected(code), self.now);
-            self.drop_queued(FailureKind::Rejected(code));
-            self.settle();
-        }
+        self.after.carry_out(&self.plane, |job| self.jobs.push(job));
     }
 
     /// What must hold after every step.
@@ -593,20 +595,24 @@ impl World {
                 },
             }
         }
-        assert_eq!(self.sender.counters().losses, 0, "these brokers lose nothing");
+        assert_eq!(self.plane.look().sender.counters().losses, 0, "these brokers lose nothing");
         // Splits may overdraw it by as much as they split.
-        let overdraft = self.pool.limit() / 2;
-        assert!(self.pool.used() <= self.pool.limit() + overdraft, "memory: {}", self.pool.used());
+        let overdraft = self.plane.pool.limit() / 2;
+        assert!(
+            self.plane.pool.used() <= self.plane.pool.limit() + overdraft,
+            "memory: {}",
+            self.plane.pool.used()
+        );
     }
 
     fn connect_all(&mut self) {
-        for node in self.sender.view().brokers.keys().copied().collect::<Vec<_>>() {
+        for node in self.plane.view().brokers.keys().copied().collect::<Vec<_>>() {
             self.up_or_down(node, true);
         }
     }
 
     fn poll_all(&mut self) {
-        for node in self.sender.view().brokers.keys().copied().collect::<Vec<_>>() {
+        for node in self.plane.view().brokers.keys().copied().collect::<Vec<_>>() {
             self.draw(node);
             self.seal();
             self.poll(node);
@@ -622,9 +628,7 @@ impl World {
     /// Faults end. Everything must have its answer before long, and be truthful about it for ever.
     fn finish(&mut self) {
         let until = self.now + DELIVERY_TIMEOUT + Duration::from_secs(5);
-        let is_drained =
-            |world: &Self| world.sender.is_drained() && world.lanes.iter().all(|lane| lane.queue.is_empty());
-        while !is_drained(self) {
+        while !self.plane.is_drained() {
             assert!(self.now < until, "not everything is resolved in its time");
             self.connect_all();
             self.poll_all();
@@ -653,7 +657,7 @@ impl World {
         self.seal();
         self.split();
         self.check();
-        assert_eq!(self.pool.used(), 0, "memory returns");
+        assert_eq!(self.plane.pool.used(), 0, "memory returns");
     }
 }
 
@@ -675,10 +679,6 @@ fn read(frame: &Bytes) -> Vec<Arrived> {
 fn answer(batch: &Arrived, code: ErrorCode, base_offset: i64) -> PartitionProduceResponse {
     let index = PartitionId(i32::try_from(batch.partition).expect("few"));
     PartitionProduceResponse { index, error_code: code, base_offset, ..PartitionProduceResponse::default() }
-}
-
-fn unsent(batch: &DrainedBatch<Arc<Outcome>>) -> Unsent<'_> {
-    Unsent { outcome: batch.tag(), count: batch.count(), begun: batch.created() }
 }
 
 fn topic() -> TopicName {
@@ -723,5 +723,9 @@ const GOOD: u8 = 7;
 const RESTART: u8 = 250;
 /// Those from here on are work on requests whose answers come later.
 const WORK: u8 = 246;
+/// How often the driver has its turn after a step.
+const MAX_TURNS: usize = 8;
 const MAX_OPS: usize = 1_000;
 const MAX_RECORDS: usize = 2_000;
+/// No two worlds of the process have the same producer.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1 << 48);

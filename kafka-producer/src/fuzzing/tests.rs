@@ -65,4 +65,4 @@ const BUGS: &[Bug] = &[
     Bug::PipelineToStrangers,
     Bug::SplitOffsets,
 ];
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 200;

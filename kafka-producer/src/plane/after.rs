@@ -22,19 +22,26 @@ use crate::{
 #[derive(Default)]
 #[must_use = "deliveries wait for what is in here: carry it out"]
 pub(crate) struct After {
-    /// What the sender wants. Its lists are drained here.
-    pub(super) effects: Effects,
     pub(super) calls: Calls,
-    /// Batches that were given up before they were sent. Dropped, they give their memory back.
-    pub(super) dropped: Vec<DrainedBatch<Arc<Outcome>>>,
-    /// Batches to be sealed with a codec.
-    pub(super) sealing: Vec<Drained>,
-    /// Batches whose state a panic has torn: their answer may have been given.
-    pub(super) torn: Vec<Resolution>,
-    /// Those who wait for memory are to look whether the producer still takes records.
-    pub(super) wakes_memory: bool,
+    /// All that a batch which is begun does not lead to: made when it is first needed, and kept.
+    more: Option<Box<More>>,
     /// Something is in here.
-    pub(super) any: bool,
+    any: bool,
+}
+
+/// What is left to do, besides calling somebody.
+#[derive(Default)]
+struct More {
+    /// What the sender wants. Its lists are drained here.
+    effects: Effects,
+    /// Batches that were given up before they were sent. Dropped, they give their memory back.
+    dropped: Vec<DrainedBatch<Arc<Outcome>>>,
+    /// Batches to be sealed with a codec.
+    sealing: Vec<Drained>,
+    /// Batches whose state a panic has torn: their answer may have been given.
+    torn: Vec<Resolution>,
+    /// Those who wait for memory are to look whether the producer still takes records.
+    wakes_memory: bool,
 }
 
 /// Who is to be called.
@@ -88,38 +95,72 @@ impl After {
         (self.calls.turn_due, self.any) = (true, true);
     }
 
+    fn more(&mut self) -> &mut More {
+        self.any = true;
+        self.more.get_or_insert_default()
+    }
+
+    /// What the sender wants, and who is to be called.
+    pub(super) fn parts(&mut self) -> (&mut Effects, &mut Calls) {
+        self.any = true;
+        (&mut self.more.get_or_insert_default().effects, &mut self.calls)
+    }
+
     /// Batches that were given up before they were sent.
     pub(super) fn drop_batch(&mut self, batch: DrainedBatch<Arc<Outcome>>) {
-        self.any = true;
-        self.dropped.push(batch);
+        self.more().dropped.push(batch);
+    }
+
+    /// Batches are to be sealed elsewhere.
+    pub(super) fn seal(&mut self, drained: &mut Vec<Drained>) {
+        if !drained.is_empty() {
+            self.more().sealing.append(drained);
+        }
     }
 
     /// A batch whose state is lost has this answer, unless it has one.
     pub(super) fn owe(&mut self, outcome: Arc<Outcome>, result: BatchResult) {
-        self.any = true;
-        self.torn.push(Resolution { outcome, result });
+        self.more().torn.push(Resolution { outcome, result });
+    }
+
+    /// Those who wait for memory are to look whether the producer still takes records.
+    pub(super) fn wake_memory(&mut self) {
+        self.more().wakes_memory = true;
     }
 
     /// A batch has its answer.
     #[cfg(test)]
     pub(crate) fn resolve(&mut self, outcome: Arc<Outcome>, result: BatchResult) {
-        self.any = true;
-        self.effects.resolved.push(Resolution { outcome, result });
+        self.more().effects.resolved.push(Resolution { outcome, result });
     }
 
     /// Answers that are to be given.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn resolved(&self) -> impl Iterator<Item = &Resolution> {
-        self.effects.resolved.iter()
+        self.more.iter().flat_map(|more| &more.effects.resolved)
     }
 
     /// Carries everything out, but for jobs, which are handed to `work`. True if the driver is to take its turn.
     ///
     /// Wakers are foreign code, which may call the engine again: no lock may be held.
-    pub(crate) fn carry_out(&mut self, plane: &Plane, mut work: impl FnMut(Job)) -> bool {
+    pub(crate) fn carry_out(&mut self, plane: &Plane, work: impl FnMut(Job)) -> bool {
         if !mem::take(&mut self.any) {
             return false;
         }
+        if let Some(more) = &mut self.more {
+            more.give_answers();
+        }
+        wake_all(self.calls.waker.take());
+        wake_all(self.calls.wakers.drain(..));
+        if let Some(more) = &mut self.more {
+            more.carry_out(plane, work);
+        }
+        mem::take(&mut self.calls.turn_due) && self.calls.caller != Caller::Driver
+    }
+}
+
+impl More {
+    fn give_answers(&mut self) {
         for resolution in self.effects.resolved.drain(..) {
             let wakers = resolution.outcome.resolve(resolution.result);
             wake_all(wakers.into_iter().filter(|_| !planted!(SilentResolve)));
@@ -129,8 +170,9 @@ impl After {
                 wake_all(outcome.resolve(result));
             }
         }
-        wake_all(self.calls.waker.take());
-        wake_all(self.calls.wakers.drain(..));
+    }
+
+    fn carry_out(&mut self, plane: &Plane, mut work: impl FnMut(Job)) {
         if mem::take(&mut self.wakes_memory) {
             plane.pool.wake_waiting();
         }
@@ -146,7 +188,6 @@ impl After {
             event.log();
         }
         self.effects.reset();
-        mem::take(&mut self.calls.turn_due) && self.calls.caller != Caller::Driver
     }
 }
 

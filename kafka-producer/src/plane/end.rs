@@ -104,7 +104,7 @@ impl Plane {
             let mut control = self.control();
             self.tear_down(&mut control);
             // What a panic kept from being told, and what the sender has given up since.
-            control.sender.owe(mem::take(&mut after.effects));
+            control.sender.owe(mem::take(after.parts().0));
             self.settle_effects(&mut control, after);
             for lane in control.lanes.iter() {
                 let mut lane = lane.lock();
@@ -203,7 +203,7 @@ impl Plane {
     /// Wakes those who wait for a topic or for memory, to see that the producer accepts nothing any more.
     fn wake_waiting(&self, after: &mut After) {
         self.wake_topics(&mut after.calls);
-        (after.wakes_memory, after.any) = (true, true);
+        after.wake_memory();
     }
 }
 

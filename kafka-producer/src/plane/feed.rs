@@ -30,13 +30,13 @@ pub(crate) struct GateFeed {
 
 impl GateFeed {
     pub(crate) fn new(plane: &Plane, gate: Arc<Gate>) -> Self {
-        let is_plain = plane.settings.compression == Compression::None;
         // The codec "none" is always compiled in.
-        let sealer = if is_plain { Compressor::new(Compression::None).ok() } else { None };
+        let seals_here = !plane.settings.seals_elsewhere;
+        let sealer = if seals_here { Compressor::new(Compression::None).ok() } else { None };
         Self { gate, sealer, drained: Vec::new(), sealed: Vec::new(), is_ready: false }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn gate(&self) -> &Arc<Gate> {
         &self.gate
     }
@@ -92,7 +92,7 @@ impl GateFeed {
         if self.is_ready && self.sealer.is_none() {
             // Compress while the window is full.
             self.drain(plane, false, now, after, |_, _| ());
-            self.hand_out(after);
+            after.seal(&mut self.drained);
         }
         let demand = plane.control().sender.demand(self.gate.node, now);
         match (demand, first) {
@@ -197,7 +197,7 @@ impl GateFeed {
             if drained.is_empty() || !seals_here { next_call(control, &gate, now) } else { Next::Wait(None) }
         });
         let Some(sealer) = &mut self.sealer else {
-            self.hand_out(after);
+            after.seal(&mut self.drained);
             return (next, false);
         };
         if self.drained.is_empty() {
@@ -215,12 +215,6 @@ impl GateFeed {
             next_call(control, &gate, now)
         });
         (next, true)
-    }
-
-    /// Has what was drained be sealed elsewhere.
-    fn hand_out(&mut self, after: &mut After) {
-        after.any |= !self.drained.is_empty();
-        after.sealing.append(&mut self.drained);
     }
 
     /// Takes what is ready out of the lanes; and with `takes_along` what lingers there, if a request is made anyway. With `f`,

@@ -43,7 +43,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kafka_batch::{Compression, DrainedBatch, Pool, QueueSettings};
+use kafka_batch::{DrainedBatch, Pool, QueueSettings};
 use kafka_net::PartitionView;
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 
@@ -78,7 +78,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PlaneSettings {
     pub(crate) queues: QueueSettings,
-    pub(crate) compression: Compression,
+    /// Batches are sealed elsewhere, since that takes long: with a codec.
+    pub(crate) seals_elsewhere: bool,
     /// `partitioner.ignore.keys`
     pub(crate) ignores_keys: bool,
     /// `partitioner.adaptive.partitioning.enable`
@@ -282,7 +283,7 @@ impl Plane {
     }
 
     /// The sender's lock, for tests that look at it.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn look(&self) -> MutexGuard<'_, Control> {
         self.control()
     }

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use kafka_batch::{Compression, PartitionQueue, SendReason};
+use kafka_batch::{PartitionQueue, SendReason};
 
 use super::{
     Control, Life, Plane,
@@ -36,14 +36,14 @@ impl Plane {
         if !control.sender.has_effects() {
             return;
         }
-        after.any = true;
-        let had_resolved = after.effects.resolved.len();
-        control.sender.move_effects(&mut after.effects);
-        let resolves = after.effects.resolved.len() > had_resolved && !planted!(EndUnseen);
+        let (effects, calls) = after.parts();
+        let had_resolved = effects.resolved.len();
+        control.sender.move_effects(effects);
+        let resolves = effects.resolved.len() > had_resolved && !planted!(EndUnseen);
         if resolves && self.life() != Life::Open {
-            after.calls.turn_due = true;
+            calls.turn_due = true;
         }
-        self.route(control, &mut after.effects, &mut after.calls);
+        self.route(control, effects, calls);
     }
 
     fn route(&self, control: &mut Control, effects: &mut Effects, calls: &mut Calls) {
@@ -94,13 +94,12 @@ impl Plane {
         // Its name may be forgotten by now: whoever wanted it went away. Now it stays.
         let topic = self.topics.named(&grown.topic, self.id);
         let closed = self.life() != Life::Open;
-        let is_plain = self.settings.compression == Compression::None;
         let lanes = (grown.first..).zip(&grown.lanes).map(|(index, expected)| {
             let id = control.lanes.push(&topic, index);
             debug_assert_eq!(id, *expected, "lanes are numbered alike on both sides");
             let partition = i32::try_from(index).unwrap_or(i32::MAX);
             let queue = PartitionQueue::new(self.settings.queues);
-            let queue = if is_plain { queue.with_checksums() } else { queue };
+            let queue = if self.settings.seals_elsewhere { queue } else { queue.with_checksums() };
             Lane::new(id, grown.topic.clone(), partition, queue, Arc::clone(&self.nowhere), closed)
         });
         let lanes = lanes.collect();

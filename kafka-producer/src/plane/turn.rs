@@ -82,16 +82,19 @@ impl Plane {
         }
     }
 
+    /// Whether no record waits for its answer.
+    pub(crate) fn is_drained(&self) -> bool {
+        let control = self.control();
+        control.sender.is_drained() && control.lanes.iter().all(|lane| lane.lock().queue.is_empty())
+    }
+
     /// Once the producer is closed and everything is resolved, ends the pumps. True if that is so.
     pub(crate) fn finish(&self, after: &mut After) -> bool {
         let life = self.life();
         if life == Life::Open {
             return false;
         }
-        let is_done = {
-            let control = self.control();
-            control.sender.is_drained() && control.lanes.iter().all(|lane| lane.lock().queue.is_empty())
-        };
+        let is_done = self.is_drained();
         if is_done {
             let end = if life == Life::Aborted { End::Abort } else { End::Finish };
             for gate in self.all_gates() {

@@ -18,12 +18,6 @@ impl Plane {
         led.collect()
     }
 
-    /// Whether no record waits for its answer.
-    pub(crate) fn is_drained(&self) -> bool {
-        let control = self.control();
-        control.sender.is_drained() && control.lanes.iter().all(|lane| lane.lock().queue.is_empty())
-    }
-
     /// Partitions of which something waits in its lane and nothing is on its way, with their leader: nothing but its own time
     /// keeps that back.
     pub(crate) fn kept_back(&self) -> Vec<(NodeId, TopicName, i32)> {

@@ -115,7 +115,7 @@ impl Client {
         let sender = Sender::new(settings, metadata, rng.u64(..));
         let settings = PlaneSettings {
             queues,
-            compression,
+            seals_elsewhere: setup.compress,
             ignores_keys: false,
             is_adaptive: true,
             availability_timeout: None,
@@ -148,7 +148,7 @@ impl Client {
     }
 
     pub(crate) fn compresses(&self) -> bool {
-        self.plane.settings.compression != Compression::None
+        self.plane.settings.seals_elsewhere
     }
 
     pub(crate) fn is_closed(&self) -> bool {
