@@ -107,9 +107,10 @@
 //! ```
 
 mod answer;
-mod changes;
+mod close;
 mod cluster;
 mod config;
+mod fault;
 #[cfg(feature = "toml")]
 mod files;
 mod handlers;
@@ -118,26 +119,25 @@ mod io;
 mod log;
 #[macro_use]
 mod occasions;
-mod others;
 mod producers;
 pub mod proxy;
 mod random;
-mod recording;
 mod records;
 mod request;
 mod script;
 mod settings;
+mod staging;
+mod state;
 mod topic;
-mod views;
+mod unserved;
 
-pub use answer::{Answer, CloseReason, Waiting};
-pub use cluster::{Cluster, Now, Refusal};
+pub use answer::{Answer, Waiting};
+pub use close::CloseReason;
 pub use config::ClusterConfig;
 #[cfg(feature = "toml")]
 pub use files::ScriptError;
 pub use io::{Builder, MockCluster, OtherCluster, StartError};
-pub use recording::{Recorded, RecordedBatch};
 pub use records::StoredRecord;
 pub use request::Request;
-pub use script::{Change, Malformation, Rule, Script, Scripted, Then};
-pub use views::Lag;
+pub use script::{Change, Lag, Malformation, Rule, Script, Scripted, Then};
+pub use state::{Cluster, Now, Recorded, RecordedBatch, Refusal};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use kafka_batch::{Batch, BatchReader, OwnedRecord, ReadError};
 use kafka_wire::ErrorCode;
 
-use crate::inspect::Fault;
+use crate::fault::Fault;
 
 /// A record in a log, with its offset.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,14 +6,12 @@ use kafka_wire::messages::{
     DescribeClusterRequest, DescribeConfigsRequest, FetchRequest, InitProducerIdRequest, ListOffsetsRequest,
     MetadataRequest, ProduceRequest,
 };
-use kafka_wire::{
-    ApiKey, Input, Message, PartitionId, Request as WireRequest, RequestHeader, TopicName, WireError,
-};
+use kafka_wire::{ApiKey, Input, Message, Request as WireRequest, RequestHeader, WireError};
 
-use crate::answer::CloseReason;
-use crate::cluster::Cluster;
-use crate::handlers::unserved::Unserved;
-use crate::inspect::{self, Fault, Inspected};
+use crate::close::CloseReason;
+use crate::fault::Fault;
+use crate::inspect::{self, Inspected};
+use crate::unserved::Unserved;
 
 /// A request that was decoded and not answered yet.
 #[derive(Debug)]
@@ -87,57 +85,6 @@ impl Request {
     pub fn from_connection(mut self, connection: u64) -> Self {
         self.connection = connection;
         self
-    }
-
-    /// The topics it names, with their partitions where it names them.
-    pub(crate) fn about(&self, cluster: &Cluster) -> Vec<(TopicName, Option<PartitionId>)> {
-        let mut about = Vec::new();
-        let mut name = |name: Option<TopicName>, partitions: &mut dyn Iterator<Item = PartitionId>| {
-            let Some(name) = name else { return };
-            about.extend(partitions.map(|partition| (name.clone(), Some(partition))));
-        };
-        match &self.body {
-            Body::Produce(body, _) => body.topic_data.iter().for_each(|topic| {
-                let partitions = &mut topic.partition_data.iter().map(|partition| partition.index);
-                name(cluster.name_of(&topic.name, topic.topic_id), partitions);
-            }),
-            Body::Fetch(body) => body.topics.iter().for_each(|topic| {
-                let partitions = &mut topic.partitions.iter().map(|partition| partition.partition);
-                name(cluster.name_of(&topic.topic, topic.topic_id), partitions);
-            }),
-            Body::ListOffsets(body) => body.topics.iter().for_each(|topic| {
-                let partitions = &mut topic.partitions.iter().map(|partition| partition.partition_index);
-                name(Some(topic.name.clone()), partitions);
-            }),
-            Body::Metadata(body) => match &body.topics {
-                // All of them.
-                None => about.extend(cluster.topics().map(|topic| (topic.name.clone(), None))),
-                Some(topics) => about.extend(topics.iter().filter_map(|topic| {
-                    let name = topic.name.clone().unwrap_or_default();
-                    cluster.name_of(&name, topic.topic_id).map(|name| (name, None))
-                })),
-            },
-            Body::CreateTopics(body) => {
-                about.extend(body.topics.iter().map(|topic| (topic.name.clone(), None)));
-            }
-            Body::CreatePartitions(body) => {
-                about.extend(body.topics.iter().map(|topic| (topic.name.clone(), None)));
-            }
-            Body::DeleteTopics(body) => {
-                about.extend(body.topic_names.iter().map(|name| (name.clone(), None)));
-                about.extend(body.topics.iter().filter_map(|topic| {
-                    let name = topic.name.clone().unwrap_or_default();
-                    cluster.name_of(&name, topic.topic_id).map(|name| (name, None))
-                }));
-            }
-            Body::DescribeConfigs(body) => {
-                let names = body.resources.iter().map(|resource| resource.resource_name.as_str());
-                about.extend(names.map(|name| (TopicName::from(name), None)));
-            }
-            Body::ApiVersions(_) | Body::InitProducerId(_) | Body::DescribeCluster(_) | Body::Unserved(_) => {
-            }
-        }
-        about
     }
 
     /// Whether the cluster has more to say to it than that it is not served.

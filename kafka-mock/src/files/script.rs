@@ -8,8 +8,7 @@ use serde::Deserialize;
 
 use super::ScriptError;
 use super::words::{Api, Code, Probability, Time, Times, Versions};
-use crate::script::{Change, Malformation, Rule, Script};
-use crate::views::Lag;
+use crate::script::{Change, Lag, Malformation, Rule, Script};
 
 impl Script {
     /// Reads a script from TOML.

@@ -3,10 +3,10 @@
 use kafka_wire::messages::{ApiVersion, ApiVersionsRequest, ApiVersionsResponse};
 use kafka_wire::{ApiKey, ErrorCode, Listener, Message, NodeId, RequestHeader};
 
-use super::unserved::NEWEST_FIND_COORDINATOR;
 use super::{reply, reply_in};
 use crate::answer::Answer;
-use crate::cluster::Cluster;
+use crate::state::Cluster;
+use crate::unserved::NEWEST_FIND_COORDINATOR;
 
 pub(super) fn answer(
     cluster: &Cluster,

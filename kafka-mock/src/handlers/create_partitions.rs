@@ -5,7 +5,7 @@ use kafka_wire::messages::{
 };
 use kafka_wire::{ErrorCode, NodeId};
 
-use crate::cluster::{Cluster, Refusal};
+use crate::state::{Cluster, Refusal};
 
 pub(super) fn answer(cluster: &mut Cluster, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let results = request.topics.into_iter().map(|wanted| {

@@ -9,8 +9,8 @@ use kafka_wire::messages::{
 use kafka_wire::{ErrorCode, NodeId, TopicId, TopicName};
 
 use super::describe_configs::source;
-use crate::cluster::{Cluster, Refusal};
 use crate::settings::TopicSettings;
+use crate::state::{Cluster, Refusal};
 
 pub(super) fn answer(
     cluster: &mut Cluster,

@@ -5,7 +5,7 @@ use kafka_wire::messages::{
 };
 use kafka_wire::{ErrorCode, TopicId, TopicName};
 
-use crate::cluster::Cluster;
+use crate::state::Cluster;
 
 pub(super) fn answer(cluster: &mut Cluster, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
     let by_name = request.topic_names.into_iter().map(|name| (Some(name), TopicId::default()));

@@ -3,7 +3,7 @@
 use kafka_wire::messages::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
 use kafka_wire::{ErrorCode, NodeId};
 
-use crate::cluster::Cluster;
+use crate::state::Cluster;
 
 pub(super) fn answer(
     cluster: &Cluster,

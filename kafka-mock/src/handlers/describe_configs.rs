@@ -8,8 +8,8 @@ use kafka_wire::messages::{
     DescribeConfigsResult, DescribeConfigsSynonym,
 };
 
-use crate::cluster::{Cluster, Refusal};
 use crate::settings::{Entry, TopicSettings};
+use crate::state::{Cluster, Refusal};
 
 pub(super) fn answer(cluster: &Cluster, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
     let (synonyms, documentation) = (request.include_synonyms, request.include_documentation);

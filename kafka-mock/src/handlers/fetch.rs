@@ -9,8 +9,8 @@ use kafka_wire::{ErrorCode, NodeId, Records, RequestHeader};
 
 use super::{check_epoch, endpoints, hint, reply};
 use crate::answer::{Answer, Waiting};
-use crate::cluster::{Cluster, Now};
 use crate::request::{Body, Request};
+use crate::state::{Cluster, Now};
 use crate::topic::Partition;
 
 pub(super) fn answer(

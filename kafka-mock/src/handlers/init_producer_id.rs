@@ -3,7 +3,7 @@
 use kafka_wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use kafka_wire::{ErrorCode, ProducerEpoch};
 
-use crate::cluster::Cluster;
+use crate::state::Cluster;
 
 pub(super) fn answer(cluster: &mut Cluster, request: &InitProducerIdRequest) -> InitProducerIdResponse {
     match &request.transactional_id {

@@ -9,9 +9,9 @@ use kafka_wire::messages::{
 use kafka_wire::{ErrorCode, NodeId, TopicName};
 
 use super::check_epoch;
-use crate::cluster::Cluster;
 use crate::log::{Log, StoredBatch};
 use crate::records::stored_records;
+use crate::state::Cluster;
 
 pub(super) fn answer(
     cluster: &Cluster,

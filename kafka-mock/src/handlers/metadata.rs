@@ -2,14 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use kafka_wire::messages::{
-    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
-    MetadataResponsePartition, MetadataResponseTopic,
-};
-use kafka_wire::{ErrorCode, NodeId, PartitionId, TopicId, TopicName};
+use kafka_wire::messages::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic};
+use kafka_wire::{ErrorCode, NodeId, TopicId, TopicName};
 
-use crate::cluster::{Broker, Cluster};
-use crate::topic::{Topic, is_legal_name};
+use crate::state::Cluster;
+use crate::topic::is_legal_name;
 
 pub(super) fn answer(
     cluster: &mut Cluster,
@@ -34,15 +31,6 @@ pub(super) fn answer(
         cluster_id: Some(cluster.id().to_owned()),
         controller_id: cluster.controller_known_to(node),
         topics,
-        ..Default::default()
-    }
-}
-
-pub(crate) fn broker(broker: &Broker) -> MetadataResponseBroker {
-    MetadataResponseBroker {
-        node_id: broker.id,
-        host: broker.host.clone(),
-        port: i32::from(broker.port),
         ..Default::default()
     }
 }
@@ -83,28 +71,6 @@ fn create(cluster: &mut Cluster, name: &TopicName) -> ErrorCode {
     match cluster.create_topic(name.as_str(), cluster.config.default_partitions) {
         Ok(_) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         Err(refusal) => refusal.code(),
-    }
-}
-
-pub(crate) fn found(cluster: &Cluster, topic: &Topic) -> MetadataResponseTopic {
-    let partitions = topic.partitions.iter().zip(0..).map(|(partition, index)| {
-        let is_led = cluster.is_led(partition);
-        let up = |&node: &NodeId| cluster.is_up(node);
-        MetadataResponsePartition {
-            error_code: if is_led { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
-            partition_index: PartitionId(index),
-            leader_id: if is_led { partition.leader } else { NodeId::NONE },
-            leader_epoch: partition.leader_epoch,
-            replica_nodes: partition.replicas.clone(),
-            isr_nodes: partition.replicas.iter().copied().filter(up).collect(),
-            offline_replicas: partition.replicas.iter().copied().filter(|node| !up(node)).collect(),
-        }
-    });
-    MetadataResponseTopic {
-        name: Some(topic.name.clone()),
-        topic_id: topic.id,
-        partitions: partitions.collect(),
-        ..Default::default()
     }
 }
 

@@ -9,18 +9,18 @@ mod describe_configs;
 mod fetch;
 mod init_producer_id;
 mod list_offsets;
-pub(crate) mod metadata;
+mod metadata;
 mod produce;
-pub(crate) mod unserved;
 
 use std::collections::BTreeSet;
 
 use kafka_wire::messages::{LeaderIdAndEpoch, NodeEndpoint};
 use kafka_wire::{ErrorCode, NodeId, RequestHeader, Response};
 
-use crate::answer::{Answer, CloseReason, Waiting};
-use crate::cluster::{Cluster, Now, Refusal};
+use crate::answer::{Answer, Waiting};
+use crate::close::CloseReason;
 use crate::request::{Body, Request};
+use crate::state::{Cluster, Now, Refusal};
 use crate::topic::Partition;
 
 /// Answers a request that came to a broker.
@@ -39,7 +39,7 @@ pub(crate) fn answer(cluster: &mut Cluster, node: NodeId, request: Request, now:
         Body::DescribeConfigs(body) => reply(&header, &describe_configs::answer(cluster, body)),
         Body::CreatePartitions(body) => reply(&header, &create_partitions::answer(cluster, body)),
         Body::DescribeCluster(body) => reply(&header, &describe_cluster::answer(cluster, node, &body)),
-        Body::Unserved(body) => body.answer(&header),
+        Body::Unserved(body) => body.answer(&header).map_or_else(Answer::Close, Answer::Reply),
     }
 }
 

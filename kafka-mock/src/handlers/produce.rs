@@ -7,11 +7,13 @@ use kafka_wire::messages::{
 use kafka_wire::{Acks, ErrorCode, NodeId, PartitionId, RequestHeader, TopicName};
 
 use super::reply;
-use crate::answer::{Answer, CloseReason};
-use crate::cluster::{Cluster, Now};
-use crate::inspect::{Fault, Inspected, claimed_count};
+use crate::answer::Answer;
+use crate::close::CloseReason;
+use crate::fault::Fault;
+use crate::inspect::{Inspected, claimed_count};
 use crate::log::StoredBatch;
 use crate::producers::{Appended, BatchNumbers, Verdict};
+use crate::state::{Cluster, Now};
 use crate::topic::{Partition, Topic};
 
 /// What became of one partition's batch.

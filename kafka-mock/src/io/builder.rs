@@ -9,9 +9,9 @@ use tokio::net::TcpListener;
 
 use super::mock::{Listening, MockCluster, Shared};
 use super::{clock, listener};
-use crate::cluster::{Cluster, Refusal};
 use crate::config::ClusterConfig;
 use crate::script::Script;
+use crate::state::{Cluster, Refusal};
 
 /// Sets up a [`MockCluster`]: made by [`MockCluster::builder`].
 #[must_use = "nothing runs before `start`"]

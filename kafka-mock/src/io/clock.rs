@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::cluster::Now;
+use crate::state::Now;
 
 /// The time now. The monotonic half is tokio's, so that it stands still where a test has paused it.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 
 use super::clock;
 use super::mock::Shared;
-use crate::answer::{Answer, CloseReason, Waiting};
+use crate::answer::{Answer, Waiting};
+use crate::close::CloseReason;
 use crate::script::{Then, later};
 
 /// A connection to one broker.

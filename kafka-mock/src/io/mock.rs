@@ -12,13 +12,14 @@ use tokio::task::JoinSet;
 use super::builder::{Builder, ConnectionLimits, LogLine};
 use super::other::OtherCluster;
 use super::{clock, host_and_port, until};
-use crate::answer::{Answer, CloseReason, Waiting};
-use crate::cluster::{Cluster, Refusal};
+use crate::answer::{Answer, Waiting};
+use crate::close::CloseReason;
 use crate::config::ClusterConfig;
-use crate::recording::Recorded;
 use crate::records::StoredRecord;
 use crate::request::Request;
 use crate::script::{Change, Rule, Script};
+use crate::state::Recorded;
+use crate::state::{Cluster, Refusal};
 
 /// A Kafka cluster behind TCP ports of this machine, in this process. It ends when it is dropped.
 ///

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use kafka_wire::{NodeId, PartitionId};
 
 use super::mock::Shared;
-use crate::cluster::{Cluster, Refusal};
-use crate::recording::Recorded;
 use crate::records::StoredRecord;
 use crate::script::{Change, Rule};
+use crate::state::Recorded;
+use crate::state::{Cluster, Refusal};
 
 /// Another cluster behind addresses of a mock cluster: what is in it, and what happens to it.
 ///

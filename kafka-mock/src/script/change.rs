@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use kafka_wire::{ApiKey, NodeId, PartitionId, TopicName, VersionRange};
 
-use crate::views::Lag;
-
 /// Something that happens to the cluster: told to it at run time, by a rule, or by the clock.
 ///
 /// [`Cluster::carry_out`](crate::Cluster::carry_out) and [`MockCluster::carry_out`](crate::MockCluster::carry_out) do it at
@@ -124,6 +122,25 @@ pub enum Change {
         /// The partition; `None` for all of the topic.
         partition: Option<PartitionId>,
     },
+}
+
+/// What a broker has not heard of, so that its Metadata answers do not tell it. Everything else it does as the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lag {
+    /// Everything that changes from now on: its answers stay as they are now.
+    View,
+    /// That a topic has more than so many partitions.
+    Partitions {
+        /// The topic.
+        topic: TopicName,
+        /// How many it knows.
+        count: i32,
+    },
+    /// A topic, by its name or its id.
+    Topic(TopicName),
+    /// Another broker: it is not named, and what it leads has no leader.
+    Broker(NodeId),
 }
 
 /// A change with its time, and how often it comes again.

@@ -42,7 +42,7 @@ impl Malformation {
     }
 
     /// The frame as it is written, and whether the connection ends behind it.
-    pub(super) fn spoil(&self, header: &RequestHeader, frame: Bytes) -> (Bytes, bool) {
+    pub(crate) fn spoil(&self, header: &RequestHeader, frame: Bytes) -> (Bytes, bool) {
         match self {
             Self::Truncated(count) => (frame.slice(..frame.len().min(*count)), true),
             Self::Length(length) => (patched(&frame, 0, &length.to_be_bytes()), false),

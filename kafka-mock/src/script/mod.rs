@@ -3,17 +3,16 @@
 mod change;
 mod malform;
 mod plan;
-mod rewrite;
 mod rule;
 
 use std::time::{Duration, Instant};
 
 use kafka_wire::{ApiKey, NodeId, PartitionId, TopicName, VersionRange};
 
-pub use change::Change;
 pub(crate) use change::Scheduled;
+pub use change::{Change, Lag};
 pub use malform::Malformation;
-pub(crate) use plan::{Plan, Refused, act, finish};
+pub(crate) use plan::{Errors, Plan};
 pub use plan::{Scripted, Then};
 pub use rule::Rule;
 use rule::Step;

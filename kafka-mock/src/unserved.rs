@@ -7,7 +7,7 @@
 
 use kafka_wire::{ApiKey, ErrorCode, FrameBuf, Input, RequestHeader, WireError, WireErrorKind, varint};
 
-use crate::answer::{Answer, CloseReason};
+use crate::close::CloseReason;
 
 /// A request for an API that is not served.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl Unserved {
     }
 
     /// `UNSUPPORTED_VERSION`, where the client looks for it.
-    pub(crate) fn answer(&self, header: &RequestHeader) -> Answer {
+    pub(crate) fn answer(&self, header: &RequestHeader) -> Result<FrameBuf, CloseReason> {
         let version = header.api_version;
         let mut buf = FrameBuf::new();
         let start = buf.begin_frame();
@@ -65,8 +65,8 @@ impl Unserved {
         body.tags();
         let Answering { mut buf, .. } = body;
         match buf.finish_frame(start) {
-            Ok(()) => Answer::Reply(buf),
-            Err(source) => Answer::Close(CloseReason::Unencodable { api: self.shape.api, source }),
+            Ok(()) => Ok(buf),
+            Err(source) => Err(CloseReason::Unencodable { api: self.shape.api, source }),
         }
     }
 }
@@ -149,7 +149,7 @@ fn coordinator_keys(bytes: &[u8]) -> Result<Vec<String>, WireErrorKind> {
 }
 
 /// The newest version of FindCoordinator.
-pub(super) const NEWEST_FIND_COORDINATOR: i16 = 6;
+pub(crate) const NEWEST_FIND_COORDINATOR: i16 = 6;
 
 /// FindCoordinator asks for several keys at once from this version on (KIP-699).
 const FIRST_WITH_KEYS: i16 = 4;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use kafka_batch::{BatchHeader, HEADER_SIZE};
 use kafka_wire::{ApiKey, CorrelationId, NodeId, PartitionId, ProducerEpoch, ProducerId, TopicName};
 
-use crate::cluster::Cluster;
+use super::Cluster;
 use crate::request::{Body, Request};
 
 /// A request as it came, whatever became of it.
@@ -105,7 +105,7 @@ impl Cluster {
             api: request.api(),
             version: request.version(),
             correlation_id: request.header.correlation_id,
-            topics: request.about(self),
+            topics: self.about(request),
             batches: self.batches_of(request),
         }
     }

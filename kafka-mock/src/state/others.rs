@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use kafka_wire::{ErrorCode, NodeId};
 
-use crate::answer::{Answer, Waiting};
-use crate::cluster::{Cluster, Refusal, hash, no_broker};
+use super::{Cluster, Refusal, hash, no_broker};
 use crate::random::Random;
 use crate::topic::Topic;
 
@@ -64,14 +63,6 @@ impl Cluster {
     pub(crate) fn other_at(&mut self, address: NodeId) -> Option<(&mut Self, NodeId)> {
         let Route { cluster, node } = self.others.routes.get(&address)?;
         Some((self.others.by_id.get_mut(cluster.as_ref()?)?, *node))
-    }
-
-    /// An answer of another cluster. Who waits for changes looks at the number of this one.
-    pub(crate) fn as_of_here(&self, answer: Answer) -> Answer {
-        match answer {
-            Answer::Wait(waiting) => Answer::Wait(Waiting { change: self.change(), ..waiting }),
-            answer => answer,
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use kafka_wire::{ApiKey, ErrorCode, NodeId, PartitionId, TopicId, TopicName, VersionRange};
 
-use crate::cluster::{Cluster, Now, Refusal, no_broker, no_partition, no_topic};
+use super::{Cluster, Now, Refusal, no_broker, no_partition, no_topic};
 use crate::producers::Producers;
 use crate::script::{Change, Rule, Script};
 use crate::topic::Partition;

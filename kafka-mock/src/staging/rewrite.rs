@@ -12,9 +12,10 @@ use kafka_wire::{
     ApiKey, ErrorCode, NodeId, PartitionId, ProducerEpoch, ProducerId, RequestHeader, Response, TopicName,
 };
 
-use super::plan::{Errors, Refused, SCRIPTED};
-use crate::answer::CloseReason;
-use crate::cluster::Cluster;
+use super::{Refused, SCRIPTED};
+use crate::close::CloseReason;
+use crate::script::Errors;
+use crate::state::Cluster;
 
 /// What is other in an answer.
 pub(super) struct Fields<'a> {

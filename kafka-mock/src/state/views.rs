@@ -2,30 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use kafka_wire::messages::{MetadataResponseBroker, MetadataResponseTopic};
-use kafka_wire::{ErrorCode, NodeId, TopicId, TopicName};
+use kafka_wire::messages::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic};
+use kafka_wire::{ErrorCode, NodeId, PartitionId, TopicId, TopicName};
 
-use crate::cluster::{Cluster, Refusal};
-use crate::handlers::metadata::{broker, found};
-
-/// What a broker has not heard of, so that its Metadata answers do not tell it. Everything else it does as the others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Lag {
-    /// Everything that changes from now on: its answers stay as they are now.
-    View,
-    /// That a topic has more than so many partitions.
-    Partitions {
-        /// The topic.
-        topic: TopicName,
-        /// How many it knows.
-        count: i32,
-    },
-    /// A topic, by its name or its id.
-    Topic(TopicName),
-    /// Another broker: it is not named, and what it leads has no leader.
-    Broker(NodeId),
-}
+use super::{Broker, Cluster, Refusal};
+use crate::script::Lag;
+use crate::topic::Topic;
 
 /// What a broker knows, where that is not everything.
 #[derive(Debug, Default)]
@@ -133,6 +115,37 @@ impl View {
             }
         }
         Some(topic)
+    }
+}
+
+fn broker(broker: &Broker) -> MetadataResponseBroker {
+    MetadataResponseBroker {
+        node_id: broker.id,
+        host: broker.host.clone(),
+        port: i32::from(broker.port),
+        ..Default::default()
+    }
+}
+
+fn found(cluster: &Cluster, topic: &Topic) -> MetadataResponseTopic {
+    let partitions = topic.partitions.iter().zip(0..).map(|(partition, index)| {
+        let is_led = cluster.is_led(partition);
+        let up = |&node: &NodeId| cluster.is_up(node);
+        MetadataResponsePartition {
+            error_code: if is_led { ErrorCode::NONE } else { ErrorCode::LEADER_NOT_AVAILABLE },
+            partition_index: PartitionId(index),
+            leader_id: if is_led { partition.leader } else { NodeId::NONE },
+            leader_epoch: partition.leader_epoch,
+            replica_nodes: partition.replicas.clone(),
+            isr_nodes: partition.replicas.iter().copied().filter(up).collect(),
+            offline_replicas: partition.replicas.iter().copied().filter(|node| !up(node)).collect(),
+        }
+    });
+    MetadataResponseTopic {
+        name: Some(topic.name.clone()),
+        topic_id: topic.id,
+        partitions: partitions.collect(),
+        ..Default::default()
     }
 }
 
