@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::mock::{Listening, MockCluster, Shared};
-use super::{clock, listener};
+use super::mock::{Listening, MockCluster};
+use super::shared::{ConnectionLimits, Shared};
+use super::{LogLine, clock, listener};
 use crate::config::ClusterConfig;
 use crate::script::Script;
 use crate::state::{Cluster, Refusal};
@@ -26,18 +27,15 @@ pub struct Builder {
     log: LogLine,
 }
 
-/// Where lines for people go.
-pub(super) type LogLine = Option<Arc<dyn Fn(&str) + Send + Sync>>;
-
-/// What connections may use.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ConnectionLimits {
-    pub(super) max_frame: usize,
-    pub(super) max_connections: usize,
+impl MockCluster {
+    /// One broker on a free port, no topics, unless told otherwise.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
 }
 
 impl Builder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self {
             config: ClusterConfig::default(),
             topics: Vec::new(),

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::clock;
-use super::mock::Shared;
+use super::shared::Shared;
 use crate::answer::{Answer, Waiting};
 use crate::close::CloseReason;
 use crate::script::{Then, later};

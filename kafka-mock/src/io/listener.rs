@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, sleep_until};
-use super::mock::Shared;
+use super::shared::Shared;
 
 /// Starts a broker for each listener. They end when the set is dropped.
 pub(super) fn spawn(listeners: Vec<(NodeId, TcpListener)>, shared: &Arc<Shared>) -> JoinSet<()> {

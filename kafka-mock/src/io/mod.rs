@@ -6,22 +6,26 @@ mod connection;
 mod listener;
 mod mock;
 mod other;
-mod proxy;
+mod shared;
+
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 pub use builder::{Builder, StartError};
 pub use mock::MockCluster;
 pub use other::OtherCluster;
-pub use proxy::{Proxy, ProxyBuilder, ProxyError};
 
-fn host_and_port(host: &str, port: u16) -> String {
+/// Where lines for people go.
+pub(crate) type LogLine = Option<Arc<dyn Fn(&str) + Send + Sync>>;
+
+pub(crate) fn host_and_port(host: &str, port: u16) -> String {
     // An IPv6 address would run into its port.
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Looks each time that something has moved, until it holds.
-async fn until(activity: &watch::Sender<()>, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(activity: &watch::Sender<()>, mut holds: impl FnMut() -> bool) {
     let mut activity = activity.subscribe();
     loop {
         activity.borrow_and_update();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kafka_wire::{NodeId, PartitionId};
 
-use super::mock::Shared;
+use super::shared::Shared;
 use crate::records::StoredRecord;
 use crate::script::{Change, Rule};
 use crate::state::Recorded;

@@ -43,10 +43,13 @@
 //! are more than a mebibyte in all; an answer to an earlier one passes unrecognised.
 
 mod dissect;
+mod io;
 mod judge;
 mod line;
 mod rewrite;
 mod tamper;
+
+pub use io::{Proxy, ProxyBuilder, ProxyError};
 
 pub(crate) use dissect::{Asked, Dissected, Head, InFlight};
 pub(crate) use judge::{Judge, Verdict};
@@ -54,5 +57,3 @@ pub use line::Line;
 pub(crate) use line::{Accept, Lines, Resets};
 pub(crate) use rewrite::{is_rewritten, rewrite};
 pub use tamper::{Tamper, Way};
-
-pub use crate::io::{Proxy, ProxyBuilder, ProxyError};

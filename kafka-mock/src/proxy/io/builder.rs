@@ -5,9 +5,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::super::builder::LogLine;
-use super::handle::{Proxy, Shared};
+use super::handle::Proxy;
 use super::ports::{self, Ports};
+use super::shared::Shared;
+use crate::io::LogLine;
 use crate::proxy::{Line, Tamper};
 
 /// Sets up a [`Proxy`]: made by [`Proxy::builder`].
@@ -22,8 +23,15 @@ pub struct ProxyBuilder {
     log: LogLine,
 }
 
+impl Proxy {
+    /// A proxy in front of these servers, named as in a client's `bootstrap.servers`.
+    pub fn builder(upstream: impl Into<String>) -> ProxyBuilder {
+        ProxyBuilder::new(upstream.into())
+    }
+}
+
 impl ProxyBuilder {
-    pub(super) fn new(upstream: String) -> Self {
+    fn new(upstream: String) -> Self {
         Self {
             upstream,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

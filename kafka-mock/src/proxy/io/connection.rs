@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
-use super::handle::Shared;
-use super::ports;
+use super::shared::Shared;
+use crate::io::host_and_port;
 use crate::proxy::{Accept, Asked, Dissected, Head, InFlight, Lines, Verdict, Way, is_rewritten, rewrite};
 
 /// Carries bytes both ways until an end, wanted or not.
@@ -46,7 +46,7 @@ pub(super) async fn serve(mut client: TcpStream, node: Option<NodeId>, shared: A
         Accept::Refuse => return reset(&client),
     }
     let mut broker = tokio::select! {
-        connected = ports::connect(node, line.leads_to.as_deref(), &shared) => match connected {
+        connected = connect(node, line.leads_to.as_deref(), &shared) => match connected {
             Ok(broker) => broker,
             Err(error) => {
                 shared.log(&error.to_string());
@@ -91,6 +91,19 @@ pub(super) async fn serve(mut client: TcpStream, node: Option<NodeId>, shared: A
         reset(&client);
         reset(&broker);
     }
+}
+
+/// Opens a connection to a broker, or to the address given instead.
+async fn connect(node: Option<NodeId>, elsewhere: Option<&str>, shared: &Shared) -> io::Result<TcpStream> {
+    let address = match elsewhere {
+        Some(address) => address.to_owned(),
+        None => {
+            let (host, port) = shared.ports("connect").upstream(node);
+            host_and_port(&host, port)
+        }
+    };
+    let stream = TcpStream::connect(&address).await;
+    stream.map_err(|error| io::Error::new(error.kind(), format!("cannot connect to {address}: {error}")))
 }
 
 /// The connection ends with an RST when it is dropped.

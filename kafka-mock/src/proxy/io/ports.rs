@@ -3,17 +3,12 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
 
 use kafka_wire::NodeId;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
-use super::super::host_and_port;
-use super::connection;
-use super::handle::Shared;
+use crate::io::host_and_port;
 
 /// Which port stands for which broker.
 #[derive(Debug)]
@@ -45,8 +40,8 @@ pub(super) type Openings = mpsc::UnboundedReceiver<Opened>;
 /// A port that was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
-    node: NodeId,
-    listener: TcpListener,
+    pub(super) node: NodeId,
+    pub(super) listener: TcpListener,
 }
 
 impl Ports {
@@ -122,60 +117,5 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-/// Accepts at all ports until it is aborted; everything else ends with it.
-pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, mut opened: Openings) {
-    let mut tasks = JoinSet::new();
-    tasks.spawn(accept(None, listener, Arc::clone(&shared)));
-    // The sender is in `shared`.
-    while let Some(Opened { node, listener }) = opened.recv().await {
-        tasks.spawn(accept(Some(node), listener, Arc::clone(&shared)));
-    }
-}
-
-async fn accept(node: Option<NodeId>, listener: TcpListener, shared: Arc<Shared>) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((client, _)) if connections.len() < MAX_CONNECTIONS => {
-                    shared.count_connection();
-                    connections.spawn(connection::serve(client, node, Arc::clone(&shared)));
-                }
-                Ok((_, peer)) => {
-                    shared.log(&format!("closed a connection from {peer}: there are {MAX_CONNECTIONS} already"));
-                }
-                Err(error) => {
-                    shared.log(&format!("cannot accept connections: {error}"));
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-}
-
-/// Opens a connection to a broker, or to the address given instead.
-pub(super) async fn connect(
-    node: Option<NodeId>,
-    elsewhere: Option<&str>,
-    shared: &Shared,
-) -> io::Result<TcpStream> {
-    let address = match elsewhere {
-        Some(address) => address.to_owned(),
-        None => {
-            let (host, port) = shared.ports("connect").upstream(node);
-            host_and_port(&host, port)
-        }
-    };
-    let stream = TcpStream::connect(&address).await;
-    stream.map_err(|error| io::Error::new(error.kind(), format!("cannot connect to {address}: {error}")))
-}
-
 /// Brokers a proxy stands in for.
 const MAX_NODES: usize = 1000;
-
-/// Connections of one port.
-const MAX_CONNECTIONS: usize = 10_000;
-
-/// How long no connection is accepted after accepting failed.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
