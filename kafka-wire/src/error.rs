@@ -2,10 +2,6 @@
 
 use core::fmt;
 
-use nom::error::{ErrorKind, ParseError};
-
-use crate::input::Input;
-
 /// Bytes that are not the protocol, or a value the protocol has no bytes for.
 ///
 /// Says what is wrong, in which field and at which byte of the frame. After an error in something that was read the
@@ -122,16 +118,5 @@ impl WireErrorKind {
 impl fmt::Display for WireErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
-    }
-}
-
-/// nom's combinators make an error only where they run out of input.
-impl ParseError<Input<'_>> for WireError {
-    fn from_error_kind(input: Input<'_>, _: ErrorKind) -> Self {
-        Self::new(WireErrorKind::Truncated, input.offset())
-    }
-
-    fn append(_: Input<'_>, _: ErrorKind, other: Self) -> Self {
-        other
     }
 }

@@ -4,10 +4,10 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::api::{ALL, Body};
 use crate::frame::{self, FrameBuf, LEN_SIZE};
 use crate::header::{RequestHeader, decode_request_header};
 use crate::input::Input;
+use crate::registry::{ALL, Body};
 use crate::text::put_text;
 use crate::wire::{Cx, Wire};
 

@@ -12,9 +12,10 @@ use crate::error_code::ErrorCode;
 use crate::frame::FrameBuf;
 use crate::ids::CorrelationId;
 use crate::input::Input;
+use crate::message::{Message, Request, Response};
 use crate::tagged::skip_tagged;
 use crate::text::{put_text, take_text};
-use crate::wire::{Cx, Message, Request, Response, Wire};
+use crate::wire::{Cx, Wire};
 
 /// What goes before the body of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

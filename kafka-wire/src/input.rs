@@ -1,6 +1,7 @@
 //! [`Input`]: a cursor over a frame.
 
 use bytes::Bytes;
+use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Needed};
 
 use crate::error::{WireError, WireErrorKind};
@@ -133,6 +134,17 @@ impl<'a> nom::Input for Input<'a> {
             None | Some(0) => Ok(count),
             Some(missing) => Err(Needed::new(missing)),
         }
+    }
+}
+
+/// nom's combinators make an error only where they run out of input.
+impl ParseError<Input<'_>> for WireError {
+    fn from_error_kind(input: Input<'_>, _: ErrorKind) -> Self {
+        Self::new(WireErrorKind::Truncated, input.offset())
+    }
+
+    fn append(_: Input<'_>, _: ErrorKind, other: Self) -> Self {
+        other
     }
 }
 

@@ -37,7 +37,7 @@
 //! | [`frame`] | writing frames without copying record batches; finding them in what was read |
 //! | [`Wire`], [`Message`] | the traits of whatever has bytes; of bodies |
 //! | [`ErrorCode`], [`ApiKey`] | Kafka's tables of errors and APIs |
-//! | [`api`], [`schema`] | all of it as data: every API, message and field |
+//! | [`registry`], [`schema`] | all of it as data: every API, message and field |
 //! | [`varint`] | integers of variable length, which records have too |
 //!
 //! # Promises
@@ -65,7 +65,7 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
-pub mod api;
+mod api;
 mod array;
 mod blob;
 mod error;
@@ -80,17 +80,20 @@ pub mod fuzzing;
 mod header;
 mod ids;
 mod input;
+mod message;
 pub mod messages;
 mod num;
+pub mod registry;
 pub mod schema;
 mod table;
 mod tagged;
 mod text;
 mod uuid;
 pub mod varint;
+mod versions;
 mod wire;
 
-pub use api::{ALL, Api, ApiKey, VersionRange};
+pub use api::ApiKey;
 pub use blob::Records;
 pub use error::{WireError, WireErrorKind};
 pub use error_code::ErrorCode;
@@ -103,6 +106,9 @@ pub use ids::{
     Acks, CorrelationId, NodeId, PartitionId, ProducerEpoch, ProducerId, TopicName, TransactionalId,
 };
 pub use input::Input;
+pub use message::{Destination, Listener, Message, Request, Response};
+pub use registry::{ALL, Api};
 pub use text::MAX_TEXT_LEN;
 pub use uuid::TopicId;
-pub use wire::{Cx, Destination, Listener, Message, Nullable, Request, Response, Wire};
+pub use versions::VersionRange;
+pub use wire::{Cx, Nullable, Wire};

@@ -3,9 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::api::VersionRange;
-use crate::frame::FrameBuf;
-use crate::wire::{Cx, Wire};
+use crate::versions::VersionRange;
 
 /// The type of a field, in the words of Kafka's definitions.
 #[derive(Clone, Copy, Debug)]
@@ -87,11 +85,4 @@ impl Field {
         let nullable = if nullable.is_none() && ty.is_nullable() { Some(versions) } else { nullable };
         Self { name, ty, versions, nullable, tag, default }
     }
-}
-
-/// The bytes of a default.
-pub(crate) fn bytes_of<T: Wire>(default: &T) -> Bytes {
-    let mut buf = FrameBuf::new();
-    default.encode(&mut buf, Cx { version: 0, flexible: false });
-    buf.into_bytes()
 }

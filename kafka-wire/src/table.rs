@@ -7,6 +7,7 @@
 //! tagged field, or `null VERSIONS` where the field may be null in some of its versions only. Tagged rows go by
 //! ascending tag.
 
+use bytes::Bytes;
 use nom::IResult;
 
 use crate::error::{WireError, WireErrorKind};
@@ -42,16 +43,16 @@ macro_rules! messages {
             $(#[$response_doc])*
             $response { $($response_rows)* }
         }
-        impl $crate::wire::Request for $request {
+        impl $crate::message::Request for $request {
             type Response = $response;
-            const DESTINATION: $crate::wire::Destination = $crate::wire::Destination::$destination;
-            const LISTENERS: &'static [$crate::wire::Listener] = &[$($crate::wire::Listener::$listener),+];
+            const DESTINATION: $crate::message::Destination = $crate::message::Destination::$destination;
+            const LISTENERS: &'static [$crate::message::Listener] = &[$($crate::message::Listener::$listener),+];
 
             fn expects_reply(&self) -> bool {
                 $crate::table::reply!(self $($reply)+)
             }
         }
-        impl $crate::wire::Response for $response {
+        impl $crate::message::Response for $response {
             type Request = $request;
 
             fn throttle_time(&self) -> core::time::Duration {
@@ -59,7 +60,7 @@ macro_rules! messages {
             }
         }
         const _: () = assert!(
-            $crate::api::is_registered($crate::api::ApiKey($key)),
+            $crate::registry::is_registered($crate::api::ApiKey($key)),
             "kafka_wire::ALL has no line for this table"
         );
         $crate::table::body! { $request, $api = $key, $min..=$max, $since }
@@ -75,14 +76,14 @@ pub(crate) use messages;
 /// What makes a group a message.
 macro_rules! body {
     ($name:ident, $api:ident = $key:literal, $min:literal..=$max:literal, $since:tt) => {
-        impl $crate::wire::Message for $name {
+        impl $crate::message::Message for $name {
             const API: $crate::api::ApiKey = {
                 let key = $crate::api::ApiKey($key);
                 assert!($crate::table::same_text(key.name(), stringify!($api)), "the name of another key");
                 key
             };
             const NAME: &'static str = stringify!($name);
-            const VERSIONS: $crate::api::VersionRange = $crate::api::VersionRange::new($min, $max);
+            const VERSIONS: $crate::versions::VersionRange = $crate::versions::VersionRange::new($min, $max);
             const FLEXIBLE_SINCE: Option<i16> = $crate::table::since!($since);
         }
     };
@@ -346,7 +347,7 @@ macro_rules! default_bytes {
     ($ty:ty, $default:expr) => {
         Some(|| {
             let default: $ty = $default;
-            $crate::schema::bytes_of(&default)
+            $crate::table::bytes_of(&default)
         })
     };
 }
@@ -357,13 +358,13 @@ macro_rules! range {
     ($versions:pat) => {{
         let mut bits = 0_u128;
         let mut version = 0_i16;
-        while version < $crate::api::VersionRange::PATTERN_BITS {
+        while version < $crate::versions::VersionRange::PATTERN_BITS {
             if matches!(version, $versions) {
                 bits |= 1 << version;
             }
             version += 1;
         }
-        $crate::api::VersionRange::of_bits(bits)
+        $crate::versions::VersionRange::of_bits(bits)
     }};
 }
 pub(crate) use range;
@@ -432,6 +433,13 @@ pub(crate) fn put_partly_null<T: Nullable>(
 #[inline]
 pub(crate) fn differs<T: PartialEq>(value: &T, default: &T) -> bool {
     value != default
+}
+
+/// The bytes of a default.
+pub(crate) fn bytes_of<T: Wire>(default: &T) -> Bytes {
+    let mut buf = FrameBuf::new();
+    default.encode(&mut buf, Cx { version: 0, flexible: false });
+    buf.into_bytes()
 }
 
 /// `==` of strings, at compile time.

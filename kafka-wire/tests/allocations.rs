@@ -5,8 +5,8 @@ mod generate;
 use allocation_counter::measure;
 use bytes::Bytes;
 use generate::Generator;
-use kafka_wire::api::Body;
 use kafka_wire::messages::{ProduceRequest, ProduceResponse};
+use kafka_wire::registry::Body;
 use kafka_wire::{ALL, Api, decode_body};
 
 /// The most that may be held while a body is read, by the byte of it. What comes nearest is an array of empty topic

@@ -4,7 +4,7 @@ mod generate;
 
 use bytes::Bytes;
 use generate::Generator;
-use kafka_wire::api::Body;
+use kafka_wire::registry::Body;
 use kafka_wire::{ALL, Api, WireErrorKind};
 
 /// Bodies a message and version.
