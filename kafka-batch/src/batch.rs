@@ -2,10 +2,7 @@
 
 use std::time::Instant;
 
-use crate::builder::Arena;
-use crate::compress::Compressor;
-use crate::layout::Stamp;
-use crate::seal::{Sealed, SealedBatch};
+use crate::arena::Arena;
 
 /// A record's place: what its batch carries, and its index in that batch.
 #[expect(clippy::exhaustive_structs, reason = "two parts, taken apart on the hot path")]
@@ -47,7 +44,7 @@ pub enum SendReason {
 
 /// A batch taken from its queue. It is moved, never copied: at any time it is in one place.
 ///
-/// It becomes a [`SealedBatch`] outside of every lock.
+/// It becomes a [`SealedBatch`](crate::SealedBatch) outside of every lock.
 #[derive(Debug)]
 #[must_use = "its records are neither sent nor given up"]
 pub struct DrainedBatch<T> {
@@ -105,13 +102,6 @@ impl<T> DrainedBatch<T> {
     /// Why it left its queue.
     pub fn reason(&self) -> SendReason {
         self.life.reason
-    }
-
-    /// Compresses, adds the header and the CRC. Takes as long as compression does: not for a place where a lock is held.
-    #[must_use]
-    pub fn seal(self, stamp: Stamp, compressor: &mut Compressor) -> SealedBatch<T> {
-        let sealed = Sealed::new(self.arena, stamp, compressor);
-        SealedBatch { tag: self.tag, life: self.life, sealed }
     }
 }
 

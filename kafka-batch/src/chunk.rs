@@ -7,15 +7,9 @@ use std::{fmt, mem};
 
 use bytes::Bytes;
 
-use crate::limits::Limits;
+use crate::limits::{CHUNK_SIZE, Limits};
 use crate::memory::{Memory, Ticket};
 use crate::sync::{Mutex, MutexGuard};
-
-/// Size of a chunk, the unit in which memory is counted.
-///
-/// Smaller ones cost more turnover per record, larger ones pin more memory per partition and gain nothing at Kafka's batch
-/// size of 16 KiB.
-pub const CHUNK_SIZE: usize = 16 * 1024;
 
 /// A chunk of memory. When it is dropped, wherever that is, it goes back to its pool.
 pub struct Chunk {

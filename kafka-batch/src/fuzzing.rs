@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::batch::{DrainedBatch, SendReason};
-use crate::chunk::CHUNK_SIZE;
 use crate::compress::{Compression, Compressor};
 use crate::layout::{HEADER_SIZE, Stamp};
-use crate::limits::{Limits, QueueSettings};
+use crate::limits::{CHUNK_SIZE, Limits, QueueSettings};
 use crate::record::{Header, OwnedRecord, Record};
 use crate::seal::{SealedBatch, SplitError};
 use crate::{Accumulator, AppendError, BatchBuilder, BatchReader, Pool};

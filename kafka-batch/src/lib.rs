@@ -70,6 +70,7 @@
 )]
 
 mod accumulator;
+mod arena;
 mod batch;
 mod builder;
 mod chunk;
@@ -98,17 +99,18 @@ mod size;
 mod sync;
 
 pub use accumulator::Accumulator;
+pub use arena::Arena;
 pub use batch::{DrainedBatch, SendReason, Slot};
-pub use builder::{Arena, BatchBuilder};
-pub use chunk::{CHUNK_SIZE, Chunk, ChunkSource, Pool, wake_all};
+pub use builder::BatchBuilder;
+pub use chunk::{Chunk, ChunkSource, Pool, wake_all};
 pub use compress::{Compression, CompressionError, Compressor};
 pub use crc::crc32c;
-pub use error::AppendError;
+pub use error::{AppendError, ReadError};
 pub use layout::{BatchHeader, HEADER_SIZE, LENGTH_OVERHEAD, Stamp};
-pub use limits::{Limits, LimitsError, QueueSettings};
+pub use limits::{CHUNK_SIZE, Limits, LimitsError, QueueSettings};
 pub use memory::{Memory, Ticket};
 pub use queue::{Appended, Edges, PartitionQueue};
-pub use reader::{Batch, BatchReader, DEFAULT_RECORDS_LIMIT, ReadError, ReadRecord, RecordReader};
+pub use reader::{Batch, BatchReader, DEFAULT_RECORDS_LIMIT, ReadRecord, RecordReader};
 pub use ready::{Readiness, ReadyIndex, Round, Wait};
 pub use record::{Header, OwnedHeader, OwnedRecord, Record};
 pub use seal::{SealedBatch, SplitError};

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::chunk::CHUNK_SIZE;
 use crate::error::AppendError;
 use crate::layout::HEADER_SIZE;
 use crate::record::Record;
@@ -177,6 +176,12 @@ impl Default for QueueSettings {
         }
     }
 }
+
+/// Size of a chunk, the unit in which memory is counted.
+///
+/// Smaller ones cost more turnover per record, larger ones pin more memory per partition and gain nothing at Kafka's batch
+/// size of 16 KiB.
+pub const CHUNK_SIZE: usize = 16 * 1024;
 
 /// A header and the smallest record.
 const MIN_REQUEST_SIZE: usize = HEADER_SIZE + crate::size::MIN_RECORD_SIZE;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::batch::{DrainedBatch, Life, SendReason, Slot};
 use crate::builder::BatchBuilder;
-use crate::chunk::{CHUNK_SIZE, ChunkSource};
+use crate::chunk::ChunkSource;
 use crate::error::AppendError;
 use crate::layout::HEADER_SIZE;
-use crate::limits::QueueSettings;
+use crate::limits::{CHUNK_SIZE, QueueSettings};
 use crate::ready::{Readiness, Wait};
 use crate::record::Record;
 use crate::size::single_record_batch_size;

@@ -3,13 +3,12 @@
 //! Bytes may come from anybody. Nothing here panics on them, and what they claim is compared with what is there before
 //! anything is allocated.
 
-use std::fmt;
-
 use bytes::Bytes;
 use kafka_wire::varint;
 
 use crate::compress::decompress;
 use crate::crc::crc32c;
+use crate::error::ReadError;
 use crate::layout::{BatchHeader, CRC_START, HEADER_SIZE, LENGTH_OVERHEAD, MAGIC};
 use crate::record::{OwnedHeader, OwnedRecord};
 
@@ -65,53 +64,6 @@ pub struct ReadRecord {
     pub offset_delta: i32,
     /// The record. Its bytes are lent from the batch.
     pub record: OwnedRecord,
-}
-
-/// Why bytes are not a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// They end before the batch does.
-    Truncated {
-        /// Bytes that there are.
-        len: usize,
-    },
-    /// Not format version 2.
-    Magic(i8),
-    /// A length that no batch has.
-    Length(i32),
-    /// The bytes are not those that the CRC was made of.
-    Crc {
-        /// In the header.
-        stored: u32,
-        /// Of the bytes.
-        computed: u32,
-    },
-    /// No codec has this number.
-    UnknownCodec(i16),
-    /// This build does not have the codec; the feature that brings it.
-    NotCompiled(&'static str),
-    /// The codec cannot make sense of the bytes.
-    Corrupt(&'static str),
-    /// The records are larger than the reader allows.
-    TooLarge {
-        /// What it allows.
-        limit: usize,
-    },
-    /// The number of records is not what the header says.
-    Count {
-        /// In the header.
-        stored: i32,
-        /// Records found, as far as it was looked.
-        found: i32,
-    },
-    /// A record that is not well-formed: its number in the batch, and the field.
-    Record {
-        /// Number in the batch.
-        index: i32,
-        /// Name of the field.
-        field: &'static str,
-    },
 }
 
 /// What a reader decompresses at most for one batch, unless told otherwise.
@@ -284,33 +236,3 @@ fn take_bytes(bytes: &mut Bytes) -> Option<Option<Bytes>> {
         }
     }
 }
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Truncated { len } => write!(f, "record batch is cut off after {len} bytes"),
-            Self::Magic(magic) => write!(f, "record batch has format version {magic}, only 2 is known"),
-            Self::Length(length) => write!(f, "record batch claims a length of {length}"),
-            Self::Crc { stored, computed } => {
-                write!(f, "record batch has CRC {computed:08x}, its header says {stored:08x}")
-            }
-            Self::UnknownCodec(codec) => write!(f, "record batch has codec {codec}, which does not exist"),
-            Self::NotCompiled(feature) => {
-                write!(
-                    f,
-                    "record batch is compressed with {feature}, which is not compiled in: turn on the feature `{feature}`"
-                )
-            }
-            Self::Corrupt(codec) => write!(f, "record batch is not what {codec} writes"),
-            Self::TooLarge { limit } => {
-                write!(f, "record batch has more than {limit} bytes when decompressed")
-            }
-            Self::Count { stored, found } => {
-                write!(f, "record batch says it has {stored} records, {found} were found")
-            }
-            Self::Record { index, field } => write!(f, "record {index} of the batch has a bad {field}"),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {}

@@ -6,13 +6,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use kafka_wire::Records;
 
+use crate::arena::{Arena, Payload};
 use crate::batch::{DrainedBatch, Life, SendReason};
-use crate::builder::{Arena, BatchBuilder};
+use crate::builder::BatchBuilder;
 use crate::chunk::{Chunk, ChunkSource, Pool};
 use crate::compress::Compressor;
 use crate::crc;
+use crate::error::ReadError;
 use crate::layout::{BatchHeader, CRC_START, HEADER_SIZE, LENGTH_OVERHEAD, MAGIC, Stamp};
-use crate::reader::{ReadError, RecordReader};
+use crate::reader::RecordReader;
 use crate::record::OwnedRecord;
 
 /// A batch as a broker gets it: 61 bytes of header, and a payload that never changes again.
@@ -33,19 +35,6 @@ pub(crate) struct Sealed {
     payload_crc: u32,
     /// Size before compression, header included.
     pub(crate) predicted_size: usize,
-}
-
-/// The shared chunks of the records. Nearly all batches have one, which needs no list.
-#[derive(Debug, Clone)]
-pub(crate) struct Payload {
-    pub(crate) first: Bytes,
-    pub(crate) rest: Vec<Bytes>,
-}
-
-impl Payload {
-    fn chunks(&self) -> impl Iterator<Item = &Bytes> + Clone {
-        std::iter::once(&self.first).chain(&self.rest)
-    }
 }
 
 impl Sealed {
@@ -98,6 +87,15 @@ impl Sealed {
         let bytes = self.header.encode();
         let head = crc::append(0, bytes.get(CRC_START..).unwrap_or_default());
         self.header.crc = crc::join(head, self.payload_crc, self.payload.chunks().map(Bytes::len).sum());
+    }
+}
+
+impl<T> DrainedBatch<T> {
+    /// Compresses, adds the header and the CRC. Takes as long as compression does: not for a place where a lock is held.
+    #[must_use]
+    pub fn seal(self, stamp: Stamp, compressor: &mut Compressor) -> SealedBatch<T> {
+        let sealed = Sealed::new(self.arena, stamp, compressor);
+        SealedBatch { tag: self.tag, life: self.life, sealed }
     }
 }
 

@@ -20,6 +20,8 @@ mod memory {
 }
 
 mod limits {
+    pub(crate) use kafka_batch::CHUNK_SIZE;
+
     /// So many chunks.
     pub(crate) struct Limits(pub(crate) usize);
 

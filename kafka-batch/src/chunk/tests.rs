@@ -6,8 +6,8 @@ use std::task::{Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use crate::chunk::{CHUNK_SIZE, ChunkSource, Pool};
-use crate::limits::Limits;
+use crate::chunk::{ChunkSource, Pool};
+use crate::limits::{CHUNK_SIZE, Limits};
 
 fn pool(chunks: usize) -> Arc<Pool> {
     Pool::new(&Limits::new(1000, 1000, chunks * CHUNK_SIZE).unwrap())

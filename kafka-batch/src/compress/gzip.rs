@@ -5,7 +5,7 @@ use std::io::Read;
 use flate2::read::MultiGzDecoder;
 use flate2::{Compress, Crc, FlushCompress, Status};
 
-use crate::reader::ReadError;
+use crate::error::ReadError;
 
 pub(super) struct Encoder {
     deflate: Compress,

@@ -6,7 +6,7 @@
 use lz4_flex::block::{CompressTable, compress_into_with_table, decompress_into, get_maximum_output_size};
 
 use super::{LZ4_FAST, for_each_block};
-use crate::reader::ReadError;
+use crate::error::ReadError;
 
 pub(super) struct Encoder {
     level: i32,

@@ -15,7 +15,7 @@ mod zstd;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::reader::ReadError;
+use crate::error::ReadError;
 
 /// What batches are compressed with.
 ///

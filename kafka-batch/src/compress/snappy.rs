@@ -5,7 +5,7 @@
 use snap::raw::{Decoder, Encoder as RawEncoder, decompress_len, max_compress_len};
 
 use super::for_each_block;
-use crate::reader::ReadError;
+use crate::error::ReadError;
 
 pub(super) struct Encoder {
     raw: RawEncoder,

@@ -3,7 +3,7 @@
 use ::zstd::bulk::Decompressor;
 use ::zstd::stream::raw::{Encoder as RawEncoder, InBuffer, Operation, OutBuffer};
 
-use crate::reader::ReadError;
+use crate::error::ReadError;
 
 pub(super) struct Encoder {
     level: i32,
