@@ -9,8 +9,6 @@ mod words;
 
 use std::fmt;
 
-pub(crate) use proxy::ProxyFile;
-
 /// What is wrong with a script's text: where, and what was expected there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptError {

@@ -5,13 +5,53 @@ use serde::Deserialize;
 
 use super::ScriptError;
 use super::words::{Api, Probability, Times};
-use crate::proxy::{Line, Tamper, Way};
+use crate::proxy::{Line, ProxyBuilder, Tamper, Way};
+
+impl ProxyBuilder {
+    /// What a text in TOML says: `seed`, a table `[line]`, and tables `[[tamper]]` with a `way`, which is `"requests"` or
+    /// `"responses"`. The names are those of the methods in Rust, with `-` for `_`. A seed and a line that were given before
+    /// stay where the text has none; its tampers come behind those that are there.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), kafka_mock::ScriptError> {
+    /// let builder = kafka_mock::proxy::Proxy::builder("localhost:9092").script_toml(r#"
+    ///     seed = 7
+    ///
+    ///     [line]
+    ///     rate = 125000                     # bytes a second
+    ///     lifetime = ["500ms", "1.5s"]      # then each connection is reset
+    ///     ## pause = "requests", "responses" or "both"; hold = true; refuse = true; cut-after-requests = 1000
+    ///
+    ///     [[tamper]]
+    ///     way = "responses"
+    ///     api = "Produce"
+    ///     nth = 3
+    ///     reset-after = 7                   # also discard, duplicate, stall, delay, close-after
+    /// "#)?;
+    /// # drop(builder);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the text is no TOML, or says something that no script says: the error names the line.
+    pub fn script_toml(mut self, text: &str) -> Result<Self, ScriptError> {
+        let file = ProxyFile::read(text)?;
+        if let Some(seed) = file.seed {
+            self = self.seed(seed);
+        }
+        if let Some(line) = file.line() {
+            self = self.line(line);
+        }
+        Ok(file.tampers().fold(self, Self::tamper))
+    }
+}
 
 /// What a file says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ProxyFile {
-    pub(crate) seed: Option<u64>,
+struct ProxyFile {
+    seed: Option<u64>,
     line: Option<LineTable>,
     #[serde(default)]
     tamper: Vec<Entry>,
@@ -73,12 +113,12 @@ struct TamperTable {
 }
 
 impl ProxyFile {
-    pub(crate) fn read(text: &str) -> Result<Self, ScriptError> {
+    fn read(text: &str) -> Result<Self, ScriptError> {
         toml::from_str(text).map_err(|error| ScriptError::new(text, error))
     }
 
     /// What connections are like, if the file says so.
-    pub(crate) fn line(&self) -> Option<Line> {
+    fn line(&self) -> Option<Line> {
         let table = self.line.as_ref()?;
         let mut line = Line::new();
         if let Some(rate) = table.rate {
@@ -104,7 +144,7 @@ impl ProxyFile {
         Some(if table.refuse { line.refuse() } else { line })
     }
 
-    pub(crate) fn tampers(self) -> impl Iterator<Item = Tamper> {
+    fn tampers(self) -> impl Iterator<Item = Tamper> {
         self.tamper.into_iter().map(|Entry(tamper)| tamper)
     }
 }

@@ -75,42 +75,6 @@ impl ProxyBuilder {
         self
     }
 
-    /// What a text in TOML says: `seed`, a table `[line]`, and tables `[[tamper]]` with a `way`, which is `"requests"` or
-    /// `"responses"`. The names are those of the methods in Rust, with `-` for `_`. A seed and a line that were given before
-    /// stay where the text has none; its tampers come behind those that are there.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), kafka_mock::ScriptError> {
-    /// let builder = kafka_mock::proxy::Proxy::builder("localhost:9092").script_toml(r#"
-    ///     seed = 7
-    ///
-    ///     [line]
-    ///     rate = 125000                     # bytes a second
-    ///     lifetime = ["500ms", "1.5s"]      # then each connection is reset
-    ///     ## pause = "requests", "responses" or "both"; hold = true; refuse = true; cut-after-requests = 1000
-    ///
-    ///     [[tamper]]
-    ///     way = "responses"
-    ///     api = "Produce"
-    ///     nth = 3
-    ///     reset-after = 7                   # also discard, duplicate, stall, delay, close-after
-    /// "#)?;
-    /// # drop(builder);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// When the text is no TOML, or says something that no script says: the error names the line.
-    #[cfg(feature = "toml")]
-    pub fn script_toml(mut self, text: &str) -> Result<Self, crate::ScriptError> {
-        let file = crate::files::ProxyFile::read(text)?;
-        self.seed = file.seed.unwrap_or(self.seed);
-        self.line = file.line().unwrap_or(self.line);
-        self.tampers.extend(file.tampers());
-        Ok(self)
-    }
-
     /// Is told, in one sentence each, what went wrong that nobody asked for. `tracing` gets the same.
     pub fn on_log(mut self, log: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.log = Some(Arc::new(log));
