@@ -8,9 +8,10 @@ use crate::args::Args;
 use crate::clock::Stopwatch;
 use crate::jars::{self, VERSIONS, Version};
 use crate::kafka::BESIDE;
-use crate::kafka::cluster::{Cluster, Spec, free_port};
-use crate::metadata::Metadata;
-use crate::{shell, test, text};
+use crate::kafka::cluster::{Cluster, free_port};
+use crate::kafka::config::Spec;
+use crate::metadata::{BROKER_TESTS, Metadata};
+use crate::{shell, text};
 
 /// Starts the clusters, runs the tests, and ends the clusters whatever came of it.
 pub(crate) fn command(mut args: Args) -> Result<()> {
@@ -35,8 +36,8 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     need_kcat()?;
     let versions = names.iter().map(|name| Version::named(name)).collect::<Result<Vec<_>>>()?;
     let lib = jars::lib(&Version::named(VERSIONS[0].0)?)?;
-    let features = CRATES.map(|name| format!("{name}/{}", test::BROKER_TESTS)).join(",");
-    let features = format!("{},{features}", test::hermetic_features(&Metadata::load()?));
+    let features = CRATES.map(|name| format!("{name}/{}", BROKER_TESTS)).join(",");
+    let features = format!("{},{features}", Metadata::load()?.hermetic_features());
 
     let watch = Stopwatch::start();
     let mut cargo = shell::cargo();

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use crate::shell;
 
+/// Turns on tests that need something beside the machine's compilers.
+pub(crate) const BROKER_TESTS: &str = "broker-tests";
+
 /// The workspace and its graph of dependencies for this machine's platform, every feature on.
 #[derive(Debug)]
 pub(crate) struct Metadata {
@@ -54,6 +57,17 @@ pub(crate) struct Dependency {
 }
 
 impl Metadata {
+    /// Every feature of every member, except those for tests that need more than this machine's compilers: one set, so that
+    /// `test` and `test --kafka` share their builds.
+    pub(crate) fn hermetic_features(&self) -> String {
+        let features = self.members().flat_map(|member| {
+            let wanted =
+                member.features.iter().filter(|feature| *feature != "default" && *feature != BROKER_TESTS);
+            wanted.map(|feature| format!("{}/{feature}", member.name))
+        });
+        features.collect::<Vec<_>>().join(",")
+    }
+
     /// Asks cargo.
     pub(crate) fn load() -> Result<Self> {
         let host = host()?;

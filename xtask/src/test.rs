@@ -20,9 +20,6 @@ usage: cargo xtask test [FILTER] [-- TEST-ARGUMENTS]
   kcat, the console consumer and `linger consume` must give back exactly that.
 ";
 
-/// Turns on tests that need something beside the machine's compilers.
-pub(crate) const BROKER_TESTS: &str = "broker-tests";
-
 /// `cargo xtask test`.
 pub(crate) fn command(mut args: Args) -> Result<()> {
     if args.wants_help() {
@@ -36,7 +33,7 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     let after = args.after();
     args.finish()?;
     let watch = Stopwatch::start();
-    let features = hermetic_features(&Metadata::load()?);
+    let features = Metadata::load()?.hermetic_features();
     let mut cargo = shell::cargo();
     // Not --all-targets: that leaves out doc tests. Examples are built all the same, benches by `check`.
     cargo
@@ -47,15 +44,4 @@ pub(crate) fn command(mut args: Args) -> Result<()> {
     shell::run(&mut cargo)?;
     eprintln!("all tests passed after {:.0} s", watch.elapsed().as_secs_f32());
     Ok(())
-}
-
-/// Every feature of every member, except those for tests that need more than this machine's compilers: one set, so that
-/// `test` and `test --kafka` share their builds.
-pub(crate) fn hermetic_features(metadata: &Metadata) -> String {
-    let features = metadata.members().flat_map(|member| {
-        let wanted =
-            member.features.iter().filter(|feature| *feature != "default" && *feature != BROKER_TESTS);
-        wanted.map(|feature| format!("{}/{feature}", member.name))
-    });
-    features.collect::<Vec<_>>().join(",")
 }

@@ -14,7 +14,8 @@ use super::recovery::Fault;
 use super::stop::Stop;
 use crate::clock::{Stopwatch, milliseconds};
 use crate::jars::{self, Version};
-use crate::kafka::cluster::{Cluster, Spec, free_port};
+use crate::kafka::cluster::{Cluster, free_port};
+use crate::kafka::config::Spec;
 use crate::shell;
 
 /// Everything that a scenario works with. What was started ends when it is dropped.

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use super::scenario::METADATA_AGE;
 use super::stop::Stop;
 use crate::{clock, shell};
 
@@ -198,6 +197,9 @@ fn resident(id: u32) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
+
+/// `metadata.max.age.ms` of the load.
+pub(crate) const METADATA_AGE: Duration = Duration::from_secs(10);
 
 /// Default settings, but for these: a name for quotas, and patience where all room is taken. And `metadata.max.age.ms`,
 /// so that new partitions are seen within a scenario.

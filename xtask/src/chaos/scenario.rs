@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::field::{BROKERS, Field, PATIENCE};
+use super::load::METADATA_AGE;
 use crate::clock::{Stopwatch, milliseconds};
 
 /// One way to do harm.
@@ -446,8 +447,6 @@ pub(crate) const SMALL_DISK: u16 = 3;
 pub(crate) const SMALL_DISK_SIZE: &str = "1g";
 /// Partitions of each topic.
 pub(crate) const PARTITIONS: usize = 12;
-/// `metadata.max.age.ms` of the load.
-pub(crate) const METADATA_AGE: Duration = Duration::from_secs(10);
 const MOST_PARTITIONS: usize = 60;
 const SECOND: Duration = Duration::from_secs(1);
 const STORM_EVERY: Duration = Duration::from_millis(300);

@@ -10,24 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::config::Spec;
 use super::process::Process;
 use super::{config, probe};
 use crate::clock::Stopwatch;
 use crate::jars::{self, Version};
 use crate::shell;
-
-/// What somebody asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct Spec {
-    /// Kafka's version.
-    pub(crate) version: Version,
-    /// How many brokers.
-    pub(crate) brokers: u16,
-    /// Where the first broker listens; the others follow. Controllers, or ZooKeeper, are 100 above.
-    pub(crate) port: u16,
-    /// Broker settings put last, `name=value`.
-    pub(crate) settings: Vec<String>,
-}
 
 /// A cluster whose folder exists.
 #[derive(Debug, Clone)]
@@ -40,28 +28,6 @@ pub(crate) struct Cluster {
     pub(crate) brokers: u16,
     /// Where the first broker listens.
     pub(crate) port: u16,
-}
-
-impl Spec {
-    /// Every port the cluster takes.
-    fn ports(&self) -> impl Iterator<Item = u16> {
-        let beside = if self.version.kraft { self.brokers } else { 1 };
-        let port = self.port;
-        (0..self.brokers).map(move |i| port + i).chain((0..beside).map(move |i| port + config::BESIDE + i))
-    }
-
-    fn check(&self) -> Result<()> {
-        ensure!((1..=9).contains(&self.brokers), "--brokers {}: one to nine fit on a machine", self.brokers);
-        ensure!(
-            (1024..=65_000).contains(&self.port),
-            "--port {}: between 1024 and 65000, for the ports that follow are used too",
-            self.port
-        );
-        for setting in &self.settings {
-            ensure!(setting.contains('='), "-o {setting}: a broker setting is written name=value");
-        }
-        Ok(())
-    }
 }
 
 impl Cluster {

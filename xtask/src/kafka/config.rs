@@ -1,13 +1,47 @@
-//! The configuration files of a cluster.
+//! What a cluster is to be like, and its configuration files.
 
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use super::cluster::Spec;
 use crate::jars::Version;
+
+/// What somebody asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    /// Kafka's version.
+    pub(crate) version: Version,
+    /// How many brokers.
+    pub(crate) brokers: u16,
+    /// Where the first broker listens; the others follow. Controllers, or ZooKeeper, are 100 above.
+    pub(crate) port: u16,
+    /// Broker settings put last, `name=value`.
+    pub(crate) settings: Vec<String>,
+}
+
+impl Spec {
+    /// Every port the cluster takes.
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> {
+        let beside = if self.version.kraft { self.brokers } else { 1 };
+        let port = self.port;
+        (0..self.brokers).map(move |i| port + i).chain((0..beside).map(move |i| port + BESIDE + i))
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!((1..=9).contains(&self.brokers), "--brokers {}: one to nine fit on a machine", self.brokers);
+        ensure!(
+            (1024..=65_000).contains(&self.port),
+            "--port {}: between 1024 and 65000, for the ports that follow are used too",
+            self.port
+        );
+        for setting in &self.settings {
+            ensure!(setting.contains('='), "-o {setting}: a broker setting is written name=value");
+        }
+        Ok(())
+    }
+}
 
 /// How far above the first broker's port the controllers' ports begin, or ZooKeeper's port is.
 pub(crate) const BESIDE: u16 = 100;

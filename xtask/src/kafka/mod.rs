@@ -1,7 +1,7 @@
 //! `cargo xtask kafka`: real clusters on loopback.
 
 pub(crate) mod cluster;
-mod config;
+pub(crate) mod config;
 mod probe;
 pub(crate) mod process;
 
@@ -11,7 +11,8 @@ use crate::args::Args;
 use crate::clock::Stopwatch;
 use crate::jars::Version;
 
-use self::cluster::{Cluster, Spec};
+use self::cluster::Cluster;
+use self::config::Spec;
 
 pub(crate) use self::config::BESIDE;
 
