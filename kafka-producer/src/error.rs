@@ -6,7 +6,10 @@ use kafka_batch::CHUNK_SIZE;
 use kafka_net::ClusterChange;
 use kafka_wire::{ErrorCode, TopicName};
 
-use crate::timeline::{Timeline, Waited};
+use crate::{
+    millis::Millis,
+    timeline::{Timeline, Waited},
+};
 
 /// Whether a record that was not acknowledged may be in the log all the same.
 ///
@@ -216,15 +219,6 @@ impl fmt::Display for EndedBy {
                 "this process is a fork of the one that the producer belongs to; make one of its own"
             }
         })
-    }
-}
-
-/// A time that passed, in the unit of the settings that bound it.
-pub(crate) struct Millis(pub(crate) Duration);
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", self.0.as_millis())
     }
 }
 

@@ -52,6 +52,7 @@ mod fuzzed;
 #[doc(hidden)]
 pub mod fuzzing;
 mod io;
+mod millis;
 pub mod partitioner;
 mod plane;
 mod planted;

@@ -15,8 +15,9 @@ use kafka_wire::NodeId;
 use crate::{
     config::ProducerConfig,
     delivery::{Bystander, Counts, Deliveries, Delivery, Outcome},
-    error::{EndedBy, Millis, Refusal, SendError, TrySendError},
+    error::{EndedBy, Refusal, SendError, TrySendError},
     io::{Shared, Timer, now},
+    millis::Millis,
     plane::{self, TopicShared},
     progress::Progress,
     purge::{Purge, Purged},

@@ -4,7 +4,7 @@ use std::{fmt, ops::Deref, time::Duration};
 
 use kafka_wire::{ErrorCode, NodeId};
 
-use crate::error::Millis;
+use crate::millis::Millis;
 
 /// The attempts to write a batch that failed, oldest first, and its waits. It can be printed, a line for each attempt.
 ///
