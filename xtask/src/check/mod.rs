@@ -1,6 +1,7 @@
 //! `cargo xtask check`: everything that can be known without running the crates' tests.
 
 mod advisories;
+mod circles;
 mod deny_file;
 mod features;
 mod licences;
@@ -30,7 +31,7 @@ const STEPS: [Step; 10] = [
     Step { name: "fmt", about: "formatting", run: fmt },
     Step {
         name: "tidy",
-        about: "crate edges, where tokio may be named, file sizes, forbidden words",
+        about: "crate edges, circles of modules, where tokio may be named, file sizes, forbidden words",
         run: tidy::run,
     },
     Step {

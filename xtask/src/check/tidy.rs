@@ -1,4 +1,4 @@
-//! What no compiler checks: who may depend on whom, where tokio may be named, how long files may get, and words that
+//! What no compiler checks: who may depend on whom (between crates here, between modules in `circles`), where tokio may be named, how long files may get, and words that
 //! must not be there.
 
 use std::fs;
@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::circles;
 use super::source::{code, has_word, without_tests};
 use crate::metadata::Metadata;
 use crate::shell;
@@ -83,6 +84,7 @@ pub(crate) fn run(metadata: &Metadata) -> Result<String> {
     faults.extend(c_libraries()?);
     faults.extend(files.iter().flat_map(file_faults));
     faults.extend(fuzz_targets(&files));
+    faults.extend(circles::faults(files.iter().map(|file| (file.path.as_str(), file.text.as_str()))));
     if faults.is_empty() {
         return Ok(format!("{} files", files.len()));
     }
