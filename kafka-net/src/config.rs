@@ -160,7 +160,7 @@ impl ConfigError {
     fn bootstrap(entry: &str, reason: &str) -> Self {
         // A password may stand before an @, and is repeated nowhere.
         let (hidden, rest) = entry.rsplit_once('@').map_or(("", entry), |(_, rest)| ("...@", rest));
-        let shown = crate::error::shown(rest);
+        let shown = crate::shown::shown(rest);
         Self::new("bootstrap.servers", format_args!("\"{hidden}{shown}\""), reason)
     }
 

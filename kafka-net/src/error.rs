@@ -4,7 +4,10 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use kafka_wire::{ApiKey, ErrorCode, NodeId, VersionRange, WireError};
 
-use crate::{config::ConfigError, metadata::topic_error_may_pass};
+use crate::{
+    config::ConfigError,
+    shown::{MAX_TOPIC, shown},
+};
 
 /// A request, a connection or the search for a leader failed.
 ///
@@ -546,15 +549,9 @@ impl From<io::Error> for NetError {
 /// The bytes of a correlation id, which every response has.
 const LEAST_RESPONSE: usize = 4;
 
-/// A text from outside as it may stand in a message: on one line, and not longer than the name of a topic may be.
-pub(crate) fn shown(text: &str) -> String {
-    let plain = |c: char| if c == '\'' { vec![c] } else { c.escape_debug().collect() };
-    let mut shown: String = text.chars().take(MAX_TOPIC).flat_map(plain).collect();
-    if text.chars().nth(MAX_TOPIC).is_some() {
-        shown.push_str("...");
-    }
-    shown
+/// Whether what a broker says of a topic may be otherwise later, or elsewhere: one that has failed within says so, and is no
+/// judge of the topic.
+#[must_use]
+pub fn topic_error_may_pass(code: ErrorCode) -> bool {
+    code.is_retriable() || code == ErrorCode::UNKNOWN_SERVER_ERROR
 }
-
-/// The longest name of a topic.
-pub(crate) const MAX_TOPIC: usize = 249;

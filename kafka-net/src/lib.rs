@@ -54,6 +54,7 @@ mod fuzzed;
 pub mod fuzzing;
 pub mod io;
 mod metadata;
+mod shown;
 
 pub use crate::{
     backoff::Backoff,
@@ -61,11 +62,11 @@ pub use crate::{
     client::{Client, ClientConfig},
     config::{ConfigError, Endpoint, NetConfig},
     conn::{Connection, ConnectionStats, Event, Expectation, Life, Opening, Reconnect, Versions},
-    error::NetError,
+    error::{NetError, topic_error_may_pass},
     feed::{Demand, Feed, Next, Offer, Status},
     io::{FrameSink, KafkaCodec},
     metadata::{
         Action, Broker, ClusterChange, ClusterView, LeaderHint, Metadata, MetadataConfig, PartitionView,
-        Pick, SILENT_LOAD, Ticket, TopicView, Update, topic_error_may_pass,
+        Pick, SILENT_LOAD, Ticket, TopicView, Update,
     },
 };

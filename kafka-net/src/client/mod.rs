@@ -20,9 +20,10 @@ pub(crate) use self::{
 };
 use crate::{
     config::{ConfigError, Endpoint, NetConfig},
-    error::{Kind, MAX_TOPIC, NetError},
+    error::{Kind, NetError, topic_error_may_pass},
     io,
-    metadata::{ClusterView, Metadata, MetadataConfig, Pick, TopicView, topic_error_may_pass},
+    metadata::{ClusterView, Metadata, MetadataConfig, Pick, TopicView},
+    shown::MAX_TOPIC,
 };
 
 /// Settings of a [`Client`]. Start from the default and assign what differs.

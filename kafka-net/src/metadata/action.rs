@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use kafka_wire::{NodeId, PartitionId, TopicName, messages::MetadataRequest};
+use kafka_wire::{NodeId, TopicName, messages::MetadataRequest};
 
-use super::view::Broker;
 #[cfg(doc)]
 use super::{Metadata, TopicView};
 #[cfg(doc)]
@@ -58,27 +57,4 @@ pub struct ClusterChange {
     pub from: Arc<str>,
     /// The id of the one that is there.
     pub to: Arc<str>,
-}
-
-/// The new leader of a partition, as an answer to Produce or Fetch names it (KIP-951).
-#[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "built by whoever read such an answer")]
-pub struct LeaderHint<'a> {
-    /// The topic.
-    pub topic: &'a TopicName,
-    /// The partition.
-    pub partition: PartitionId,
-    /// Its leader.
-    pub leader: NodeId,
-    /// The leader's epoch.
-    pub leader_epoch: i32,
-    /// The leader's address, if the answer has it.
-    pub endpoint: Option<Broker>,
-}
-
-impl LeaderHint<'_> {
-    /// Where the leader is, as far as the answer says.
-    pub(super) fn broker(&self) -> Option<&Broker> {
-        self.endpoint.as_ref().filter(|broker| broker.node == self.leader)
-    }
 }

@@ -23,10 +23,10 @@ use kafka_wire::{
 };
 
 pub use self::{
-    action::{Action, ClusterChange, LeaderHint, Ticket, Update},
+    action::{Action, ClusterChange, Ticket, Update},
     config::MetadataConfig,
     nodes::{Pick, SILENT_LOAD},
-    view::{Broker, ClusterView, PartitionView, TopicView, topic_error_may_pass},
+    view::{Broker, ClusterView, LeaderHint, PartitionView, TopicView},
 };
 use self::{
     kept::Kept,

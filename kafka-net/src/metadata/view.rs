@@ -7,8 +7,7 @@ use kafka_wire::{
     messages::{MetadataResponsePartition, MetadataResponseTopic},
 };
 
-use super::action::LeaderHint;
-use crate::config::Endpoint;
+use crate::{config::Endpoint, error::topic_error_may_pass};
 
 /// An immutable snapshot of the cluster: brokers, and the topics that are wanted with their leaders.
 ///
@@ -261,9 +260,25 @@ impl PartitionView {
     }
 }
 
-/// Whether what a broker says of a topic may be otherwise later, or elsewhere: one that has failed within says so, and is no
-/// judge of the topic.
-#[must_use]
-pub fn topic_error_may_pass(code: ErrorCode) -> bool {
-    code.is_retriable() || code == ErrorCode::UNKNOWN_SERVER_ERROR
+/// The new leader of a partition, as an answer to Produce or Fetch names it (KIP-951).
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "built by whoever read such an answer")]
+pub struct LeaderHint<'a> {
+    /// The topic.
+    pub topic: &'a TopicName,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Its leader.
+    pub leader: NodeId,
+    /// The leader's epoch.
+    pub leader_epoch: i32,
+    /// The leader's address, if the answer has it.
+    pub endpoint: Option<Broker>,
+}
+
+impl LeaderHint<'_> {
+    /// Where the leader is, as far as the answer says.
+    pub(super) fn broker(&self) -> Option<&Broker> {
+        self.endpoint.as_ref().filter(|broker| broker.node == self.leader)
+    }
 }
