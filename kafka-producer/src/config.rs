@@ -3,8 +3,10 @@
 mod builder;
 mod error;
 mod nearest;
+mod net;
 mod properties;
 mod rules;
+mod settings;
 mod table;
 mod value;
 
@@ -15,7 +17,8 @@ use kafka_net::io::Connector;
 use kafka_wire::Acks;
 
 pub use error::{ConfigError, ConfigErrorKind, ConfigWarning, ConfigWarningKind};
-pub use rules::Settings;
+pub(crate) use net::{metadata_config, net_config};
+pub use settings::Settings;
 use table::{Role, Setting};
 
 /// The settings of a producer, under the names and with the defaults of Kafka 4.4.0's own.

@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use kafka_batch::{Compression, Limits, QueueSettings};
-use kafka_net::{Backoff, Metadata, MetadataConfig, NetConfig};
+use kafka_net::{Backoff, Metadata};
 
 use crate::{
-    config::{ConfigError, MetadataRecovery, ProducerConfig, Settings},
+    config::{ConfigError, ProducerConfig, Settings, metadata_config, net_config},
     io::{self, Host, Shared},
     partitioner::Partitioner,
     plane::{Plane, PlaneSettings},
@@ -99,36 +99,6 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
             _ => io::parallelism(),
         },
     }
-}
-
-pub(crate) fn net_config(settings: &Settings) -> Result<NetConfig, ConfigError> {
-    let mut net = NetConfig::default();
-    net.client_id.clone_from(&settings.client_id);
-    net.max_in_flight = usize::try_from(settings.max_in_flight).unwrap_or(usize::MAX);
-    net.request_timeout = settings.request_timeout;
-    net.setup_timeout = settings.socket_connection_setup_timeout;
-    net.setup_timeout_max = settings.socket_connection_setup_timeout_max;
-    net.reconnect_backoff = settings.reconnect_backoff;
-    net.reconnect_backoff_max = settings.reconnect_backoff_max;
-    net.max_idle = settings.connections_max_idle;
-    net.send_buffer = settings.send_buffer;
-    net.receive_buffer = settings.receive_buffer;
-    net.connector = settings.connector.clone();
-    net.validate()?;
-    Ok(net)
-}
-
-pub(crate) fn metadata_config(settings: &Settings) -> Result<MetadataConfig, ConfigError> {
-    let mut metadata = MetadataConfig::default();
-    metadata.max_age = settings.metadata_max_age;
-    metadata.max_idle = settings.metadata_max_idle;
-    metadata.retry_backoff = settings.retry_backoff;
-    metadata.retry_backoff_max = settings.retry_backoff_max;
-    metadata.rebootstrap = settings.metadata_recovery == MetadataRecovery::Rebootstrap;
-    metadata.rebootstrap_trigger = settings.metadata_recovery_rebootstrap_trigger;
-    metadata.cluster_check = settings.metadata_cluster_check;
-    metadata.validate()?;
-    Ok(metadata)
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);

@@ -22,7 +22,6 @@ use crate::{
     progress::Progress,
     purge::{Purge, Purged},
     record::Record,
-    sink::RecordSink,
     stats::Stats,
     topic::Topic,
 };
@@ -54,7 +53,7 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Producer {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// Its drop is the last handle's.
     _owner: Arc<Owner>,
 }
@@ -191,11 +190,6 @@ impl Producer {
             }
         }
         Ok(topic)
-    }
-
-    /// A [`Sink`](futures::Sink) of owned records, for `stream.map(Ok).forward(producer.sink())`.
-    pub fn sink(&self) -> RecordSink {
-        RecordSink::new(self.clone(), Arc::clone(&self.shared))
     }
 
     /// Sends what was accepted so far without further waiting for more, and waits until each record of it is delivered

@@ -181,8 +181,15 @@ impl std::error::Error for SinkError {
     }
 }
 
+impl Producer {
+    /// A [`Sink`] of owned records, for `stream.map(Ok).forward(producer.sink())`.
+    pub fn sink(&self) -> RecordSink {
+        RecordSink::new(self.clone(), Arc::clone(&self.shared))
+    }
+}
+
 impl RecordSink {
-    pub(crate) fn new(producer: Producer, shared: Arc<Shared>) -> Self {
+    fn new(producer: Producer, shared: Arc<Shared>) -> Self {
         Self {
             producer,
             shared,

@@ -400,8 +400,8 @@ proptest! {
             prop_assert!(settings.retry_backoff <= settings.retry_backoff_max);
             prop_assert!(settings.reconnect_backoff <= settings.reconnect_backoff_max);
             prop_assert!(settings.max_in_flight > 0 && !settings.bootstrap_servers.is_empty());
-            prop_assert!(crate::connect::net_config(&settings).is_ok());
-            prop_assert!(crate::connect::metadata_config(&settings).is_ok());
+            prop_assert!(net_config(&settings).is_ok());
+            prop_assert!(metadata_config(&settings).is_ok());
         }
     }
 }
