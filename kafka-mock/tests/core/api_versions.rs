@@ -1,7 +1,7 @@
 //! ApiVersions: the first thing any client asks.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_mock::{Change, CloseReason, ClusterConfig};
+use kafka_mock::{Answer, Change, CloseReason, ClusterConfig};
 use kafka_wire::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_wire::{ApiKey, ErrorCode, NodeId};
 
@@ -154,5 +154,26 @@ fn behind_a_wrong_address_another_cluster_says_so() {
     for change in [away(Some("another"), 2), away(None, 3)] {
         world.cluster.carry_out(change).expect("possible");
         assert_eq!(world.call(NodeId(2), 5, &meant).error_code, ErrorCode::REBOOTSTRAP_REQUIRED);
+    }
+}
+
+/// An API that kafka-wire gets messages for is in the answer to ApiVersions, so it needs a handler.
+#[test]
+fn each_api_there_are_messages_for_is_served_in_each_version() {
+    for api in kafka_wire::ALL {
+        for version in api.versions.iter() {
+            let mut frame = BytesMut::new();
+            frame.put_i16(api.key.get());
+            frame.put_i16(version);
+            frame.put_i32(1);
+            frame.put_i16(-1);
+            // No tags, for the flexible versions.
+            frame.put_u8(0);
+            // No body: it is the cut that is complained of, and not the API.
+            let mut world = World::new();
+            let answer = world.cluster.handle(LEADER, frame.freeze(), world.now);
+            let is_unknown = matches!(answer, Answer::Close(CloseReason::NotServed { .. }));
+            assert!(!is_unknown, "{} version {version} has no handler", api.name);
+        }
     }
 }
