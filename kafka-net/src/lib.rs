@@ -44,6 +44,7 @@ mod call;
 mod client;
 mod config;
 mod conn;
+mod enquiry;
 mod error;
 mod feed;
 #[cfg(test)]
@@ -62,11 +63,12 @@ pub use crate::{
     client::{Client, ClientConfig},
     config::{ConfigError, Endpoint, NetConfig},
     conn::{Connection, ConnectionStats, Event, Expectation, Life, Opening, Reconnect, Versions},
+    enquiry::{Brokers, Enquiry, EnquiryRules, Pick, Question, Ticket, To},
     error::{NetError, topic_error_may_pass},
     feed::{Demand, Feed, Next, Offer, Status},
     io::{FrameSink, KafkaCodec},
     metadata::{
         Action, Broker, ClusterChange, ClusterView, LeaderHint, Metadata, MetadataConfig, PartitionView,
-        Pick, SILENT_LOAD, Ticket, TopicView, Update,
+        SILENT_LOAD, TopicView, Update,
     },
 };

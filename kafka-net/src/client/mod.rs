@@ -20,9 +20,10 @@ pub(crate) use self::{
 };
 use crate::{
     config::{ConfigError, Endpoint, NetConfig},
+    enquiry::Pick,
     error::{Kind, NetError, topic_error_may_pass},
     io,
-    metadata::{ClusterView, Metadata, MetadataConfig, Pick, TopicView},
+    metadata::{ClusterView, Metadata, MetadataConfig, TopicView},
     shown::MAX_TOPIC,
 };
 

@@ -12,8 +12,8 @@ use kafka_wire::{
 
 use crate::{
     call::{Answer, Call, CallResult},
+    enquiry::Ticket,
     error::NetError,
-    metadata::Ticket,
 };
 
 /// What a [`Client`](super::Client) sends.

@@ -14,9 +14,10 @@ use super::request::{ClientCall, ClientReply, UserCall};
 use crate::{
     call::{Answer, CallResult},
     config::Endpoint,
+    enquiry::{Pick, Ticket},
     error::{Kind, NetError, Place},
     feed::{Demand, Next, Status},
-    metadata::{Action, ClusterChange, Metadata, Pick},
+    metadata::{Action, ClusterChange, Metadata},
 };
 
 /// Behind the one lock of a client.
@@ -286,7 +287,7 @@ impl State {
     /// An answer to Metadata.
     pub(crate) fn handle_metadata(
         &mut self,
-        ticket: crate::metadata::Ticket,
+        ticket: Ticket,
         result: CallResult<ClientReply>,
         now: Instant,
     ) -> Effects {

@@ -6,12 +6,9 @@ use kafka_wire::{NodeId, TopicName, messages::MetadataRequest};
 
 #[cfg(doc)]
 use super::{Metadata, TopicView};
+use crate::enquiry::Ticket;
 #[cfg(doc)]
 use crate::feed::Status;
-
-/// Pairs an answer with the [`Action::Ask`] it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(pub(super) u64);
 
 /// What the owner of a [`Metadata`] has to do.
 #[derive(Debug, PartialEq)]

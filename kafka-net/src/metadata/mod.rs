@@ -23,9 +23,9 @@ use kafka_wire::{
 };
 
 pub use self::{
-    action::{Action, ClusterChange, Ticket, Update},
+    action::{Action, ClusterChange, Update},
     config::MetadataConfig,
-    nodes::{Pick, SILENT_LOAD},
+    nodes::SILENT_LOAD,
     view::{Broker, ClusterView, LeaderHint, PartitionView, TopicView},
 };
 use self::{
@@ -38,6 +38,7 @@ use crate::{
     backoff::Backoff,
     config::Endpoint,
     conn::Expectation,
+    enquiry::{Pick, Ticket},
     error::{Kind, NetError, Other, Place},
     feed::Status,
 };

@@ -8,7 +8,7 @@ use std::{
 use kafka_wire::NodeId;
 
 use super::view::Broker;
-use crate::{config::Endpoint, error::NetError, feed::Status};
+use crate::{config::Endpoint, enquiry::Pick, error::NetError, feed::Status};
 
 /// The brokers of the view, with the state of the connection to each.
 #[derive(Debug, Default)]
@@ -73,20 +73,6 @@ enum Standing {
     /// Or silent.
     Lagging,
     Useless,
-}
-
-/// Whom to ask when any broker will do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Pick {
-    /// This one has a connection.
-    Ready(NodeId),
-    /// Nobody has; connect to this one.
-    Connect(NodeId),
-    /// A connection is being set up: wait for it.
-    Wait,
-    /// Every broker has failed, and none may be dialled before a backoff is over.
-    Nobody,
 }
 
 impl Nodes {
