@@ -38,7 +38,7 @@ use crate::{
     backoff::Backoff,
     config::Endpoint,
     conn::Expectation,
-    enquiry::{Pick, Ticket},
+    enquiry::{Brokers, Enquiry, EnquiryRules, Pick, Question, Ticket, To},
     error::{Kind, NetError, Other, Place},
     feed::Status,
 };
@@ -74,9 +74,8 @@ pub struct Metadata {
     /// With so many topics, those are forgotten of which nobody knows anything.
     look_at: usize,
     refresh: Refresh,
-    /// Questions without an answer, oldest first: one, and after a while a few more to other brokers.
-    asked: Vec<Asked>,
-    next_ticket: u64,
+    /// When to ask, whom, and whom else.
+    enquiry: Enquiry<About>,
     /// All connections are to be closed, since they lead nowhere.
     must_hang_up: bool,
     update_count: u64,
@@ -93,15 +92,29 @@ struct Wanted {
     doubts: Doubts,
 }
 
-/// An update on its way.
-#[derive(Debug)]
-struct Asked {
-    ticket: Ticket,
-    node: NodeId,
+/// What a question is about.
+#[derive(Debug, Clone)]
+struct About {
+    /// The address of the broker that was asked.
     address: Endpoint,
-    since: Instant,
-    /// About every topic, not only the new ones.
+    /// Every topic, not only the new ones.
     is_full: bool,
+}
+
+/// The brokers, for a question about the cluster.
+struct Informed<'a, L> {
+    nodes: &'a mut Nodes,
+    load: L,
+}
+
+impl<L: Fn(NodeId) -> Option<usize>> Brokers for Informed<'_, L> {
+    fn pick(&mut self, _: To, may_ask: &dyn Fn(NodeId) -> bool, now: Instant) -> Pick {
+        self.nodes.pick_informed(|node| (self.load)(node).filter(|_| may_ask(node)), now)
+    }
+
+    fn is_connecting(&self) -> bool {
+        false
+    }
 }
 
 impl Metadata {
@@ -119,6 +132,10 @@ impl Metadata {
         let patience = config.rebootstrap_patience();
         let kept = Kept::new(config.cluster_check, config.rebootstrap, patience, endpoints);
         Self {
+            enquiry: Enquiry::new(
+                To::Any,
+                EnquiryRules { patience: ANSWER_PATIENCE, max_asked: MAX_ASKED, backoff },
+            ),
             refresh: Refresh::new(config.max_age, backoff, rng),
             config,
             view: Arc::new(ClusterView { brokers: bootstrap.clone(), ..ClusterView::default() }),
@@ -131,8 +148,6 @@ impl Metadata {
             missing: Missing::default(),
             answered_last: None,
             look_at: MAX_UNKNOWN,
-            asked: Vec::new(),
-            next_ticket: 0,
             must_hang_up: false,
             update_count: 0,
             fatal: None,
@@ -264,7 +279,7 @@ impl Metadata {
 
     /// An update could not be sent, or was not answered. One that is no longer waited for is ignored.
     pub fn handle_failure(&mut self, ticket: Ticket, error: &NetError, now: Instant) {
-        let asked = self.asked.iter().find(|asked| asked.ticket == ticket).map(|asked| asked.node);
+        let asked = self.enquiry.question(ticket).map(|asked| asked.node);
         self.give_up_asked(|asked| asked.ticket == ticket, now);
         let Some(node) = asked.filter(|_| !error.is_aborted()) else { return };
         self.last_failure = Some(error.clone());
@@ -287,11 +302,9 @@ impl Metadata {
 
     /// An update was answered. One that is no longer waited for is ignored.
     pub fn handle_response(&mut self, ticket: Ticket, response: MetadataResponse, now: Instant) -> Update {
-        let Some(at) = self.asked.iter().position(|asked| asked.ticket == ticket) else {
-            return Update::default();
-        };
+        let Some(asked) = self.enquiry.question(ticket).cloned() else { return Update::default() };
         if response.error_code == ErrorCode::REBOOTSTRAP_REQUIRED {
-            return self.handle_return(at, now);
+            return self.handle_return(&asked, now);
         }
         let brokers: BTreeMap<NodeId, Broker> = response
             .brokers
@@ -307,27 +320,29 @@ impl Metadata {
             code => Some(NetError::new(Kind::Refused { doing: "to describe the cluster", code })),
         };
         if let Some(error) = error {
-            self.note_no_use(self.asked[at].node, &error);
+            self.note_no_use(asked.node, &error);
             self.give_up_asked(|asked| asked.ticket == ticket, now);
             self.last_failure = Some(error);
             return Update::default();
         }
-        self.nodes.note_useful(self.asked[at].node);
-        let (address, is_last) = (&self.asked[at].address, self.is_last_of_list(self.asked[at].node, now));
-        let change = match self.kept.judge(address, response.cluster_id.as_deref(), is_last, now) {
+        let Question { node, about: About { ref address, is_full }, .. } = asked;
+        self.nodes.note_useful(node);
+        let (id, is_last) = (response.cluster_id.as_deref(), self.is_last_of_list(node, now));
+        let change = match self.kept.judge(address, id, is_last, now) {
             kept::Verdict::Same => {
-                self.nodes.note_same(self.asked[at].node);
+                self.nodes.note_same(node);
                 None
             }
             kept::Verdict::Changed { from } => Some(self.change_cluster(from)),
-            kept::Verdict::Other => return self.leave(at, response.cluster_id.as_deref(), now),
+            kept::Verdict::Other => return self.leave(&asked, id, now),
         };
         self.last_failure = None;
         self.update_count += 1;
-        let Asked { node, is_full, .. } = self.asked[at];
         // Earlier questions were about nothing else. Later ones may be about a topic that this one did not name, and are
         // answered by the old cluster if another one has taken its place.
-        self.asked.drain(..if change.is_some() { self.asked.len() } else { at + 1 });
+        self.enquiry.forget_until(ticket);
+        self.enquiry.forget(|_| change.is_some());
+        self.enquiry.succeed();
         let controller = Some(response.controller_id).filter(|node| brokers.contains_key(node));
         let witness = Witness::new(node, &self.view, &brokers);
         let is_same = change.is_none();
@@ -360,13 +375,13 @@ impl Metadata {
     }
 
     /// A broker says that the bootstrap list is to be returned to. Where that cannot be, it is one that is of no help.
-    fn handle_return(&mut self, at: usize, now: Instant) -> Update {
+    fn handle_return(&mut self, asked: &Question<About>, now: Instant) -> Update {
         if self.config.rebootstrap && !self.view.is_bootstrap() {
             self.give_up_asked(|_| true, now);
             return self.rebootstrap();
         }
-        let Asked { node, ticket, ref address, .. } = self.asked[at];
-        let place = Place { node, address: address.to_string().into() };
+        let (node, ticket) = (asked.node, asked.ticket);
+        let place = Place { node, address: asked.about.address.to_string().into() };
         let code = ErrorCode::REBOOTSTRAP_REQUIRED;
         self.last_failure =
             Some(NetError::at(Kind::Refused { doing: "to describe the cluster", code }, &place));
@@ -378,9 +393,7 @@ impl Metadata {
     /// Whether every other address of the bootstrap list was tried, since it was returned to.
     fn is_last_of_list(&self, node: NodeId, now: Instant) -> bool {
         let list = self.bootstrap.keys().copied().filter(|other| *other != node);
-        let is_patient = |asked: &Asked| now.saturating_duration_since(asked.since) >= ANSWER_PATIENCE;
-        let is_silent = |node| self.asked.iter().any(|asked| asked.node == node && is_patient(asked));
-        !self.nodes.may_any_be_same(list, is_silent, now)
+        !self.nodes.may_any_be_same(list, |node| self.enquiry.is_silent(node, now), now)
     }
 
     /// Which broker of the view an address of the bootstrap list leads to, as far as can be seen.
@@ -456,17 +469,18 @@ impl Metadata {
         if self.due(now).is_none_or(|due| due > now) {
             return None;
         }
-        if !self.asked.is_empty() {
-            return self.ask_another(load, now);
+        let is_first = self.enquiry.questions().is_empty();
+        if is_first {
+            self.refresh.trying(now);
+            self.kept.trying(now);
         }
-        self.refresh.trying(now);
-        self.kept.trying(now);
-        match self.nodes.pick_informed(&load, now) {
+        let (wanted, mut brokers) = (self.wanted(now), Informed { nodes: &mut self.nodes, load });
+        match self.enquiry.poll(wanted, &mut brokers, now)? {
             Pick::Ready(node) => Some(self.ask(node, now)),
             Pick::Connect(node) => Some(Action::Connect(node)),
             Pick::Wait => None,
             Pick::Nobody => {
-                if !self.config.rebootstrap || self.view.is_bootstrap() {
+                if !is_first || !self.config.rebootstrap || self.view.is_bootstrap() {
                     return None;
                 }
                 self.refresh.restart_clock();
@@ -491,11 +505,13 @@ impl Metadata {
 
     /// When the next question is due: the first one for its own reasons, others because that one has no answer.
     fn due(&self, now: Instant) -> Option<Instant> {
-        if let Some(last) = self.asked.last() {
-            let more = self.asked.len() < MAX_ASKED;
-            return last.since.checked_add(ANSWER_PATIENCE).filter(|_| more);
-        }
-        let new = self.topics.values().any(|wanted| wanted.is_new).then(|| self.refresh.due_for_new(now));
+        self.enquiry.due(self.wanted(now))
+    }
+
+    /// From when on an answer is wanted.
+    fn wanted(&self, now: Instant) -> Option<Instant> {
+        let is_any_new = self.topics.values().any(|wanted| wanted.is_new);
+        let new = is_any_new.then(|| self.refresh.due_for_new(self.enquiry.failures(), now));
         [self.refresh.due(now), new].into_iter().flatten().min()
     }
 
@@ -508,30 +524,18 @@ impl Metadata {
         self.refresh.trying_since()?.checked_add(self.config.rebootstrap_patience())
     }
 
-    /// A broker has had a question for a while: another one is asked as well.
-    fn ask_another(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Option<Action> {
-        let asked = &self.asked;
-        let load = |node| load(node).filter(|_| asked.iter().all(|asked| asked.node != node));
-        match self.nodes.pick_informed(load, now) {
-            Pick::Ready(node) => Some(self.ask(node, now)),
-            Pick::Connect(node) => Some(Action::Connect(node)),
-            Pick::Wait | Pick::Nobody => None,
-        }
-    }
-
-    /// Questions that get no answer.
-    fn give_up_asked(&mut self, which: impl Fn(&Asked) -> bool, now: Instant) {
-        let before = self.asked.len();
-        self.asked.retain(|asked| !which(asked));
-        // With another one that is about everything still out, nothing is lost.
-        if self.asked.len() < before && !self.asked.iter().any(|asked| asked.is_full) {
-            self.refresh.failed(now);
+    /// Questions that get no answer. With another one that is about everything still out, nothing is lost.
+    fn give_up_asked(&mut self, which: impl Fn(&Question<About>) -> bool, now: Instant) {
+        let rng = self.refresh.rng();
+        if self.enquiry.give_up(which, |asked| asked.about.is_full, now, rng) {
+            self.refresh.request();
         }
     }
 
     fn ask(&mut self, node: NodeId, now: Instant) -> Action {
         // One beside another is about everything, so that it does not matter which is answered.
-        let is_full = !self.asked.is_empty() || self.refresh.due(now).is_some_and(|due| due <= now);
+        let is_full =
+            !self.enquiry.questions().is_empty() || self.refresh.due(now).is_some_and(|due| due <= now);
         if is_full {
             let max_idle = self.config.max_idle;
             self.topics.retain(|_, wanted| {
@@ -550,12 +554,10 @@ impl Metadata {
             allow_auto_topic_creation: self.config.allow_auto_topic_creation,
             ..MetadataRequest::default()
         };
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
         // One that left the view meanwhile is hung up on, and its answer not waited for.
         let address = self.view.brokers.get(&node).map(|broker| broker.endpoint.clone());
         let address = address.unwrap_or_else(|| Endpoint::new("", 0));
-        self.asked.push(Asked { ticket, node, address, since: now, is_full });
+        let ticket = self.enquiry.ask(node, About { address, is_full }, now);
         Action::Ask { node, ticket, request }
     }
 
@@ -672,8 +674,9 @@ impl Metadata {
     }
 
     /// The broker that has answered a question is of another cluster: others are asked.
-    fn leave(&mut self, at: usize, found: Option<&str>, now: Instant) -> Update {
-        let Asked { node, address, is_full, .. } = self.asked.remove(at);
+    fn leave(&mut self, asked: &Question<About>, found: Option<&str>, now: Instant) -> Update {
+        let Question { node, about: About { ref address, is_full }, .. } = *asked;
+        self.enquiry.forget(|other| other.ticket == asked.ticket);
         let Some(Expectation { cluster, for_good }) = self.kept.expectation() else {
             return Update::default();
         };
@@ -684,7 +687,7 @@ impl Metadata {
         let misses = self.nodes.note_other(node);
         let until = now.checked_add(self.refresh.delay(misses));
         self.nodes.bar(node, until);
-        if is_full || self.asked.is_empty() {
+        if is_full || self.enquiry.questions().is_empty() {
             self.refresh.request();
         }
         if self.view.is_bootstrap() {

@@ -1,4 +1,5 @@
-//! When to ask for metadata: on request, by age, and not too often (KIP-580).
+//! When metadata is wanted: on request, by age, and not too often (KIP-580). The pauses after failures are the
+//! [`Enquiry`](crate::Enquiry)'s.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,6 @@ pub(crate) struct Refresh {
     last_success: Option<Instant>,
     /// No update before this.
     allowed: Option<Instant>,
-    /// Updates that failed in a row.
-    failures: u32,
     /// Answers in a row that brought nothing new, or not what was hoped for.
     fruitless: u32,
     /// When the last answer came, and how many in a row came soon after the one before.
@@ -35,7 +34,6 @@ impl Refresh {
             requested: true,
             last_success: None,
             allowed: None,
-            failures: 0,
             fruitless: 0,
             last_answer: None,
             quick: 0,
@@ -57,8 +55,8 @@ impl Refresh {
     }
 
     /// When new topics may be asked for: at once, unless updates keep failing.
-    pub(crate) fn due_for_new(&self, now: Instant) -> Instant {
-        self.allowed.filter(|_| self.failures > 0).map_or(now, |allowed| allowed.max(now))
+    pub(crate) fn due_for_new(&self, failures: u32, now: Instant) -> Instant {
+        self.allowed.filter(|_| failures > 0).map_or(now, |allowed| allowed.max(now))
     }
 
     /// An attempt begins, be it only to connect.
@@ -83,7 +81,6 @@ impl Refresh {
     /// that call for another. After one that is, the next question need not wait; but brokers that have something new in each
     /// answer are asked with pauses as well.
     pub(crate) fn succeeded(&mut self, was_full: bool, is_fruitful: bool, now: Instant) {
-        self.failures = 0;
         self.trying_since = None;
         if was_full {
             self.last_success = Some(now);
@@ -113,11 +110,9 @@ impl Refresh {
         self.allowed = self.allowed.max(now.checked_add(delay));
     }
 
-    pub(crate) fn failed(&mut self, now: Instant) {
-        self.requested = true;
-        let delay = self.backoff.delay(self.failures, &mut self.rng);
-        self.allowed = self.allowed.max(now.checked_add(delay));
-        self.failures = self.failures.saturating_add(1);
+    /// Randomness for delays that are kept elsewhere.
+    pub(crate) fn rng(&mut self) -> &mut fastrand::Rng {
+        &mut self.rng
     }
 }
 

@@ -276,7 +276,7 @@ fn answers_that_differ_each_time_are_spaced_out_as_well() {
         while bench.now < end {
             bench.metadata.request_update();
             if bench.action().is_some() {
-                let ticket = bench.metadata.asked[0].ticket;
+                let ticket = bench.metadata.enquiry.questions()[0].ticket;
                 (epoch, answers) = (epoch + 1, answers + 1);
                 let changed = response(&[0, 1, 2], vec![topic("t", &[(0, epoch), (1, epoch), (2, epoch)])]);
                 bench.metadata.handle_response(ticket, changed, bench.now);

@@ -192,7 +192,7 @@ impl World {
         let address = address.expect("those that are gone have no connection");
         let (kept, heard) = (self.kept(), self.heard);
         // What comes late says nothing.
-        if self.metadata.asked.iter().any(|asked| asked.ticket == ticket) {
+        if self.metadata.enquiry.question(ticket).is_some() {
             if is_null {
                 self.said.remove(&address);
             } else {
