@@ -11,7 +11,7 @@
 //! |---|---|
 //! | questions without an answer, failures and the back-off after them, nodes that refuse | `Enquiry` |
 //! | which brokers there are, which of them are connected, which may be dialled | [`Metadata`](crate::Metadata) |
-//! | calls that wait for a connection, how much each broker has to do | the owner of the calls |
+//! | calls that wait for a connection, how much each broker has to do | [`Cluster`](crate::Cluster) |
 //! | what is asked and since when, and what an answer means | the owner of the `Enquiry` |
 //!
 //! # Invariants

@@ -29,6 +29,8 @@
 //!
 //! - [`Connection`] is the state of one connection without its socket: negotiation, correlation, time-outs, throttling.
 //! - [`Metadata`] says when to ask which broker for what, and keeps a [`ClusterView`].
+//! - [`Enquiry`] is the schedule of any other question: to any broker, the controller, or a coordinator.
+//! - [`Cluster`] is a table of brokers, with the calls that wait for each: an owner of calls has one.
 //! - [`Feed`] is what a connection's pump asks for calls and tells replies; [`Call`] is one of them.
 //! - [`io`] has the only sockets, timers and tasks. The rest is told the time and asked for output, so that a test or a
 //!   simulation can drive it.
@@ -42,6 +44,7 @@
 mod backoff;
 mod call;
 mod client;
+mod cluster;
 mod config;
 mod conn;
 mod enquiry;
@@ -61,6 +64,7 @@ pub use crate::{
     backoff::Backoff,
     call::{Answer, Call, CallResult},
     client::{Client, ClientConfig},
+    cluster::{Cluster, Duty},
     config::{ConfigError, Endpoint, NetConfig},
     conn::{Connection, ConnectionStats, Event, Expectation, Life, Opening, Reconnect, Versions},
     enquiry::{Brokers, Enquiry, EnquiryRules, Pick, Question, Ticket, To},

@@ -451,6 +451,11 @@ impl Metadata {
         if self.view.is_bootstrap() { Pick::Wait } else { self.nodes.pick(load, now) }
     }
 
+    /// Whether a broker of the view can be asked, and if not, why not. A [`Pick::Connect`] counts as being dialled from now on.
+    pub fn reach(&mut self, node: NodeId, now: Instant) -> Pick {
+        self.nodes.reach(node, now)
+    }
+
     /// The next thing to do; `load` as in [`pick`](Self::pick). If it keeps a broker out, poll again when that changes.
     pub fn poll_action(&mut self, load: impl Fn(NodeId) -> Option<usize>, now: Instant) -> Option<Action> {
         // First, since it is told of each of them.

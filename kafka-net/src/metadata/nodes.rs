@@ -271,6 +271,21 @@ impl Nodes {
         }
     }
 
+    /// As [`pick`](Self::pick), with one broker to pick from.
+    pub(crate) fn reach(&mut self, node: NodeId, now: Instant) -> Pick {
+        let Some(known) = self.nodes.get_mut(&node).filter(|known| !known.is_barred(now)) else {
+            return Pick::Nobody;
+        };
+        match known.link {
+            Link::Ready => return Pick::Ready(node),
+            Link::Connecting { .. } => return Pick::Wait,
+            Link::Down { until, .. } if until.is_none_or(|until| until > now) => return Pick::Nobody,
+            Link::Rest | Link::Down { .. } => {}
+        }
+        (known.link, known.dialled) = (Link::Connecting { since: now }, Some(now));
+        Pick::Connect(node)
+    }
+
     /// When [`pick`](Self::pick) may give something else although nobody reports.
     pub(crate) fn next_change(&self, now: Instant) -> Option<Instant> {
         let changes = self.nodes.values().filter_map(|node| match node.link {
