@@ -30,14 +30,15 @@ impl Feed for ClientFeed {
         demand
     }
 
-    fn poll_call(&mut self, cx: &mut Context<'_>, _: Offer<'_>) -> Next<ClientCall> {
-        let (next, effects) = self.shared.with_waker(cx, |state, waker| state.poll_call(self.link, waker));
+    fn poll_call(&mut self, cx: &mut Context<'_>, offer: Offer<'_>) -> Next<ClientCall> {
+        let (next, effects) =
+            self.shared.with_waker(cx, |state, waker| state.poll_call(self.link, waker, offer.now));
         effects.settle();
         next
     }
 
     fn on_reply(&mut self, call: ClientCall, result: CallResult<ClientReply>, now: Instant) {
-        self.shared.with(|state| state.count_back(self.link));
+        self.shared.with(|state| state.count_back(self.link, now));
         match call {
             ClientCall::Metadata { ticket, .. } => {
                 self.shared.with(|state| state.handle_metadata(ticket, result, now)).settle();
@@ -57,7 +58,7 @@ impl Feed for ClientFeed {
     }
 
     fn expectation(&mut self) -> Option<Expectation> {
-        self.shared.with(|state| state.metadata.expectation())
+        self.shared.with(|state| state.metadata().expectation())
     }
 
     fn on_proven(&mut self, _: Instant) {

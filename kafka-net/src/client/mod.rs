@@ -165,7 +165,9 @@ impl Client {
         let client = Self { owner: Arc::new(Owner { shared, max_block: config.max_block }) };
         let list = bootstrap.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",");
         let goal = || format!("no broker of {list} could be reached");
-        client.wait(goal, |state| (state.metadata.update_count() > 0).then_some(Ok(())).ok_or(None)).await?;
+        client
+            .wait(goal, |state| (state.metadata().update_count() > 0).then_some(Ok(())).ok_or(None))
+            .await?;
         Ok(client)
     }
 
@@ -173,7 +175,7 @@ impl Client {
     /// metadata's `max_idle` after that.
     #[must_use]
     pub fn view(&self) -> Arc<ClusterView> {
-        Arc::clone(self.shared().lock().metadata.view())
+        Arc::clone(self.shared().lock().metadata().view())
     }
 
     /// Asks the cluster again, and waits for the answer: for when a broker has said that it is not the leader.
@@ -188,12 +190,13 @@ impl Client {
 
     async fn update(&self, request: impl FnOnce(&mut Metadata)) -> Result<(), NetError> {
         let before = self.shared().with(|state| {
-            request(&mut state.metadata);
-            state.metadata.update_count()
+            request(state.metadata_mut());
+            state.metadata().update_count()
         });
         self.shared().with(State::wake_up_driver).settle();
         let goal = || "the cluster could not be asked for its metadata".to_owned();
-        self.wait(goal, |state| (state.metadata.update_count() > before).then_some(Ok(())).ok_or(None)).await
+        self.wait(goal, |state| (state.metadata().update_count() > before).then_some(Ok(())).ok_or(None))
+            .await
     }
 
     /// A topic and its partitions, once the cluster has told about it.
@@ -322,7 +325,7 @@ impl Client {
         goal: impl Fn() -> String,
         mut look: impl FnMut(&mut State) -> Result<Result<T, NetError>, Option<NetError>>,
     ) -> Result<T, NetError> {
-        let fatal_before = self.shared().with(|state| state.metadata.fatal_count());
+        let fatal_before = self.shared().with(|state| state.metadata().fatal_count());
         let mut reason = None;
         let found = poll_fn(|cx| {
             let (poll, effects) = self.shared().with_waker(cx, |state, waker| {
@@ -332,10 +335,10 @@ impl Client {
                 match look(state) {
                     Ok(found) => (Poll::Ready(found), Effects::default()),
                     Err(why) => {
-                        if let Some(fatal) = state.metadata.fatal_since(fatal_before) {
+                        if let Some(fatal) = state.metadata().fatal_since(fatal_before) {
                             return (Poll::Ready(Err(fatal.clone())), Effects::default());
                         }
-                        reason = why.or_else(|| state.metadata.last_failure().cloned());
+                        reason = why.or_else(|| state.metadata().last_failure().cloned());
                         state.wait(waker);
                         // What was looked for may be new to the metadata.
                         (Poll::Pending, state.wake_up_driver())
@@ -365,8 +368,8 @@ impl Client {
             return Err(NetError::new(Kind::Topic { topic: name.to_string(), code }));
         }
         self.wait(goal, |state| {
-            state.metadata.want(name, io::now());
-            let Some(topic) = state.metadata.view().topic(name.as_str()) else { return Err(None) };
+            state.metadata_mut().want(name, io::now());
+            let Some(topic) = state.metadata().view().topic(name.as_str()) else { return Err(None) };
             if topic.error.is_err() {
                 let error = NetError::new(Kind::Topic { topic: name.to_string(), code: topic.error });
                 // A topic that was made just now is not known everywhere yet.

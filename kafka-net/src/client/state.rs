@@ -1,9 +1,10 @@
 //! What a [`Client`](super::Client), its driver and its pumps share. No I/O: they lock it, and wake after unlocking.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     mem,
     panic::{self, AssertUnwindSafe},
+    sync::Arc,
     task::Waker,
     time::Instant,
 };
@@ -13,18 +14,20 @@ use kafka_wire::NodeId;
 use super::request::{ClientCall, ClientReply, UserCall};
 use crate::{
     call::{Answer, CallResult},
+    cluster::{Cluster, Duty},
     config::Endpoint,
     enquiry::{Pick, Ticket},
     error::{Kind, NetError, Place},
     feed::{Demand, Next, Status},
-    metadata::{Action, ClusterChange, Metadata},
+    metadata::{ClusterChange, Metadata},
 };
 
 /// Behind the one lock of a client.
 #[derive(Debug)]
 pub(crate) struct State {
-    pub(crate) metadata: Metadata,
-    /// A broker's pump and what waits for it.
+    /// The brokers and what waits for them: one call for each caller, and one for metadata at most.
+    cluster: Cluster<ClientCall>,
+    /// The pumps of brokers that are in the view. Where something waits for a broker, it has one.
     links: BTreeMap<NodeId, Link>,
     next_link: u64,
     /// Links before this one hang up at once.
@@ -41,11 +44,6 @@ pub(crate) struct State {
 struct Link {
     id: u64,
     endpoint: Endpoint,
-    /// One for each caller that waits, and one for metadata at most.
-    queue: VecDeque<ClientCall>,
-    in_flight: usize,
-    /// The metadata wants a connection, although no call waits.
-    is_wanted: bool,
     pump: Option<Waker>,
 }
 
@@ -121,7 +119,8 @@ pub(crate) struct Start {
 impl State {
     pub(crate) fn new(metadata: Metadata) -> Self {
         Self {
-            metadata,
+            // Brokers may take their time for an answer: some calls ask them to.
+            cluster: Cluster::new(metadata, None),
             links: BTreeMap::new(),
             next_link: 0,
             abort_before: 0,
@@ -130,6 +129,14 @@ impl State {
             driver: None,
             is_closed: false,
         }
+    }
+
+    pub(crate) fn metadata(&self) -> &Metadata {
+        self.cluster.metadata()
+    }
+
+    pub(crate) fn metadata_mut(&mut self) -> &mut Metadata {
+        self.cluster.metadata_mut()
     }
 
     /// Wakes this one at the next change of the metadata. It is left where it is if it is known already.
@@ -149,8 +156,8 @@ impl State {
         }
         match self.link(node) {
             Some(link) => {
-                link.queue.push_back(ClientCall::User(call));
                 effects.wakers.extend(link.pump.take());
+                self.cluster.enqueue(node, ClientCall::User(call));
                 // It may have to start the pump.
                 self.wake_driver(&mut effects);
             }
@@ -164,10 +171,9 @@ impl State {
 
     /// A node for a call that any can answer.
     pub(crate) fn pick(&mut self, now: Instant) -> Pick {
-        let links = &self.links;
-        let pick = self.metadata.pick(|node| load(links, node), now);
+        let pick = self.cluster.pick(now);
         if let Pick::Connect(node) = pick {
-            self.want_connection(node);
+            self.link(node);
         }
         pick
     }
@@ -184,30 +190,25 @@ impl State {
         }
         let mut effects = Effects::default();
         mem::swap(&mut self.driver, waker);
-        loop {
-            let links = &self.links;
-            match self.metadata.poll_action(|node| load(links, node), now) {
-                None => break,
-                Some(Action::Connect(node)) => self.want_connection(node),
-                Some(Action::Ask { node, ticket, request }) => {
-                    if let Some(link) = self.link(node) {
-                        // Before the users' calls, which may hang on it.
-                        link.queue.push_front(ClientCall::Metadata { ticket, request });
-                        effects.wakers.extend(link.pump.take());
-                    }
+        let call = |ticket, request| ClientCall::Metadata { ticket, request };
+        while let Some(duty) = self.cluster.poll_duty(now, call) {
+            match duty {
+                // Its pump is woken or started below.
+                Duty::Wake(node) => {
+                    self.link(node);
                 }
-                Some(Action::HangUp) => {
+                Duty::HangUp => {
                     self.abort_before = self.next_link;
                     effects.hung_up = true;
                 }
-                Some(Action::HangUpOn(node)) => {
-                    effects.other = self.metadata.last_failure().cloned();
-                    if let Some(link) = self.links.remove(&node) {
+                Duty::HangUpOn(node) => {
+                    effects.other = self.metadata().last_failure().cloned();
+                    if let Some(link) = self.links.get(&node) {
                         if link.id != UNSTARTED {
                             self.aborted.insert(link.id);
                         }
                         let why = effects.other.clone().unwrap_or_else(|| NetError::new(Kind::Aborted));
-                        self.end_link(link, &why, now, &mut effects);
+                        self.end_link(node, &why, now, &mut effects);
                     }
                 }
             }
@@ -219,11 +220,11 @@ impl State {
                 link.id = self.next_link;
                 self.next_link += 1;
                 starts.push(Start { link: LinkId { node, id: link.id }, endpoint: link.endpoint.clone() });
-            } else if link.is_wanted || !link.queue.is_empty() {
+            } else if self.cluster.is_needed(node) {
                 effects.wakers.extend(link.pump.take());
             }
         }
-        Some((starts, self.metadata.poll_timeout(now), effects))
+        Some((starts, self.metadata().poll_timeout(now), effects))
     }
 
     /// Something new may be due.
@@ -237,9 +238,7 @@ impl State {
     pub(crate) fn close(&mut self, now: Instant) -> Effects {
         let mut effects = Effects::default();
         self.is_closed = true;
-        for (_, link) in mem::take(&mut self.links) {
-            self.end_link(link, &NetError::new(Kind::Aborted), now, &mut effects);
-        }
+        self.end_links(|_, _| true, |_, _| NetError::new(Kind::Aborted), now, &mut effects);
         self.wake_all(&mut effects);
         effects
     }
@@ -247,40 +246,38 @@ impl State {
     pub(crate) fn poll_demand(&mut self, id: LinkId, waker: &mut Option<Waker>) -> (Demand, Effects) {
         let mut effects = Effects::default();
         let must_abort = self.must_abort(id);
-        let demand = match self.current(id) {
-            None if must_abort => Demand::Abort,
-            None => Demand::Finish,
-            Some(link) => {
-                if link.queue.iter().any(ClientCall::is_abandoned) {
-                    for call in mem::take(&mut link.queue) {
-                        if call.is_abandoned() {
-                            effects.abandoned.push(call);
-                        } else {
-                            link.queue.push_back(call);
-                        }
-                    }
-                }
-                mem::swap(&mut link.pump, waker);
-                if link.is_wanted || !link.queue.is_empty() { Demand::Connect } else { Demand::Rest }
-            }
-        };
+        if self.current(id).is_none() {
+            return (if must_abort { Demand::Abort } else { Demand::Finish }, effects);
+        }
+        effects.abandoned = self.cluster.withdraw(id.node, ClientCall::is_abandoned);
+        if let Some(link) = self.current(id) {
+            mem::swap(&mut link.pump, waker);
+        }
+        let demand = if self.cluster.is_needed(id.node) { Demand::Connect } else { Demand::Rest };
         (demand, effects)
     }
 
-    pub(crate) fn poll_call(&mut self, id: LinkId, waker: &mut Option<Waker>) -> (Next<ClientCall>, Effects) {
+    pub(crate) fn poll_call(
+        &mut self,
+        id: LinkId,
+        waker: &mut Option<Waker>,
+        now: Instant,
+    ) -> (Next<ClientCall>, Effects) {
         let mut effects = Effects::default();
         let must_abort = self.must_abort(id);
-        let Some(link) = self.current(id) else {
+        if self.current(id).is_none() {
             return (if must_abort { Next::Abort } else { Next::Finish }, effects);
-        };
-        while let Some(call) = link.queue.pop_front() {
+        }
+        while let Some(call) = self.cluster.poll_call(id.node) {
             if !call.is_abandoned() {
-                link.in_flight += 1;
+                self.cluster.handle_sent(id.node, now);
                 return (Next::Call(call), effects);
             }
             effects.abandoned.push(call);
         }
-        mem::swap(&mut link.pump, waker);
+        if let Some(link) = self.current(id) {
+            mem::swap(&mut link.pump, waker);
+        }
         (Next::Wait(None), effects)
     }
 
@@ -295,46 +292,43 @@ impl State {
         match result.map(Answer::into_reply) {
             // What changed is found by whoever waits, in the view.
             Ok(Some(ClientReply::Metadata(response))) => {
-                let update = self.metadata.handle_response(ticket, response, now);
+                let update = self.metadata_mut().handle_response(ticket, response, now);
                 effects.change = update.cluster;
                 if effects.change.is_some() {
                     self.abort_before = self.next_link;
                     // Those as well whose pump was not started yet: what waits there was meant for the other cluster.
-                    self.drop_links(|_, _| true, now, &mut effects);
+                    self.end_links(|_, _| true, is_gone, now, &mut effects);
                 }
             }
             Ok(_) => {}
-            Err(error) => self.metadata.handle_failure(ticket, &error, now),
+            Err(error) => self.metadata_mut().handle_failure(ticket, &error, now),
         }
         self.wake_all(&mut effects);
         effects
     }
 
     /// A call of this link came back.
-    pub(crate) fn count_back(&mut self, id: LinkId) {
-        if let Some(link) = self.current(id) {
-            link.in_flight = link.in_flight.saturating_sub(1);
+    pub(crate) fn count_back(&mut self, id: LinkId, now: Instant) {
+        if self.current(id).is_some() {
+            self.cluster.handle_answered(id.node, now);
         }
     }
 
     pub(crate) fn handle_status(&mut self, id: LinkId, status: &Status, now: Instant) -> Effects {
         let mut effects = Effects::default();
-        let Some(link) = self.current(id) else { return effects };
-        match status {
-            Status::Connecting => {}
-            Status::Ready => link.is_wanted = false,
+        if self.current(id).is_none() {
+            return effects;
+        }
+        if let Status::Down { error, .. } = status {
             // Closed without a fault, just when something came: that will dial again. The metadata asks anew.
-            Status::Down { error, .. } if error.is_idle() || error.is_aborted() => {
-                link.is_wanted = false;
-                link.queue.retain(|call| matches!(call, ClientCall::User(_)));
-            }
-            Status::Down { error, .. } => {
-                link.is_wanted = false;
-                let queue = mem::take(&mut link.queue);
-                self.fail_queue(queue, error, now, &mut effects);
+            let stays = error.is_idle() || error.is_aborted();
+            let goes = |call: &ClientCall| !(stays && matches!(call, ClientCall::User(_)));
+            let calls = self.cluster.withdraw(id.node, goes);
+            if !stays {
+                self.fail_calls(calls, error, now, &mut effects);
             }
         }
-        self.metadata.handle_status(id.node, status, now);
+        self.cluster.handle_status(id.node, status, now);
         self.wake_all(&mut effects);
         effects
     }
@@ -342,7 +336,7 @@ impl State {
     /// The broker behind a new connection is as expected.
     pub(crate) fn handle_proof(&mut self, id: LinkId) {
         if self.current(id).is_some() {
-            self.metadata.handle_proof(id.node);
+            self.metadata_mut().handle_proof(id.node);
         }
     }
 
@@ -351,9 +345,7 @@ impl State {
         let mut effects = Effects::default();
         self.aborted.remove(&id.id);
         if self.current(id).is_some() {
-            if let Some(link) = self.links.remove(&id.node) {
-                self.end_link(link, &NetError::new(Kind::Aborted), now, &mut effects);
-            }
+            self.end_link(id.node, &NetError::new(Kind::Aborted), now, &mut effects);
             self.wake_driver(&mut effects);
         }
         effects
@@ -370,62 +362,60 @@ impl State {
 
     /// The link of a broker in the view, made if there is none yet.
     fn link(&mut self, node: NodeId) -> Option<&mut Link> {
-        let broker = self.metadata.view().brokers.get(&node)?;
+        let broker = self.cluster.view().brokers.get(&node)?;
+        let endpoint = || broker.endpoint.clone();
         Some(self.links.entry(node).or_insert_with(|| Link {
             id: UNSTARTED,
-            endpoint: broker.endpoint.clone(),
-            queue: VecDeque::new(),
-            in_flight: 0,
-            is_wanted: false,
+            endpoint: endpoint(),
             pump: None,
         }))
     }
 
-    fn want_connection(&mut self, node: NodeId) {
-        if let Some(link) = self.link(node) {
-            link.is_wanted = true;
-        }
-    }
-
     /// Ends the links of brokers that left the view or moved, or that are to be hung up on.
     fn drop_lost_links(&mut self, now: Instant, effects: &mut Effects) {
-        let (view, abort_before) = (self.metadata.view().clone(), self.abort_before);
-        let is_lost = |node: &NodeId, link: &Link| {
+        let (view, abort_before) = (Arc::clone(self.cluster.view()), self.abort_before);
+        let is_lost = |node: NodeId, link: &Link| {
             link.id < abort_before
-                || view.brokers.get(node).is_none_or(|broker| broker.endpoint != link.endpoint)
+                || view.brokers.get(&node).is_none_or(|broker| broker.endpoint != link.endpoint)
         };
-        self.drop_links(is_lost, now, effects);
+        self.end_links(is_lost, is_gone, now, effects);
     }
 
-    /// Ends links. What waits there is told that its broker is gone.
-    fn drop_links(&mut self, is_lost: impl Fn(&NodeId, &Link) -> bool, now: Instant, effects: &mut Effects) {
-        let lost: Vec<NodeId> =
-            self.links.iter().filter(|(node, link)| is_lost(node, link)).map(|(&node, _)| node).collect();
-        for node in lost {
-            if let Some(link) = self.links.remove(&node) {
-                let place = Place { node, address: link.endpoint.to_string().into() };
-                self.end_link(link, &NetError::at(Kind::UnknownNode, &place), now, effects);
-            }
+    /// Ends links. What waits there is told why.
+    fn end_links(
+        &mut self,
+        which: impl Fn(NodeId, &Link) -> bool,
+        why: impl Fn(NodeId, &Link) -> NetError,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let links = self.links.iter().filter(|(node, link)| which(**node, link));
+        let links: Vec<_> = links.map(|(&node, link)| (node, why(node, link))).collect();
+        for (node, why) in links {
+            self.end_link(node, &why, now, effects);
         }
     }
 
     /// Takes a link away. Its pump finds that out; what waits is told.
-    fn end_link(&mut self, mut link: Link, error: &NetError, now: Instant, effects: &mut Effects) {
-        effects.wakers.extend(link.pump.take());
-        self.fail_queue(link.queue, error, now, effects);
+    fn end_link(&mut self, node: NodeId, why: &NetError, now: Instant, effects: &mut Effects) {
+        effects.wakers.extend(self.links.remove(&node).and_then(|link| link.pump));
+        let calls = self.cluster.forget(node);
+        self.fail_calls(calls, why, now, effects);
     }
 
-    fn fail_queue(
+    fn fail_calls(
         &mut self,
-        queue: VecDeque<ClientCall>,
+        calls: impl IntoIterator<Item = ClientCall>,
         error: &NetError,
         now: Instant,
         effects: &mut Effects,
     ) {
-        for call in queue {
+        for call in calls {
             match call {
                 ClientCall::User(call) => effects.failed.push((call, error.clone())),
-                ClientCall::Metadata { ticket, .. } => self.metadata.handle_failure(ticket, error, now),
+                ClientCall::Metadata { ticket, .. } => {
+                    self.metadata_mut().handle_failure(ticket, error, now);
+                }
             }
         }
     }
@@ -440,9 +430,10 @@ impl State {
     }
 }
 
-/// Calls on a broker's connection or waiting for it: what the choice among several goes by.
-fn load(links: &BTreeMap<NodeId, Link>, node: NodeId) -> Option<usize> {
-    Some(links.get(&node).map_or(0, |link| link.in_flight + link.queue.len()))
+/// What is told to those that wait for a broker that is not there any more.
+fn is_gone(node: NodeId, link: &Link) -> NetError {
+    let place = Place { node, address: link.endpoint.to_string().into() };
+    NetError::at(Kind::UnknownNode, &place)
 }
 
 /// A link whose pump the driver has not started yet.
@@ -451,10 +442,7 @@ const UNSTARTED: u64 = u64::MAX;
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-        },
+        sync::atomic::{AtomicUsize, Ordering},
         task::{Context, Wake},
     };
 
@@ -563,7 +551,8 @@ mod tests {
         let now = Instant::now();
         let shared = Arc::new(Shared::new(state()));
         let locked = Arc::new(AtomicUsize::new(0));
-        let node = shared.with(|state| *state.metadata.view().brokers.keys().next().expect("the bootstrap"));
+        let node =
+            shared.with(|state| *state.metadata().view().brokers.keys().next().expect("the bootstrap"));
         let add = || {
             let call = Box::new(Looks(Arc::clone(&shared), Arc::clone(&locked)));
             shared.with(|state| state.enqueue(node, call)).settle();
@@ -597,7 +586,8 @@ mod tests {
                 effects.settle();
                 starts.iter().for_each(|start| state.handle_status(start.link, &Status::Ready, now).settle());
             }
-            let calls = state.links.values_mut().filter_map(|link| link.queue.pop_front());
+            let nodes: Vec<NodeId> = state.links.keys().copied().collect();
+            let calls = nodes.into_iter().filter_map(|node| state.cluster.poll_call(node));
             match calls.last() {
                 Some(ClientCall::Metadata { ticket, .. }) => ticket,
                 _ => panic!("somebody is asked"),
@@ -619,7 +609,7 @@ mod tests {
         };
         let ticket = ask(&mut state);
         state.handle_metadata(ticket, answer("first"), now).settle();
-        state.metadata.request_update();
+        state.metadata_mut().request_update();
         let ticket = ask(&mut state);
         let calls: Vec<_> = [1, 2]
             .map(|node| {
@@ -655,7 +645,8 @@ mod tests {
         let now = Instant::now();
         let shared = Arc::new(Shared::new(state()));
         let dropped = Arc::new(AtomicUsize::new(0));
-        let node = shared.with(|state| *state.metadata.view().brokers.keys().next().expect("the bootstrap"));
+        let node =
+            shared.with(|state| *state.metadata().view().brokers.keys().next().expect("the bootstrap"));
         let (call, _reply) = Typed::boxed(MetadataRequest::default());
         shared.with(|state| state.enqueue(node, call)).settle();
         let (starts, _, effects) = shared.with(|state| state.drive(&mut None, now)).expect("it is open");

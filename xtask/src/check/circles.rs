@@ -13,7 +13,7 @@ const OPEN: [Circle<'_>; 3] = [
     Circle {
         package: "kafka-net",
         parent: "",
-        members: &["call", "client", "config", "conn", "error", "feed", "io", "metadata"],
+        members: &["call", "client", "cluster", "config", "conn", "error", "feed", "io", "metadata"],
     },
     Circle { package: "kafka-producer", parent: "", members: &["plane", "record", "topic"] },
     Circle { package: "kafka-producer", parent: "plane", members: &["lanes", "topic"] },
