@@ -90,6 +90,14 @@ impl After {
         self.any |= self.calls.waker.is_some();
     }
 
+    /// A pump is to be woken, if there is one. For appends: most wake nobody.
+    #[inline]
+    pub(super) fn wake_pump(&mut self, waker: Option<Waker>) {
+        if let Some(waker) = waker {
+            self.wake([waker]);
+        }
+    }
+
     /// The driver is to take its turn.
     pub(super) fn call_driver(&mut self) {
         (self.calls.turn_due, self.any) = (true, true);

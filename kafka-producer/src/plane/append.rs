@@ -314,7 +314,7 @@ impl Plane {
         }
         let gate = Arc::clone(&state.gate);
         drop(state);
-        cold.after.wake(lane.tell(&gate, Edges { first: false, full: true }, &self.pool));
+        cold.after.wake_pump(lane.tell(&gate, Edges { first: false, full: true }, &self.pool));
         true
     }
 
@@ -338,7 +338,7 @@ impl Plane {
         let gate = appended.edges.any().then(|| Arc::clone(&state.gate));
         drop(state);
         if let Some(gate) = gate {
-            cold.after.wake(lane.tell(&gate, appended.edges, &self.pool));
+            cold.after.wake_pump(lane.tell(&gate, appended.edges, &self.pool));
             if appended.edges.first {
                 self.batch_begun(cold.after);
             }

@@ -8,14 +8,16 @@ use kafka_wire::{NodeId, TopicName};
 use super::Plane;
 
 impl Plane {
-    /// The leader of each partition, as far as is known, and since which epoch.
-    pub(crate) fn leaders(&self) -> Vec<(TopicName, i32, NodeId, i32)> {
+    /// Looks at the leader of each partition, as far as it is known, and since which epoch, until `f` finds what it looks for.
+    pub(crate) fn find_leader<R>(
+        &self,
+        mut f: impl FnMut(&TopicName, i32, NodeId, i32) -> Option<R>,
+    ) -> Option<R> {
         let control = self.control();
-        let led = control.lanes.iter().filter_map(|lane| {
+        control.lanes.iter().find_map(|lane| {
             let (leader, epoch) = control.sender.leader_of(lane.id)?;
-            Some((lane.topic.clone(), lane.partition, leader?, epoch?))
-        });
-        led.collect()
+            f(&lane.topic, lane.partition, leader?, epoch?)
+        })
     }
 
     /// Partitions of which something waits in its lane and nothing is on its way, with their leader: nothing but its own time

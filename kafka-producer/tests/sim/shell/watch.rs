@@ -169,13 +169,13 @@ impl Leaders {
     /// Nobody is taken for a leader who was none in that epoch.
     pub(super) fn check(&self, watch: &Watch) {
         let Some(shared) = watch.shared() else { return };
-        for (topic, partition, leader, epoch) in shared.plane.leaders() {
-            let past = self.0.get(&(topic.as_str().to_owned(), partition));
-            if past.is_some_and(|past| !past.contains(&(leader, epoch))) {
-                let what =
-                    format!("{leader} is taken for the leader of {topic}-{partition} in epoch {epoch}");
-                watch.violate(format!("{what} (leader)"));
-            }
+        let wrong = shared.plane.find_leader(|topic, partition, leader, epoch| {
+            let past = self.0.get(&(topic.as_str().to_owned(), partition))?;
+            (!past.contains(&(leader, epoch)))
+                .then(|| format!("{leader} is taken for the leader of {topic}-{partition} in epoch {epoch}"))
+        });
+        if let Some(what) = wrong {
+            watch.violate(format!("{what} (leader)"));
         }
     }
 }

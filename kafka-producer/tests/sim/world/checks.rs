@@ -155,8 +155,8 @@ impl World {
         if self.plan.setup.metadata_version < 7 {
             return;
         }
-        let wrong = self.client.plane.leaders().into_iter().find_map(|(topic, partition, leader, epoch)| {
-            (!self.brokers.has_led(&topic, partition, leader, epoch))
+        let wrong = self.client.plane.find_leader(|topic, partition, leader, epoch| {
+            (!self.brokers.has_led(topic, partition, leader, epoch))
                 .then(|| format!("{leader} is taken for the leader of {topic}-{partition} in epoch {epoch}"))
         });
         if let Some(wrong) = wrong {
