@@ -25,11 +25,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kafka_wire::NodeId;
-
 use self::gaps::GivenUp;
 use super::{
     evidence::Evidence,
+    outbox::Link,
     sequence::{Identity, advance},
 };
 use crate::{delivery::Outcome, planted::planted, timeline::Timeline};
@@ -121,8 +120,8 @@ pub(super) enum Place {
     Splitting,
     /// Here, not to be sent before this.
     Waiting(Instant),
-    /// In a call to this node.
-    InFlight { node: NodeId, since: Instant },
+    /// In a call that went by this link.
+    InFlight { link: Link, since: Instant },
 }
 
 /// What a batch needs to enter the ledger.
@@ -311,7 +310,7 @@ impl<B> Ledger<B> {
     pub(super) fn send(
         &mut self,
         at: usize,
-        node: NodeId,
+        link: Link,
         now: Instant,
         identity: Option<Identity>,
     ) -> (Identity, i32, u32) {
@@ -332,7 +331,7 @@ impl<B> Ledger<B> {
         entry.attempts += 1;
         entry.must_rest = false;
         entry.evidence.note_sent();
-        entry.place = Place::InFlight { node, since: now };
+        entry.place = Place::InFlight { link, since: now };
         match entry.sequence {
             Some(sequence) => (self.identity, sequence, entry.attempts),
             None => (Identity::NONE, NO_SEQUENCE, entry.attempts),

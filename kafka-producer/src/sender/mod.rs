@@ -1,4 +1,21 @@
 //! [`Sender`]: the control plane of the producer, without I/O.
+//!
+//! It consists of rooms, each of which owns a part of the state, and alone writes it: their fields are private.
+//!
+//! | room | owns |
+//! |---|---|
+//! | [`identity`] | who numbers the batches, whom that was asked of |
+//! | [`routes`] | the metadata, topics and their lanes, which cluster is meant |
+//! | [`partition`] | unresolved batches ([`ledger`], [`evidence`]), the leader, what was missing |
+//! | [`outbox`] | what is to be sent to which node, what is in flight, connections |
+//! | [`turns`] | how many batches are being sealed, who drains next |
+//! | [`expiry`] | when to look into which ledger |
+//! | [`timers`] | when there is something to do although nothing happens |
+//! | [`outlet`] | what is to be done outside, counted and logged; whether all is resolved |
+//!
+//! The methods of [`Sender`] find what an event is about, once, and hand it on: a partition its event, with the other rooms beside
+//! it ([`Cx`]). They stand with what they are about: `produce` (requests), `reply` (answers), `ending` (batches given up), `cluster`
+//! (connections, metadata, the producer id), `change` (another cluster).
 
 mod call;
 mod change;
@@ -11,8 +28,12 @@ mod expiry;
 mod identity;
 mod ledger;
 mod log;
+mod outbox;
+mod outlet;
+mod partition;
 mod produce;
 mod reply;
+mod routes;
 mod sequence;
 mod timers;
 mod turns;
@@ -22,13 +43,12 @@ mod waits;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use kafka_net::{Backoff, ClusterChange, Metadata, SILENT_LOAD};
-use kafka_wire::{Acks, ErrorCode, NodeId, TopicId, TopicName};
+use kafka_net::{Backoff, Metadata};
+use kafka_wire::{Acks, ErrorCode, NodeId};
 
 pub(crate) use self::{
     call::{Call, Reply},
@@ -38,18 +58,20 @@ pub(crate) use self::{
     produce::{Drained, Supply},
 };
 use self::{
-    expiry::{Expiries, Expiry},
+    expiry::Expiries,
     identity::IdentityMachine,
-    ledger::{Ledger, Numbers},
-    log::LogBudget,
+    ledger::Numbers,
+    outbox::Outbox,
+    outlet::Outlet,
+    partition::{Cx, Partition, Partitions},
+    routes::Routes,
     timers::Timers,
     turns::Turns,
-    waits::Spans,
 };
 use crate::{
     delivery::Outcome,
     planted::planted,
-    stats::{BrokerStats, Counters, NodeStats},
+    stats::{BrokerStats, Counters},
 };
 
 /// A sealed batch, carrying the outcome its records wait for.
@@ -71,43 +93,19 @@ pub(crate) type Sealed = kafka_batch::SealedBatch<Arc<Outcome>>;
 #[derive(Debug)]
 pub(crate) struct Sender {
     settings: SenderSettings,
-    partitions: Vec<Partition>,
-    topics: BTreeMap<TopicName, TopicState>,
-    nodes: BTreeMap<NodeId, Node>,
-    metadata: Metadata,
-    /// How many clusters there were before this one. Calls carry it, since answers of another one are nobody's.
-    cluster_number: u32,
-    /// How this one came.
-    change: Option<Arc<ClusterChange>>,
+    partitions: Partitions,
     identity: IdentityMachine,
-    timers: Timers,
-    /// An error that no later batch can escape, and what there is to say about it.
-    fatal: Option<ErrorCode>,
-    fatal_reason: Option<Arc<str>>,
-    /// Partitions without a leader that had batches in their ledger when they lost it.
-    orphans: BTreeSet<LaneId>,
-    /// A panic has ended it: see [`tear_down`](Self::tear_down).
-    is_torn_down: bool,
-    /// The batch that is on its way into its ledger or out of it. A panic would lose it otherwise.
-    on_its_way: Option<OnItsWay>,
-    expiries: Expiries,
-    /// Batches in all ledgers.
-    unresolved: usize,
-    /// When their topics are next said to be wanted.
-    keep_topics_at: Option<Instant>,
-    /// Batches that were drained and are not sealed yet.
-    sealing: usize,
-    last_offer: u64,
-    /// How often batches were drained.
-    drains: u64,
-    /// Nodes that had more to drain than could be sealed.
+    routes: Routes,
+    outbox: Outbox,
     turns: Turns,
+    expiries: Expiries,
+    timers: Timers,
+    out: Outlet,
+    rng: fastrand::Rng,
     /// Which parts of a request have their answer, while a response is read: kept so that none needs another list.
     answered: Vec<bool>,
-    rng: fastrand::Rng,
-    effects: Effects,
-    counters: Counters,
-    log: LogBudget,
+    /// A panic has ended it: see [`tear_down`](Self::tear_down).
+    is_torn_down: bool,
 }
 
 /// What the sender must know of the settings.
@@ -134,200 +132,47 @@ pub(crate) struct SenderSettings {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LaneId(pub(crate) u32);
 
-#[derive(Debug)]
-struct Partition {
-    topic: TopicName,
-    partition: i32,
-    leader: Option<NodeId>,
-    leader_epoch: Option<i32>,
-    ledger: Ledger<Sealed>,
-    /// The last answer named it by no id, or there was none.
-    is_by_name: bool,
-    /// The number of the offer to its leader that stands, if one does.
-    offer: Option<u64>,
-    /// That offer holds from a later time on.
-    rests: bool,
-    expiry: Expiry,
-    /// When it had no leader.
-    leaderless: Spans,
-    /// When its topic did not have it any more.
-    gone: Spans,
-    /// The [`drain`](Sender::drain) that last took a batch of it.
-    drained_in: u64,
-}
-
-/// A batch that is in no ledger for a moment.
-#[derive(Debug)]
-struct OnItsWay {
-    outcome: Arc<Outcome>,
-    count: u32,
-    may_be_written: bool,
-}
-
-/// A partition has something for a node. Void if the partition has made another offer since.
-#[derive(Debug, Clone, Copy)]
-struct Offer {
-    lane: LaneId,
-    number: u64,
-}
-
-#[derive(Debug)]
-struct TopicState {
-    /// Another id is another topic of the same name (KIP-516).
-    id: TopicId,
-    /// How many partitions it has under this id, as far as was told.
-    count: usize,
-    /// By partition index; those included that it had under another id.
-    lanes: Vec<LaneId>,
-    /// When brokers did not know it any more.
-    gone: Spans,
-    /// Batches of it wait until the cluster has told of it again.
-    is_awaited: bool,
-    /// What the cluster told last has fewer partitions than the same topic had before metadata forgot it.
-    is_short: bool,
-}
-
-impl Default for TopicState {
-    fn default() -> Self {
-        Self {
-            id: TopicId::ZERO,
-            count: 0,
-            lanes: Vec::new(),
-            gone: Spans::there(),
-            is_awaited: false,
-            is_short: false,
-        }
-    }
-}
-
-/// A broker, as far as batches are concerned.
-#[derive(Debug)]
-struct Node {
-    /// Partitions with a batch in the ledger that can be sent, in turn.
-    sendable: VecDeque<Offer>,
-    /// Partitions with a batch that can be sent from a time on, by that time and the offer's number.
-    later: BTreeMap<(Instant, u64), LaneId>,
-    /// Produce requests that are not answered.
-    in_flight: usize,
-    /// When it last answered one of them, or was sent the first of them.
-    heard: Option<Instant>,
-    /// Calls that any node could have been asked.
-    control: VecDeque<Call>,
-    /// It is to be connected to, although there is nothing to send yet.
-    wanted: bool,
-    connection: Connection,
-    /// When there was no connection.
-    unconnected: Spans,
-    /// When it asked for a pause.
-    throttled: Spans,
-    stats: NodeStats,
-}
-
-impl Default for Node {
-    fn default() -> Self {
-        Self {
-            sendable: VecDeque::new(),
-            later: BTreeMap::new(),
-            in_flight: 0,
-            heard: None,
-            control: VecDeque::new(),
-            wanted: false,
-            connection: Connection::None,
-            unconnected: Spans::missing(),
-            throttled: Spans::there(),
-            stats: NodeStats::default(),
-        }
-    }
-}
-
-impl Node {
-    /// What speaks against asking it something that any node could be asked: what it has to do before, and above all that it
-    /// has not answered for a while. A question waits for all that was sent before it.
-    fn load(&self, now: Instant) -> usize {
-        let is_silent = |heard: Instant| now.saturating_duration_since(heard) >= SILENT_AFTER;
-        let silent = self.in_flight > 0 && self.heard.is_some_and(is_silent);
-        self.in_flight + self.control.len() + if silent { SILENT_LOAD } else { 0 }
-    }
-
-    /// Whether anybody still has business with it.
-    fn is_used(&self) -> bool {
-        let is_idle = self.sendable.is_empty() && self.later.is_empty() && self.control.is_empty();
-        !is_idle || self.in_flight > 0 || self.connection != Connection::None
-    }
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Connection {
-    #[default]
-    None,
-    Connecting,
-    Ready,
-}
-
 impl Sender {
     pub(crate) fn new(settings: SenderSettings, metadata: Metadata, seed: u64) -> Self {
         let mut timers = Timers::default();
         let identity = IdentityMachine::new(settings.idempotent, &mut timers);
+        let turns = Turns::new(settings.max_sealing);
         Self {
             settings,
-            partitions: Vec::new(),
-            topics: BTreeMap::new(),
-            nodes: BTreeMap::new(),
-            metadata,
-            cluster_number: 0,
-            change: None,
+            partitions: Partitions::default(),
             identity,
-            timers,
-            fatal: None,
-            fatal_reason: None,
-            orphans: BTreeSet::new(),
-            is_torn_down: false,
-            on_its_way: None,
+            routes: Routes::new(metadata),
+            outbox: Outbox::default(),
+            turns,
             expiries: Expiries::default(),
-            unresolved: 0,
-            keep_topics_at: None,
-            sealing: 0,
-            last_offer: 0,
-            drains: 0,
-            turns: Turns::default(),
-            answered: Vec::new(),
+            timers,
+            out: Outlet::new(),
             rng: fastrand::Rng::with_seed(seed),
-            effects: Effects::default(),
-            counters: Counters::default(),
-            log: LogBudget::new(),
+            answered: Vec::new(),
+            is_torn_down: false,
         }
     }
 
     /// (A) Whether no drained batch is without its answer.
     pub(crate) fn is_drained(&self) -> bool {
-        self.unresolved == 0
+        self.out.is_drained()
     }
 
     /// (A) The counters kept here.
     pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
+        &self.out.counters
     }
 
     /// (A) The outcomes of all unresolved batches, with their record counts.
     pub(crate) fn unresolved(&self) -> impl Iterator<Item = (&Arc<Outcome>, u32)> {
-        let entries = self.partitions.iter().flat_map(|partition| partition.ledger.iter());
+        let entries = self.partitions.iter().flat_map(Partition::entries);
         let entries = entries.filter(|entry| !planted!(FlushMisses) || entry.batch.is_some());
         entries.map(|entry| (&entry.outcome, entry.count))
     }
 
     /// (A) What there is to say about each broker.
     pub(crate) fn broker_stats(&self) -> Vec<BrokerStats> {
-        let brokers = self.nodes.iter().filter(|(id, _)| id.0 >= 0);
-        let stats = brokers.map(|(id, node)| {
-            let waiting = node.sendable.len() + node.later.len();
-            node.stats.snapshot(*id, node.in_flight, node.connection == Connection::Ready, waiting)
-        });
-        stats.collect()
-    }
-
-    /// Whether requests can be made: not before there is a producer id, unless batches go out without numbers.
-    fn has_numbers(&self) -> bool {
-        !matches!(self.identity.numbers(), Some(Numbers::Wanted))
+        self.outbox.stats().collect()
     }
 
     /// (C) Randomness for somebody else, by the sender's own generator.
@@ -337,87 +182,115 @@ impl Sender {
 
     /// (A) An error that no later batch can escape.
     pub(crate) fn fatal(&self) -> Option<ErrorCode> {
-        self.fatal
+        self.out.fatal()
     }
 
     /// (A) What there is to say about it, beside the code.
     pub(crate) fn fatal_reason(&self) -> Option<&Arc<str>> {
-        self.fatal_reason.as_ref()
+        self.out.fatal_reason()
     }
 
     /// (A) Whether anything is to be done outside since [`move_effects`](Self::move_effects) was last called.
     pub(crate) fn has_effects(&self) -> bool {
-        !self.effects.is_empty()
+        !self.out.effects.is_empty()
     }
 
     /// (D) What is to be done outside, since the last call.
     pub(crate) fn take_effects(&mut self) -> Effects {
-        std::mem::take(&mut self.effects)
+        std::mem::take(&mut self.out.effects)
     }
 
     /// (D) What is to be done outside, since the last call. Lists that were carried out are filled again without an allocation.
     pub(crate) fn move_effects(&mut self, into: &mut Effects) {
         if into.is_empty() {
-            std::mem::swap(&mut self.effects, into);
+            std::mem::swap(&mut self.out.effects, into);
         } else {
-            into.append(&mut self.effects);
+            into.append(&mut self.out.effects);
         }
     }
 
     /// (D) The error with which everything that waits is to be given up, if there is one; later batches may fare better.
     pub(crate) fn take_refused(&mut self) -> Option<ErrorCode> {
-        self.effects.refused.take()
+        self.out.effects.refused.take()
     }
 
+    /// Whether requests can be made: not before there is a producer id, unless batches go out without numbers.
+    fn has_numbers(&self) -> bool {
+        !matches!(self.identity.numbers(), Some(Numbers::Wanted))
+    }
+
+    /// The partitions, and the other rooms beside them.
+    fn rooms(&mut self, now: Instant) -> (&mut Partitions, Cx<'_>) {
+        let cx = Cx {
+            now,
+            settings: &self.settings,
+            identity: &mut self.identity,
+            routes: &mut self.routes,
+            outbox: &mut self.outbox,
+            expiries: &mut self.expiries,
+            timers: &mut self.timers,
+            rng: &mut self.rng,
+            out: &mut self.out,
+        };
+        (&mut self.partitions, cx)
+    }
+
+    /// The partition that an event is about, and the other rooms beside it.
+    fn partition(&mut self, lane: LaneId, now: Instant) -> Option<(&mut Partition, Cx<'_>)> {
+        let (partitions, cx) = self.rooms(now);
+        Some((partitions.of_mut(lane)?, cx))
+    }
+
+    /// An event of every partition.
+    fn each_partition(&mut self, now: Instant, mut event: impl FnMut(&mut Partition, &mut Cx<'_>)) {
+        let (partitions, mut cx) = self.rooms(now);
+        partitions.iter_mut().for_each(|partition| event(partition, &mut cx));
+    }
+
+    /// There is room to seal: whoever had to stop for the lack of it goes on.
+    fn wake_next(&mut self, next: Option<NodeId>) {
+        if let Some(node) = next {
+            self.out.wake(node);
+        }
+    }
+}
+
+#[cfg(test)]
+impl Sender {
     /// (A) Who leads a partition, as far as is known, and since which epoch.
-    #[cfg(test)]
     pub(crate) fn leader_of(&self, lane: LaneId) -> Option<(Option<NodeId>, Option<i32>)> {
-        self.partition(lane).map(|partition| (partition.leader, partition.leader_epoch))
+        self.partitions.of(lane).map(|partition| (partition.leader(), partition.leader_epoch()))
     }
 
     /// (A) Whether the producer has an id.
-    #[cfg(test)]
     pub(crate) fn is_identified(&self) -> bool {
         self.identity.known().is_some()
     }
 
     /// (A) Whether everything that was taken out of a partition's lane is resolved.
-    #[cfg(test)]
     pub(crate) fn has_nothing_out(&self, lane: LaneId) -> bool {
-        self.partition(lane).is_some_and(|partition| partition.ledger.is_empty())
+        self.partitions.of(lane).is_some_and(Partition::is_empty)
     }
 
     /// (A) How many Produce requests a node has not answered, and since when it is connected to, if it is and could be sent more.
-    #[cfg(test)]
     pub(crate) fn requests_out(&self, node: NodeId) -> Option<(usize, Instant)> {
-        let has_numbers = !self.identity.is_idempotent() || self.identity.known().is_some();
-        let node = self.nodes.get(&node).filter(|_| has_numbers)?;
-        let since =
-            node.unconnected.there_since().filter(|_| matches!(node.connection, Connection::Ready))?;
-        Some((node.in_flight, since))
+        let has_numbers = !self.identity.is_idempotent() || self.is_identified();
+        self.outbox.requests_out(node).filter(|_| has_numbers)
     }
 
     /// (C) Partitions that nothing was sent to begin with this sequence, as if so many records had gone before.
-    #[cfg(test)]
     pub(crate) fn number_from(&mut self, sequence: i32) {
         let Some(identity) = self.identity.known() else { return };
-        for partition in &mut self.partitions {
-            if partition.ledger.identity() == sequence::Identity::NONE {
-                partition.ledger.set_identity(identity);
-                partition.ledger.set_next(sequence);
+        for ledger in self.partitions.iter_mut().map(Partition::ledger_mut) {
+            if ledger.identity() == sequence::Identity::NONE {
+                ledger.set_identity(identity);
+                ledger.set_next(sequence);
             }
         }
     }
 
-    fn partition(&self, lane: LaneId) -> Option<&Partition> {
-        self.partitions.get(lane.0 as usize)
-    }
-
-    fn partition_mut(&mut self, lane: LaneId) -> Option<&mut Partition> {
-        self.partitions.get_mut(lane.0 as usize)
+    /// The ledger of a partition that is known.
+    fn ledger(&mut self, lane: u32) -> &mut ledger::Ledger<Sealed> {
+        self.partitions.of_mut(LaneId(lane)).expect("known").ledger_mut()
     }
 }
-
-/// A node that has had a Produce request for so long without answering any is asked other things only if nobody else can be:
-/// it may be waiting for its replicas, or be frozen. Longer than most answers take.
-const SILENT_AFTER: Duration = Duration::from_secs(1);

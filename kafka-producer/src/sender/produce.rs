@@ -2,22 +2,17 @@
 
 use std::{sync::Arc, time::Instant};
 
-use bytes::Bytes;
 use kafka_batch::{DrainedBatch, Stamp};
 use kafka_net::Next;
-use kafka_wire::{NodeId, PartitionId, Records, TopicId};
+use kafka_wire::NodeId;
 
 use super::{
-    Call, LaneId, Offer, Sealed, Sender,
+    Call, LaneId, Sealed, Sender,
     call::{Part, ProduceCall},
-    ledger::{Arrival, Candidate, Numbers, Place},
-    sequence::Identity,
+    ledger::{Candidate, Numbers},
+    outbox::{Link, Offer},
 };
-use crate::{
-    delivery::Outcome,
-    error::FailureKind,
-    planted::{planted, slip},
-};
+use crate::{delivery::Outcome, planted::slip};
 
 /// Where the sender draws batches from: the lanes that one node leads.
 pub(crate) trait Supply {
@@ -53,60 +48,33 @@ impl Sender {
         supply: &mut impl Supply,
         into: &mut Vec<Drained>,
     ) {
-        let is_bounded = self.settings.max_sealing != usize::MAX;
-        let has_room = self.sealing < self.settings.max_sealing;
         // While there are no numbers no request is made: what is ready stays in its lane, and what lingers there, too.
-        if self.fatal.is_some() || !self.has_numbers() {
-            return;
-        }
-        if is_bounded && !self.turns.admits(node, has_room, &mut self.timers) {
+        if self.fatal().is_some() || !self.has_numbers() || !self.turns.admits(node, &mut self.timers) {
             return;
         }
         self.ripen(node, now);
         let mut size = self.waiting_size(node, now);
-        self.drains += 1;
-        let (drains, mut wanted, mut is_new) = (self.drains, None, false);
-        while self.sealing < self.settings.max_sealing && size < self.settings.max_request_size {
+        let (drain, mut wanted, mut is_new) = (self.turns.begin(), None, false);
+        while self.turns.has_room() && size < self.settings.max_request_size {
             let room = self.settings.max_request_size - size;
-            let partitions = &self.partitions;
-            let mut admits = |lane: LaneId| {
-                let partition = partitions.get(lane.0 as usize);
-                partition.is_some_and(|it| it.ledger.has_room() && it.drained_in != drains)
-            };
+            let (partitions, mut cx) = self.rooms(now);
+            let mut admits = |lane: LaneId| partitions.of(lane).is_some_and(|it| it.has_room(drain));
             let Some((lane, batch)) = supply.draw(now, room, size == 0, &mut admits) else { break };
-            let Some(partition) = self.partitions.get_mut(lane.0 as usize) else {
+            let Some(partition) = partitions.of_mut(lane) else {
                 debug_assert!(false, "only partitions of ours have lanes");
                 break;
             };
             size += batch.size();
-            partition.drained_in = drains;
-            if wanted.as_ref() != Some(&partition.topic) {
-                is_new |= self.metadata.want(&partition.topic, now);
-                wanted = Some(partition.topic.clone());
+            if wanted.as_ref() != Some(partition.topic()) {
+                is_new |= cx.routes.metadata_mut().want(partition.topic(), now);
+                wanted = Some(partition.topic().clone());
             }
-            let key = partition.ledger.enter(Arrival {
-                count: batch.count(),
-                begun: batch.created(),
-                entered: now,
-                deadline: batch.expires_at(),
-                outcome: Arc::clone(batch.tag()),
-                size: batch.size(),
-            });
-            slip!();
-            let stamp = self.identity.known().map_or(Stamp::NONE, |identity| {
-                let (identity, base_sequence) = partition.ledger.expected(identity);
-                stamp(identity, base_sequence)
-            });
-            self.sealing += 1;
-            self.unresolved += 1;
-            self.counters.drained(batch.reason(), batch.count(), batch.size());
-            self.expire_by(lane, batch.expires_at());
+            let (key, stamp) = partition.enter(&batch, drain, &mut cx);
+            self.turns.take_room();
             into.push(Drained { lane, key, batch, stamp });
         }
-        if is_bounded {
-            self.turns.took(node, self.sealing >= self.settings.max_sealing, &mut self.timers);
-            self.call_next(now);
-        }
+        let next = self.turns.end(node, now, &mut self.timers);
+        self.wake_next(next);
         if is_new {
             // It was not used for so long that it was forgotten.
             self.advance(now);
@@ -115,30 +83,18 @@ impl Sender {
 
     /// (B) A drained batch is sealed, and can be sent.
     pub(crate) fn handle_sealed(&mut self, lane: LaneId, key: u64, batch: Sealed, now: Instant) {
-        self.sealing = self.sealing.saturating_sub(1);
-        self.call_next(now);
-        self.counters.sealed(batch.predicted_size(), batch.size());
-        let Some(partition) = self.partition_mut(lane) else { return };
-        // It may have expired meanwhile.
-        let Some(at) = partition.ledger.find(key) else {
-            self.effects.released.push(batch);
-            return;
-        };
-        if let Some(entry) = partition.ledger.entry_mut(at) {
-            entry.batch = Some(batch);
-            entry.sealed = Some(now);
-            entry.place = Place::Waiting(now);
+        let next = self.turns.give_room(now, &mut self.timers);
+        self.wake_next(next);
+        self.out.counters.sealed(batch.predicted_size(), batch.size());
+        if let Some((partition, mut cx)) = self.partition(lane, now) {
+            partition.handle_sealed(key, batch, &mut cx);
         }
-        self.offer(lane);
     }
 
     /// (A) Whether [`drain`](Self::drain) or [`poll_call`](Self::poll_call) may have something to do, to say, or to note about a node
     /// whatever its lanes have.
     pub(crate) fn has_work(&self, node: NodeId) -> bool {
-        self.nodes.get(&node).is_some_and(|node| {
-            let has_batches = !node.sendable.is_empty() || !node.later.is_empty();
-            node.wanted || has_batches || !node.control.is_empty()
-        }) || self.turns.has_called(node, &self.timers)
+        self.outbox.has_work(node) || self.turns.has_called(node, &self.timers)
     }
 
     /// (D) The next request for a node that can take one.
@@ -148,23 +104,18 @@ impl Sender {
         }
         // After a long sleep of the process, a pump may run before the driver: what is overdue must not go out.
         self.expire(now);
-        let (parts, wait) = self.collect_parts(node, now);
+        let link = Link::to(node);
+        let (parts, wait) = self.collect_parts(link, now);
         if parts.is_empty() {
             return Next::Wait(wait);
         }
-        self.counters.requested(parts.len());
+        self.out.counters.requested(parts.len());
         let bytes = parts.iter().map(|part| part.records.len() as u64).sum();
-        if let Some(node) = self.nodes.get_mut(&node) {
-            if node.in_flight == 0 {
-                node.heard = Some(now);
-            }
-            node.in_flight += 1;
-            node.stats.requested(parts.len() as u64, bytes, node.in_flight as u64);
-        }
+        self.outbox.note_request(link, parts.len(), bytes, now);
         Next::Call(Call::Produce(ProduceCall {
             acks: self.settings.acks,
             since: now,
-            cluster_number: self.cluster_number,
+            cluster_number: self.routes.cluster_number(),
             // Not zero, which would tell the broker to wait for no replica.
             timeout_ms: i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX).max(1),
             parts,
@@ -172,68 +123,60 @@ impl Sender {
         }))
     }
 
-    /// Sends what can be sent to a node, and says when there will be more, if only time is missing.
-    fn collect_parts(&mut self, id: NodeId, now: Instant) -> (Vec<Part>, Option<Instant>) {
-        self.ripen(id, now);
+    /// The next call to a node that any broker could have been asked.
+    pub(super) fn control_call(&mut self, node: NodeId) -> Option<Call> {
+        self.outbox.control_call(node)
+    }
+
+    /// Sends what can be sent by a link, and says when there will be more, if only time is missing.
+    fn collect_parts(&mut self, link: Link, now: Instant) -> (Vec<Part>, Option<Instant>) {
+        self.ripen(link.node, now);
+        let (partitions, mut cx) = self.rooms(now);
         let mut size = 0;
-        let numbers = self.identity.numbers();
-        let Some(node) = self.nodes.get_mut(&id) else { return (Vec::new(), None) };
-        let (mut sendable, mut later) = (std::mem::take(&mut node.sendable), std::mem::take(&mut node.later));
-        let waiting = sendable.len();
+        let numbers = cx.identity.numbers();
+        let identity = match numbers {
+            Some(Numbers::By(identity) | Numbers::Fading(identity)) => Some(identity),
+            Some(Numbers::Wanted) | None => None,
+        };
+        let Some(mut offers) = cx.outbox.take_offers(link.node) else { return (Vec::new(), None) };
+        let waiting = offers.sendable_count();
         slip!();
         let mut parts: Vec<Part> = Vec::with_capacity(waiting);
         for _ in 0..waiting {
-            let Some(offer) = sendable.pop_front() else { break };
-            let lane = offer.lane;
-            let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
-            if partition.offer != Some(offer.number) {
-                // It was offered to another node since.
-                continue;
-            }
-            let same = parts.last().filter(|part| part.topic == partition.topic).map(|part| part.topic_id);
-            let in_view = || self.metadata.view().topic(partition.topic.as_str()).map(|topic| topic.id);
-            let Some(topic_id) = same.or_else(in_view) else {
-                // Its id may be another one by now, and so may its leaders.
-                partition.offer = None;
-                partition.leaderless.note(true, now);
-                if let Some(topic) = self.topics.get_mut(&partition.topic) {
-                    topic.is_awaited = true;
-                }
+            let Some(offer) = offers.pop() else { break };
+            // One that does not stand was made to another node since.
+            let partition = partitions.of_mut(offer.lane);
+            let Some(partition) = partition.filter(|it| it.standing.is(offer)) else { continue };
+            let same = parts.last().filter(|part| part.topic == *partition.topic());
+            let same = same.map(|part| part.topic_id);
+            let Some(topic_id) = same.or_else(|| cx.routes.topic_id(partition.topic())) else {
+                partition.await_topic(&mut cx);
                 continue;
             };
-            match partition.ledger.candidate(now, numbers) {
+            match partition.candidate(now, numbers) {
                 Candidate::Now(at) => {
-                    let Some(entry) = partition.ledger.entry(at) else { continue };
-                    if size + entry.size > self.settings.max_request_size && !parts.is_empty() {
+                    let Some(its_size) = partition.size_of(at) else { continue };
+                    if size + its_size > cx.settings.max_request_size && !parts.is_empty() {
                         // The next request begins with it.
-                        sendable.push_front(offer);
+                        offers.put_back(offer);
                         break;
                     }
-                    size += entry.size;
-                    parts.extend(self.send(id, lane, at, topic_id, now));
-                    let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { continue };
-                    // What waits is newer than what is in flight: it is seen at the first look.
-                    let mut entries = partition.ledger.iter().rev();
-                    if entries.any(|entry| !matches!(entry.place, Place::InFlight { .. })) {
+                    size += its_size;
+                    parts.extend(partition.send(link, at, topic_id, identity, &mut cx));
+                    if partition.has_more() {
                         // Behind all others, so that each has its turn.
-                        sendable.push_back(offer);
+                        offers.add(offer);
                     } else {
-                        partition.offer = None;
+                        partition.standing.withdraw();
                     }
                 }
-                Candidate::At(time) => {
-                    partition.rests = true;
-                    later.insert((time, offer.number), lane);
-                }
+                Candidate::At(time) => offers.rest(offer, &mut partition.standing, time),
                 // Whatever it waits for offers it again.
-                Candidate::None => partition.offer = None,
+                Candidate::None => partition.standing.withdraw(),
             }
         }
-        let wait = later.first_key_value().map(|((time, _), _)| *time);
-        if let Some(node) = self.nodes.get_mut(&id) {
-            debug_assert!(node.sendable.is_empty() && node.later.is_empty(), "nothing is offered meanwhile");
-            (node.sendable, node.later) = (sendable, later);
-        }
+        let wait = offers.next();
+        cx.outbox.put_offers(link.node, offers);
         // Names are compared only where they differ: nearly always they are one.
         parts.sort_unstable_by(|a: &Part, b| match a.topic == b.topic {
             true => a.partition.cmp(&b.partition),
@@ -242,109 +185,23 @@ impl Sender {
         (parts, wait)
     }
 
-    /// What was to be sent from a time on can be sent once that has come.
-    fn ripen(&mut self, id: NodeId, now: Instant) {
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        while let Some(first) = node.later.first_entry().filter(|first| first.key().0 <= now) {
-            let ((_, number), lane) = first.remove_entry();
-            let partition = self.partitions.get_mut(lane.0 as usize);
-            if let Some(partition) = partition.filter(|partition| partition.offer == Some(number)) {
-                partition.rests = false;
-                node.sendable.push_back(Offer { lane, number });
-            }
-        }
-    }
-
-    /// Sends one batch: its number is given, its header stamped.
-    fn send(
-        &mut self,
-        node: NodeId,
-        lane: LaneId,
-        at: usize,
-        topic_id: TopicId,
-        now: Instant,
-    ) -> Option<Part> {
-        let identity = match self.identity.numbers() {
-            Some(Numbers::By(identity) | Numbers::Fading(identity)) => Some(identity),
-            Some(Numbers::Wanted) | None => None,
+    /// What was to be sent to a node from a time on can be sent once that has come.
+    fn ripen(&mut self, node: NodeId, now: Instant) {
+        let partitions = &mut self.partitions;
+        let stands = |offer: Offer| {
+            partitions.of_mut(offer.lane).is_some_and(|partition| partition.standing.ripen(offer))
         };
-        let partition = self.partitions.get_mut(lane.0 as usize)?;
-        if partition.ledger.entry(at).is_none_or(|entry| entry.batch.is_none()) {
-            debug_assert!(false, "what is to be sent has its bytes");
-            // Else it would count as in flight, and nobody could answer for it.
-            self.fail(lane, at, FailureKind::Lost, None, now);
-            return None;
-        }
-        let (identity, sequence, attempt) = partition.ledger.send(at, node, now, identity);
-        slip!();
-        let entry = partition.ledger.entry_mut(at)?;
-        if attempt > 1 {
-            self.counters.retries += 1;
-        }
-        let batch = entry.batch.as_mut()?;
-        batch.stamp(stamp(identity, sequence));
-        Some(Part {
-            lane,
-            key: entry.key,
-            attempt,
-            topic: partition.topic.clone(),
-            topic_id,
-            partition: PartitionId(partition.partition),
-            records: match planted!(EarlyCredit) {
-                false => batch.records(),
-                // A copy, which nobody counts.
-                true => Records::from_chunks([Bytes::from(batch.records().to_bytes().to_vec())]),
-            },
-        })
-    }
-
-    /// Puts a partition among those its leader is asked about, and wakes the leader's pump.
-    pub(super) fn offer(&mut self, lane: LaneId) {
-        let Some(partition) = self.partitions.get_mut(lane.0 as usize) else { return };
-        let Some(leader) = partition.leader else { return };
-        // One that rests may hold from now on: it is looked at again.
-        if partition.offer.is_none() || partition.rests {
-            self.last_offer += 1;
-            partition.offer = Some(self.last_offer);
-            partition.rests = false;
-            let offer = Offer { lane, number: self.last_offer };
-            self.nodes.entry(leader).or_default().sendable.push_back(offer);
-        }
-        if !planted!(LostWakeUp) {
-            self.effects.wake(leader);
-        }
-    }
-
-    /// If there is room to seal, whoever had to stop for the lack of it goes on, the first one first.
-    pub(super) fn call_next(&mut self, now: Instant) {
-        if self.sealing < self.settings.max_sealing {
-            if let Some(node) = self.turns.call(now, &mut self.timers) {
-                self.effects.wake(node);
-            }
-        }
+        self.outbox.ripen(node, stands, now);
     }
 
     /// The sizes of the batches that wait to be sent to a node, or for their seal. What is offered and backs off, or waits for
     /// something else, does not go into the next request: it takes no room from what can be sent.
     fn waiting_size(&self, node: NodeId, now: Instant) -> usize {
         let numbers = self.identity.numbers();
-        let sendable = self.nodes.get(&node).into_iter().flat_map(|node| &node.sendable);
-        let partitions = sendable.filter_map(|offer| {
-            self.partition(offer.lane).filter(|partition| partition.offer == Some(offer.number))
+        let offers = self.outbox.sendable(node);
+        let partitions = offers.filter_map(|offer| {
+            self.partitions.of(offer.lane).filter(|partition| partition.standing.is(offer))
         });
-        let sizes = partitions.map(|partition| {
-            let goes_now = matches!(partition.ledger.candidate(now, numbers), Candidate::Now(_));
-            let entries = partition.ledger.iter().filter(|entry| match entry.place {
-                Place::Waiting(_) => goes_now,
-                Place::Sealing => true,
-                _ => false,
-            });
-            entries.map(|entry| entry.size).sum::<usize>()
-        });
-        sizes.sum()
+        partitions.map(|partition| partition.waiting_size(now, numbers)).sum()
     }
-}
-
-fn stamp(identity: Identity, base_sequence: i32) -> Stamp {
-    Stamp { producer_id: identity.id, producer_epoch: identity.epoch, base_sequence, transactional: false }
 }

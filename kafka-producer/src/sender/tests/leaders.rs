@@ -7,7 +7,10 @@ use kafka_wire::{
     messages::{ProduceResponse, TopicProduceResponse},
 };
 
-use super::rig::{A, B, Rig, answer, offset, result};
+use super::{
+    super::LaneId,
+    rig::{A, B, Rig, answer, offset, result},
+};
 use crate::timeline::WaitReason;
 
 const OK: ErrorCode = ErrorCode::NONE;
@@ -26,7 +29,7 @@ fn a_broker_that_lags_behind_does_not_take_us_back_to_an_old_leader() {
     rig.leaders[0] = (A, 4);
     rig.refresh();
     assert_eq!(leader(&rig, 0), Some(B));
-    assert_eq!(rig.sender.partitions[0].leader, Some(B));
+    assert_eq!(rig.sender.leader_of(LaneId(0)).and_then(|it| it.0), Some(B));
 }
 
 #[test]
@@ -107,7 +110,11 @@ fn a_topic_that_was_made_again_begins_with_its_own_epochs_and_one_batch() {
 
     rig.leaders[0] = (B, 1);
     rig.refresh();
-    assert_eq!(rig.sender.partitions[0].leader_epoch, Some(1), "its epochs rise from where they began");
+    assert_eq!(
+        rig.sender.leader_of(LaneId(0)),
+        Some((Some(B), Some(1))),
+        "its epochs rise from where they began"
+    );
 }
 
 #[test]
@@ -247,12 +254,8 @@ fn brokers_that_are_gone_are_forgotten() {
     assert!(rig.request(A).is_some());
     let known = |rig: &Rig| rig.sender.broker_stats().iter().map(|it| it.node).collect::<Vec<_>>();
     assert!(known(&rig).contains(&1));
-    assert!(
-        rig.sender
-            .nodes
-            .keys()
-            .all(|node| rig.sender.view().brokers.contains_key(node) || rig.sender.nodes[node].is_used())
-    );
+    let view = rig.sender.view();
+    assert!(rig.sender.outbox.nodes().all(|(node, is_used)| view.brokers.contains_key(&node) || is_used));
 }
 
 /// How often metadata is asked for in so many seconds, a look each tenth of a second.
@@ -299,14 +302,14 @@ fn what_waits_for_a_leader_has_metadata_asked_for_whether_the_view_has_its_parti
         if let Some(request) = request {
             rig.answer(request, &[(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1)]);
         } else {
-            rig.sender.want_leaders([super::super::LaneId(2)], rig.now);
+            rig.sender.want_leaders([LaneId(2)], rig.now);
         }
         let mut asked = 0;
         for _ in 0..20 {
             asked += questions(&mut rig, 1);
             if !is_in_ledger {
                 // The driver says so in each turn.
-                rig.sender.want_leaders([super::super::LaneId(2)], rig.now);
+                rig.sender.want_leaders([LaneId(2)], rig.now);
             }
         }
         assert!((15..=40).contains(&asked), "{asked} times in twenty seconds");

@@ -453,7 +453,7 @@ fn when_the_epochs_are_used_up_a_new_producer_id_is_asked_for_and_none_goes_unpr
     let identity = rig.sender.identity.known().expect("known by now");
     let last = Identity { epoch: ProducerEpoch(i16::MAX), ..identity };
     rig.sender.identity.set(IdentityState::Known(last));
-    rig.sender.partitions[0].ledger.set_identity(last);
+    rig.sender.ledger(0).set_identity(last);
     let mut requests = requests.into_iter();
     rig.answer(requests.next().expect("two"), &[(ErrorCode::INVALID_RECORD, -1)]);
     rig.answer(requests.next().expect("two"), &[(OUT_OF_ORDER, -1)]);
@@ -521,7 +521,7 @@ fn an_id_that_comes_while_another_question_waits_for_its_time_is_taken() {
 fn sequences_wrap_to_zero() {
     let (mut rig, requests, _) = in_flight(1);
     rig.answer(requests.into_iter().next().expect("one"), &[(OK, 1)]);
-    rig.sender.partitions[0].ledger.set_next(i32::MAX - 1);
+    rig.sender.ledger(0).set_next(i32::MAX - 1);
     drop(rig.batch(0, 3));
     drop(rig.batch(0, 2));
     let requests = rig.requests(A);

@@ -90,7 +90,7 @@ fn a_producer_id_that_is_wanted_while_nobody_looks_is_a_duty() {
     let identity = rig.sender.identity.known().expect("known by now");
     let last = Identity { epoch: ProducerEpoch(i16::MAX), ..identity };
     rig.sender.identity.set(IdentityState::Known(last));
-    rig.sender.partitions[0].ledger.set_identity(last);
+    rig.sender.ledger(0).set_identity(last);
     drop(rig.batch(0, 1));
     let request = rig.request(A).expect("it is ready");
     // Its number was used for nothing: the epoch would be bumped, and there is none left.
