@@ -12,7 +12,11 @@ mod host;
 mod over;
 mod workers;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt, mem,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
 
 use kafka_net::NetConfig;
 
@@ -72,8 +76,12 @@ impl Shared {
 
     /// The same with lists that were used before.
     fn act_reusing<R>(&self, after: &mut After, f: impl FnOnce(&Plane, &mut After) -> R) -> R {
-        let acting = Acting { shared: self, after };
-        f(&self.plane, acting.after)
+        let mut acting = Acting { shared: self, after, is_carrying_out: false };
+        let result = f(&self.plane, acting.after);
+        acting.is_carrying_out = true;
+        self.carry_out(acting.after);
+        mem::forget(acting);
+        result
     }
 
     fn carry_out(&self, after: &mut After) {
@@ -127,15 +135,25 @@ impl Shared {
     }
 }
 
-/// The engine is doing something.
+/// The engine is doing something. Dropped only by a panic in there.
 struct Acting<'a> {
     shared: &'a Shared,
     after: &'a mut After,
+    is_carrying_out: bool,
 }
 
 impl Drop for Acting<'_> {
     fn drop(&mut self) {
-        self.shared.carry_out(self.after);
+        let Self { shared, after, is_carrying_out } = self;
+        // A second panic would end the process.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| shared.carry_out(after)));
+        if *is_carrying_out {
+            // Deliveries may be left without their answer: nobody may go on.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+                shared.plane.stop(after);
+                shared.carry_out(after);
+            }));
+        }
     }
 }
 
