@@ -214,8 +214,7 @@ fn turn() -> impl Strategy<Value = Turn> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// Whoever looks into a queue, and whenever: what leaves is the oldest batch there is. An index that says otherwise is
-    /// only behind.
+    /// The oldest batch leaves a queue first, whenever the queue is looked into. An index that says otherwise is only behind.
     #[test]
     fn what_leaves_a_queue_is_its_oldest_batch(turns in prop::collection::vec(turn(), 1..60)) {
         let settings = QueueSettings { linger: Duration::from_millis(10), ..QueueSettings::default() };

@@ -1,8 +1,7 @@
 //! [`Cluster`]: the brokers of a cluster as the owner of calls sees them.
 //!
-//! Whoever has calls for a cluster has, beside its [`Metadata`], a table of brokers: which of them has to be connected to,
-//! which calls wait for it, and how much it has to do. That table is here, once, for a [`Client`](crate::Client) and for a
-//! producer. It carries out what the metadata asks for, and what any [`Enquiry`] does.
+//! A table of brokers says which of them has to be connected to, which calls wait for each, and how much each has to do. A
+//! [`Client`](crate::Client) needs one beside its [`Metadata`], and so does a producer. The table carries out what the metadata asks for, and what any [`Enquiry`] does.
 //!
 //! # Who owns which state
 //!
@@ -249,7 +248,7 @@ impl<C> Cluster<C> {
         withdrawn
     }
 
-    /// Forgets a broker, whose connection is nobody's now. The calls that waited for it.
+    /// Forgets a broker that has no connection any more. Returns the calls that waited for one.
     pub fn forget(&mut self, node: NodeId) -> VecDeque<C> {
         self.nodes.remove(&node).map_or_else(VecDeque::new, |node| node.queue)
     }

@@ -184,7 +184,7 @@ fn raise(told: &watch::Sender<u64>, count: u64) {
     });
 }
 
-/// What helps whoever ran into a missing API.
+/// The way around a missing API, for its caller.
 const HINT: &str = "group and transaction APIs are not served; to consume, name partitions and offsets \
                     (the console consumer: --partition N --offset earliest)";
 

@@ -88,7 +88,7 @@ impl std::error::Error for Refusal {}
 
 /// A Kafka cluster in memory, all brokers in one value.
 ///
-/// Requests go in as the bytes of a frame, answers come out as one: [`handle`](Self::handle). Whoever owns the cluster moves
+/// Requests go in as the bytes of a frame, answers come out as one: [`handle`](Self::handle). The cluster's owner moves
 /// the bytes and tells the time; [`MockCluster`](crate::MockCluster) does it over TCP, a simulation may do it without sockets.
 #[derive(Debug)]
 pub struct Cluster {
@@ -305,7 +305,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Has a broker restart so fast that nobody takes its place. It loses what a broker does not have on its disk: of each
+    /// Has a broker restart so fast that no other broker takes its place. It loses what a broker does not have on its disk: of each
     /// idempotent producer it remembers the last batch in a partition, and no longer the last five. Another one is out of
     /// order when it comes again, whether the broker leads the partition now or later.
     ///
@@ -498,7 +498,7 @@ impl Cluster {
         share.clamp(LEAST_PRODUCERS, MAX_PRODUCERS)
     }
 
-    /// A producer id nobody has yet. Brokers hand them out from blocks, so the first one is not telling.
+    /// A producer id that no producer has yet. Brokers hand ids out from blocks, so the first one is not telling.
     pub(crate) fn next_producer_id(&mut self) -> ProducerId {
         let id = self.next_producer_id;
         self.next_producer_id += 1;
@@ -559,5 +559,5 @@ const FIRST_PRODUCER_ID: i64 = 1000;
 const MAX_PRODUCERS_IN_ALL: usize = 1_000_000;
 const LEAST_PRODUCERS: usize = 8;
 
-/// Replicas of a partition when nobody says, if there are as many brokers.
+/// Replicas of a partition when a request leaves the number open, if there are as many brokers.
 const DEFAULT_REPLICAS: usize = 3;

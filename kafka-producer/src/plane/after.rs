@@ -1,6 +1,6 @@
 //! [`After`]: what the engine leaves to be done outside, where no lock is held.
 //!
-//! Owner: the caller of the engine, who keeps it for the next call, so that its lists are not allocated for each request. The
+//! Owner: the caller of the engine, which keeps it for the next call, so that its lists are not allocated for each request. The
 //! engine fills it under its locks. Carrying it out may happen on any thread and in any order with those of other calls: what
 //! must keep its order (which partition is led by whom, which gate is open) was done under the sender's lock.
 //!
@@ -29,7 +29,7 @@ pub(crate) struct After {
     any: bool,
 }
 
-/// What is left to do, besides calling somebody.
+/// What is left to do, besides calls.
 #[derive(Default)]
 struct More {
     /// What the sender wants. Its lists are drained here.
@@ -40,11 +40,11 @@ struct More {
     sealing: Vec<Drained>,
     /// Batches whose state a panic has torn: their answer may have been given.
     torn: Vec<Resolution>,
-    /// Those who wait for memory are to look whether the producer still takes records.
+    /// Callers that wait for memory are to look whether the producer still takes records.
     wakes_memory: bool,
 }
 
-/// Who is to be called.
+/// Pumps, callers and the driver, which are to be woken.
 #[derive(Default)]
 pub(super) struct Calls {
     /// Who calls the engine, and need not be called.
@@ -131,7 +131,7 @@ impl After {
         self.more().torn.push(Resolution { outcome, result });
     }
 
-    /// Those who wait for memory are to look whether the producer still takes records.
+    /// Callers that wait for memory are to look whether the producer still takes records.
     pub(super) fn wake_memory(&mut self) {
         self.more().wakes_memory = true;
     }

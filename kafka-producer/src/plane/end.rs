@@ -95,7 +95,7 @@ impl Plane {
         self.hang_up(after);
     }
 
-    /// Gives everything up after a panic has left the state behind a lock half changed: nobody may go on with it.
+    /// Gives everything up after a panic has left the state behind a lock half changed: no call may go on with that state.
     pub(crate) fn stop(&self, after: &mut After) {
         self.is_untold.store(false, Ordering::Release);
         self.mark_stopped();
@@ -126,7 +126,7 @@ impl Plane {
         self.hang_up(after);
     }
 
-    /// Whether a panic was seen that nobody has been told of: in a lane, or by who only looked.
+    /// Whether a panic was seen whose deliveries have no answer yet: in a lane, or in a question.
     pub(super) fn must_stop(&self, control: &Control) -> bool {
         let is_torn = control.lanes.is_torn() && !self.is_stopped.swap(true, Ordering::AcqRel);
         is_torn || self.is_untold.load(Ordering::Relaxed)
@@ -200,7 +200,7 @@ impl Plane {
         after.call_driver();
     }
 
-    /// Wakes those who wait for a topic or for memory, to see that the producer accepts nothing any more.
+    /// Wakes callers that wait for a topic or for memory, to see that the producer accepts nothing any more.
     fn wake_waiting(&self, after: &mut After) {
         self.wake_topics(&mut after.calls);
         after.wake_memory();

@@ -1,7 +1,7 @@
 //! The engine of a producer: where records wait, which of them go next, and what becomes of them. Without tasks, sockets or
 //! a clock.
 //!
-//! The [`Plane`] owns, and nobody else touches:
+//! The [`Plane`] owns, and no other module touches:
 //! * the topics of the producer by name, and their lanes ([`lanes`]): one queue of batches for each partition;
 //! * the gates ([`gate`]): which lanes of a broker have something, and whether its pump must be woken for it;
 //! * the [`Sender`] with the table of lanes, behind the sender's lock;
@@ -12,7 +12,7 @@
 //! to run, batches to seal or split, a turn of the driver. No method returns a guard, and none runs foreign code (a waker, a
 //! partitioner, a subscriber of tracing) under a lock.
 //!
-//! Whoever drives it - tasks on a runtime, a simulation on one thread, a fuzzer - makes the same calls, and decides nothing:
+//! Tasks on a runtime, a simulation on one thread and a fuzzer drive it by the same calls, and decide nothing:
 //! [`append_fast`](Plane::append_fast) and [`append_slow`](Plane::append_slow) for records, a [`GateFeed`] for each broker,
 //! [`turn`](Plane::turn) when it is due, [`handle_done`](Plane::handle_done) for work that was handed out.
 

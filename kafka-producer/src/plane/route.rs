@@ -46,9 +46,10 @@ impl Plane {
         self.route(control, effects, calls);
     }
 
+    /// Each wish is taken out as it is met: a caller may call the engine again before it carries out what was left.
     fn route(&self, control: &mut Control, effects: &mut Effects, calls: &mut Calls) {
-        if effects.begins_anew {
-            // Whoever leads a partition from now on gets another gate, whatever its id.
+        if mem::take(&mut effects.begins_anew) {
+            // Leaders get new gates from now on, also those whose ids were there before.
             let mut gates = self.gates.write().unwrap_or_else(PoisonError::into_inner);
             for (_, gate) in mem::take(&mut *gates) {
                 calls.wake(gate.ended(End::Abort));
@@ -60,9 +61,10 @@ impl Plane {
         effects.grown.drain(..).for_each(|grown| self.grow(control, &grown));
         effects.routes.drain(..).for_each(|route| self.lead(control, &route, calls));
         effects.news.drain(..).for_each(|news| self.learn(news, calls));
-        if effects.brokers || effects.hang_up {
+        let (brokers, hangs_up) = (mem::take(&mut effects.brokers), mem::take(&mut effects.hang_up));
+        if brokers || hangs_up {
             // A broker that comes back gets another gate, so that this end is the end.
-            let end = if effects.hang_up { End::Abort } else { End::Finish };
+            let end = if hangs_up { End::Abort } else { End::Finish };
             let view = control.sender.view();
             let mut gates = self.gates.write().unwrap_or_else(PoisonError::into_inner);
             gates.retain(|node, gate| {
@@ -81,17 +83,18 @@ impl Plane {
                 calls.wake(waker);
             }
         }
-        if effects.hopeless {
+        if mem::take(&mut effects.hopeless) {
             self.wake_topics(calls);
         }
-        if effects.brokers || effects.timer || effects.fatal.is_some() {
+        let is_fatal = effects.fatal.take().is_some();
+        if mem::take(&mut effects.timer) || brokers || is_fatal {
             calls.turn_due = true;
         }
     }
 
     /// Partitions appeared: each gets a lane.
     fn grow(&self, control: &mut Control, grown: &Grown) {
-        // Its name may be forgotten by now: whoever wanted it went away. Now it stays.
+        // The topic's name may be forgotten by now, if no caller waits for it any more. Now it stays.
         let topic = self.topics.named(&grown.topic, self.id);
         let closed = self.life() != Life::Open;
         let lanes = (grown.first..).zip(&grown.lanes).map(|(index, expected)| {
@@ -112,7 +115,7 @@ impl Plane {
         let Some(lane) = control.lanes.get(route.lane) else { return };
         let old = mem::replace(&mut lane.lock().gate, Arc::clone(&gate));
         if !Arc::ptr_eq(&old, &gate) {
-            // Else the old leader would be dialled for it. Who tells the old gate from now on finds that the lane is not there.
+            // The old leader would be dialled for an entry that stays. An append that tells the old gate finds the lane gone.
             old.lock().index.update(lane.id, None);
         }
         let mut state = gate.lock();
@@ -163,7 +166,24 @@ mod tests {
     use kafka_mock::MockCluster;
     use kafka_wire::NodeId;
 
+    use super::*;
     use crate::{Producer, Record, io::now};
+
+    /// What is left to do may be of several calls: what was done for the first is not done again for the second.
+    #[tokio::test]
+    async fn a_wish_that_was_met_is_not_met_again_for_the_next_call() {
+        let producer = Producer::builder(["127.0.0.1:1"]).connect().await.expect("good settings");
+        let plane = &producer.shared().plane;
+        let (mut effects, mut calls) = (Effects::default(), Calls::default());
+        effects.begins_anew = true;
+        let old = plane.gate(NodeId(7));
+        plane.route(&mut plane.control(), &mut effects, &mut calls);
+        assert_eq!(old.lock().end, End::Abort, "it leads to the old cluster");
+        let new = plane.gate(NodeId(7));
+        plane.route(&mut plane.control(), &mut effects, &mut calls);
+        assert_eq!(new.lock().end, End::Open, "it leads to the new one");
+        producer.close(Duration::ZERO).await.expect("nothing was sent");
+    }
 
     /// Else the pump of a dead leader would dial it for as long as the batch may live.
     #[tokio::test]
